@@ -1,0 +1,103 @@
+// Package mini holds what every program of the mini stack shares: the Env it
+// runs in and, in supervise.go, the reaper for programs that are not lab's own.
+//
+// The mini stack is a small, true-to-the-protocol ZooKeeper, Mesos, Marathon
+// and marathon-lb in Go. Each program is a Program: it gets everything it may
+// touch through Env (arguments, environment, files, network, output), so the
+// same code runs as a process of an embedded machine, as the only process of
+// a real container, and inside a testing/synctest bubble over an in-memory
+// network.
+//
+// The programs live in mini/zookeeper, mini/mesos, mini/marathon,
+// mini/marathonlb and mini/web. They meet only over the network and never
+// import each other. What a flag or an endpoint of theirs means is written in
+// their packages, not here.
+package mini
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mesoslab/lab/internal/guard"
+)
+
+// Program is the main function of a mini program. It runs until its work is
+// done or ctx ends (the equivalent of SIGTERM) and returns the exit code of
+// the real program it stands for. Everything it started has ended when it
+// returns.
+type Program func(ctx context.Context, env Env) int
+
+// Env is the whole world of a Program.
+type Env struct {
+	// Args are the words after the program's name: flags of the real program.
+	Args []string
+	// Environ holds NAME=value pairs, as os.Environ gives them.
+	Environ []string
+	// Root is the folder that stands for "/" of the container; empty means
+	// the real root. Use Path for every absolute path.
+	Root string
+	// Hostname is what the machine calls itself (node1).
+	Hostname string
+	// Listen opens a listening socket. A wildcard host ("0.0.0.0", "") means
+	// the machine's own address. Networks: "tcp", "unix".
+	Listen func(ctx context.Context, network, address string) (net.Listener, error)
+	// Dial opens a connection that comes from the machine's own address.
+	// Networks: "tcp", "unix" (address is an absolute path in the container).
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Stdout and Stderr are the container's log.
+	Stdout, Stderr io.Writer
+}
+
+// Getenv returns the last value of the variable in Environ, or "".
+func (e Env) Getenv(key string) string {
+	for i := len(e.Environ) - 1; i >= 0; i-- {
+		if k, v, ok := strings.Cut(e.Environ[i], "="); ok && k == key {
+			return v
+		}
+	}
+	return ""
+}
+
+// Path maps an absolute path of the container to one that this process can
+// open.
+func (e Env) Path(name string) string {
+	if e.Root == "" {
+		return name
+	}
+	return filepath.Join(e.Root, name)
+}
+
+// HTTPClient returns a client that dials through Env. It follows no
+// redirects by itself and has no overall time-out: streams live as long as
+// their context.
+func (e Env) HTTPClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:         e.Dial,
+			MaxIdleConnsPerHost: 4,
+			IdleConnTimeout:     30 * time.Second,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Server returns an HTTP server for h behind the guard that keeps foreign
+// web pages and other users of this computer out. The policy comes from the
+// environment: LAB_GUARD_SAME_USER=1 refuses peers of another uid, and
+// LAB_GUARD_NAMES lists host names, comma-separated, that are as good as an
+// IP address in a Host header.
+func (e Env) Server(h http.Handler) *http.Server {
+	var names []string
+	if v := e.Getenv("LAB_GUARD_NAMES"); v != "" {
+		names = strings.Split(v, ",")
+	}
+	if e.Hostname != "" {
+		names = append(names, e.Hostname)
+	}
+	return guard.Policy{Names: names, SameUser: e.Getenv("LAB_GUARD_SAME_USER") == "1"}.Server(h)
+}
