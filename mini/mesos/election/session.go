@@ -45,15 +45,20 @@ func (z *ZooKeeper) oneSession(ctx context.Context) {
 	defer z.publish(nil)
 	patience := time.NewTimer(z.timeout)
 	defer patience.Stop()
+	had := false // a session since the last disconnection
 	for {
 		select {
 		case e := <-events:
 			switch e.State {
 			case zk.StateHasSession:
+				had = true
 				patience.Stop()
 				z.publish(s)
 			case zk.StateDisconnected:
-				patience.Reset(z.timeout)
+				if had {
+					had = false
+					patience.Reset(z.timeout)
+				}
 			case zk.StateExpired, zk.StateAuthFailed:
 				z.logf("zookeeper: session ended: %v", e.State)
 				return
