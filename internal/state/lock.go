@@ -1,0 +1,77 @@
+package state
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/mesoslab/lab"
+)
+
+// Lock is held by the one command that may change a lab.
+type Lock struct{ file *flock.Flock }
+
+// Holder is what the lock file says about its holder.
+type Holder struct {
+	PID     int       `json:"pid"`
+	Command string    `json:"command"`
+	Since   time.Time `json:"since"`
+}
+
+// Lock takes the lock of the named lab for command, or fails at once with the
+// one who holds it. The kernel frees it when its holder dies, however that
+// happens.
+func (s Store) Lock(name, command string) (*Lock, error) {
+	file := filepath.Join(s.dir, ".locks", name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, fmt.Errorf("lock lab %s: %w", name, err)
+	}
+	f := flock.New(file)
+	ok, err := f.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock lab %s: %w", name, err)
+	}
+	if !ok {
+		return nil, busy(name, file)
+	}
+	data, err := json.Marshal(Holder{PID: os.Getpid(), Command: command, Since: time.Now().UTC()})
+	if err == nil {
+		err = os.WriteFile(file, data, 0o600) // in place: a rename would leave the lock on the old file
+	}
+	if err != nil {
+		f.Unlock()
+		return nil, fmt.Errorf("lock lab %s: %w", name, err)
+	}
+	return &Lock{file: f}, nil
+}
+
+func busy(name, file string) error {
+	cause := fmt.Errorf("another command works on lab %s", name)
+	var h Holder
+	if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &h) == nil {
+		cause = fmt.Errorf("%q (pid %d) works on lab %s, since %s", h.Command, h.PID, name, h.Since.Local().Format("15:04:05"))
+	}
+	return &lab.Error{ID: "lab-locked", Op: "lock", Err: cause, Advice: "wait for it or interrupt it; lab status, logs and ssh work meanwhile"}
+}
+
+// Unlock frees the lock. The file stays: removing it would let two commands
+// lock two files of the same name.
+func (l *Lock) Unlock() error { return l.file.Unlock() }
+
+// withSubnets runs fn while no other command chooses a subnet.
+func (s Store) withSubnets(fn func() error) error {
+	file := filepath.Join(s.dir, ".locks", ".subnets")
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("lock subnets: %w", err)
+	}
+	f := flock.New(file)
+	if err := f.Lock(); err != nil {
+		return fmt.Errorf("lock subnets: %w", err)
+	}
+	defer f.Unlock()
+	return fn()
+}

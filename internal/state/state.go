@@ -1,0 +1,184 @@
+package state
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/mesoslab/lab"
+)
+
+// Format is the version of lab.json that this program writes and reads.
+const Format = 1
+
+// Record is the content of lab.json: everything later commands need, so that
+// they work from here alone and never from an edited lab.yaml.
+type Record struct {
+	Format   int           `json:"format"`
+	ID       string        `json:"id"` // 8 hex digits
+	Spec     lab.Spec      `json:"spec"`
+	Provider string        `json:"provider"`
+	Created  time.Time     `json:"created"`
+	Machines []lab.Machine `json:"machines"` // as last seen up; nodes come from Spec
+	Ready    time.Time     `json:"ready,omitzero"`
+}
+
+// Store is the folder that holds all labs of a user.
+type Store struct{ dir string }
+
+// NewStore returns the store in dir, which need not exist yet.
+func NewStore(dir string) Store { return Store{dir: dir} }
+
+// Dir is the store's folder.
+func (s Store) Dir() string { return s.dir }
+
+// Lab is one remembered lab.
+type Lab struct {
+	Dir string
+	Record
+}
+
+// Load reads the named lab. A lab that does not exist is lab.ErrNotFound; one
+// of another format, or a folder that is not ours, is an error and stays as
+// it is.
+func (s Store) Load(name string) (*Lab, error) {
+	l := &Lab{Dir: filepath.Join(s.dir, name)}
+	data, err := os.ReadFile(filepath.Join(l.Dir, "lab.json"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, s.missing(name, l.Dir)
+	case err != nil:
+		return nil, fmt.Errorf("read lab %s: %w", name, err)
+	}
+	if err := json.Unmarshal(data, &l.Record); err != nil {
+		return nil, foreign(l.Dir, fmt.Errorf("lab.json is not ours: %w", err))
+	}
+	if l.Format != Format {
+		return nil, foreign(l.Dir, fmt.Errorf("lab.json has format %d, this program knows %d", l.Format, Format))
+	}
+	if len(l.ID) != 8 || l.Spec.Name != name {
+		return nil, foreign(l.Dir, fmt.Errorf("lab.json is of lab %q with id %q", l.Spec.Name, l.ID))
+	}
+	return l, nil
+}
+
+// missing tells a lab that is not there from a folder that is not ours.
+func (s Store) missing(name, dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		return foreign(dir, errors.New("holds files but no lab.json"))
+	}
+	all, _ := s.Labs()
+	var names []string
+	for _, l := range all {
+		names = append(names, l.Spec.Name)
+	}
+	advice := "lab create makes one"
+	if len(names) > 0 {
+		advice = fmt.Sprintf("labs here: %v%s", names, lab.DidYouMean(name, names))
+	}
+	return &lab.Error{ID: "no-such-lab", Op: "find lab", Err: fmt.Errorf("there is no lab %q: %w", name, lab.ErrNotFound), Advice: advice}
+}
+
+func foreign(dir string, err error) error {
+	return &lab.Error{
+		ID: "state-foreign", Op: "read lab state in " + dir, Err: err,
+		Advice: "nothing was changed or removed; move the folder away, use the program version that made it, or another --state-dir",
+	}
+}
+
+// Labs returns all readable labs, by name. Unreadable folders are skipped.
+func (s Store) Labs() ([]*Lab, error) {
+	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list labs: %w", err)
+	}
+	var labs []*Lab
+	for _, e := range entries {
+		if !e.IsDir() || !lab.ValidName(e.Name()) {
+			continue
+		}
+		if l, err := s.Load(e.Name()); err == nil {
+			labs = append(labs, l)
+		}
+	}
+	slices.SortFunc(labs, func(a, b *Lab) int { return a.Created.Compare(b.Created) })
+	return labs, nil
+}
+
+// New makes the folder and the record of a new lab. spec must have its
+// addresses. The folder must not hold anything yet.
+func (s Store) New(spec lab.Spec, provider string) (*Lab, error) {
+	l := &Lab{Dir: filepath.Join(s.dir, spec.Name)}
+	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make lab folder: %w", err)
+	}
+	id := make([]byte, 4)
+	rand.Read(id)
+	l.Record = Record{Format: Format, ID: hex.EncodeToString(id), Spec: spec, Provider: provider, Created: time.Now().UTC()}
+	return l, l.Save()
+}
+
+// Save writes lab.json by rename.
+func (l *Lab) Save() error {
+	data, err := json.MarshalIndent(l.Record, "", "  ")
+	if err != nil {
+		return fmt.Errorf("save lab %s: %w", l.Spec.Name, err)
+	}
+	if err := writeFile(filepath.Join(l.Dir, "lab.json"), append(data, '\n')); err != nil {
+		return fmt.Errorf("save lab %s: %w", l.Spec.Name, err)
+	}
+	return nil
+}
+
+// Remove deletes the lab's folder, lab.json last: an interrupted removal is
+// still recognised as ours. A folder that is not this lab's is left alone.
+func (l *Lab) Remove() error {
+	check, err := (Store{dir: filepath.Dir(l.Dir)}).Load(filepath.Base(l.Dir))
+	if err != nil {
+		return err
+	}
+	if check.ID != l.ID {
+		return foreign(l.Dir, fmt.Errorf("belongs to lab %s now, not to %s", check.ID, l.ID))
+	}
+	entries, err := os.ReadDir(l.Dir)
+	if err != nil {
+		return fmt.Errorf("remove lab: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() == "lab.json" {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(l.Dir, e.Name())); err != nil {
+			return fmt.Errorf("remove lab: %w", err)
+		}
+	}
+	if err := os.RemoveAll(l.Dir); err != nil {
+		return fmt.Errorf("remove lab: %w", err)
+	}
+	return nil
+}
+
+// writeFile replaces a file by rename, so that it is whole at every instant.
+func writeFile(name string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
