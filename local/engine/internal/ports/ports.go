@@ -1,0 +1,188 @@
+// Package ports holds the published ports of a container: sockets that are
+// open for the container's whole life and answer on behalf of the program
+// inside.
+//
+// While the program inside does not listen, connections are accepted and reset,
+// as docker-proxy does. Once it asks to listen, it gets the connections; when
+// it closes its listener, they are reset again. A Published can also hand out
+// its sockets for good (Unwrap), for programs that live in another process.
+package ports
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Published is one container port. Safe for concurrent use.
+type Published struct {
+	raw []net.Listener
+	wg  sync.WaitGroup
+
+	mu     sync.Mutex
+	user   *listener
+	handed bool
+	closed bool
+}
+
+// Publish starts to answer on the sockets, which it owns from now on.
+func Publish(raw []net.Listener) *Published {
+	p := &Published{raw: raw}
+	p.serve()
+	return p
+}
+
+func (p *Published) serve() {
+	for _, l := range p.raw {
+		p.wg.Go(func() { p.accept(l) })
+	}
+}
+
+// accept passes connections to whoever listens now, until the socket is
+// closed or handed out.
+func (p *Published) accept(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			p.mu.Lock()
+			over := p.closed || p.handed
+			p.mu.Unlock()
+			if over || !temporary(err) {
+				return
+			}
+			continue
+		}
+		p.mu.Lock()
+		user := p.user
+		p.mu.Unlock()
+		if user == nil || !user.offer(c) {
+			reset(c)
+		}
+	}
+}
+
+// temporary tells errors of one connection from the end of the socket.
+func temporary(err error) bool {
+	return errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.EINTR)
+}
+
+func reset(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		t.SetLinger(0)
+	}
+	c.Close()
+}
+
+// Listen claims the port for the program inside. A port that is claimed
+// already gives EADDRINUSE.
+func (p *Published) Listen() (net.Listener, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return nil, fmt.Errorf("listen: %w", net.ErrClosed)
+	case p.user != nil:
+		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: p.raw[0].Addr(), Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}
+	}
+	p.user = &listener{p: p, conns: make(chan net.Conn), done: make(chan struct{})}
+	return p.user, nil
+}
+
+// Close closes the sockets and waits until nothing is accepted any more.
+func (p *Published) Close() error {
+	p.mu.Lock()
+	user := p.user
+	p.closed, p.user = true, nil
+	p.mu.Unlock()
+	if user != nil {
+		user.end()
+	}
+	var errs error
+	for _, l := range p.raw {
+		errs = errors.Join(errs, l.Close())
+	}
+	p.wg.Wait()
+	return errs
+}
+
+// release ends the claim of u.
+func (p *Published) release(u *listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.user == u {
+		p.user = nil
+	}
+}
+
+// listener is the program's end of a published port.
+type listener struct {
+	p     *Published
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (l *listener) offer(c net.Conn) bool {
+	select {
+	case l.conns <- c:
+		return true
+	case <-l.done:
+		return false
+	}
+}
+
+func (l *listener) end() { l.once.Do(func() { close(l.done) }) }
+
+// Accept waits for the next connection to any of the host ports.
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: net.ErrClosed}
+	}
+}
+
+// Addr is the first host port's address.
+func (l *listener) Addr() net.Addr { return l.p.raw[0].Addr() }
+
+// Close gives the claim back. The sockets stay open.
+func (l *listener) Close() error {
+	l.end()
+	l.p.release(l)
+	return nil
+}
+
+// Unwrap hands out the sockets themselves: from now on this process accepts
+// nothing on them, until Close of the Published closes them. The sockets must
+// have SetDeadline, as a *net.TCPListener has; else they are not handed out
+// (nil).
+func (l *listener) Unwrap() []net.Listener {
+	type deadliner interface{ SetDeadline(time.Time) error }
+	p := l.p
+	for _, raw := range p.raw {
+		if _, ok := raw.(deadliner); !ok {
+			return nil
+		}
+	}
+	l.end() // a connection on its way to Accept is reset
+	p.mu.Lock()
+	again := p.handed
+	p.handed = true
+	p.mu.Unlock()
+	if again {
+		return p.raw
+	}
+	for _, raw := range p.raw {
+		raw.(deadliner).SetDeadline(time.Unix(1, 0))
+	}
+	p.wg.Wait()
+	for _, raw := range p.raw {
+		raw.(deadliner).SetDeadline(time.Time{})
+	}
+	return p.raw
+}
