@@ -1,0 +1,224 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// retryCandidacy is the pause after a failed step of a candidacy.
+const retryCandidacy = 200 * time.Millisecond
+
+// Leader is host:port of the current leader as last seen.
+func (z *ZooKeeper) Leader() string {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.leader
+}
+
+// Abdicate ends our leadership, if we lead; the candidacy starts again at
+// the end of the line.
+func (z *ZooKeeper) Abdicate() {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.depose != nil {
+		z.depose()
+	}
+}
+
+// Run is a candidate until ctx ends; see Election.
+func (z *ZooKeeper) Run(ctx context.Context, lead func(context.Context)) error {
+	for ctx.Err() == nil {
+		if err := z.candidacy(ctx, lead); err != nil && ctx.Err() == nil {
+			z.cfg.Log("leader election: %v", err)
+			z.setLeader("")
+			select {
+			case <-ctx.Done():
+			case <-time.After(retryCandidacy):
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// candidacy holds one ephemeral node from its creation to its end.
+func (z *ZooKeeper) candidacy(ctx context.Context, lead func(context.Context)) error {
+	if err := z.awaitSession(ctx); err != nil {
+		return err
+	}
+	z.mu.Lock()
+	session := z.expired
+	z.mu.Unlock()
+	dir := path.Join(z.cfg.URL.Path, "leader")
+	var mine string
+	err := z.do(ctx, "offer candidacy", func() error {
+		if err := z.ensure(dir); err != nil {
+			return err
+		}
+		var err error
+		mine, err = z.conn.Create(dir+"/member_", []byte(z.cfg.Address), zk.FlagEphemeral|zk.FlagSequence, zk.WorldACL(zk.PermAll))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// Ends the candidacy for the others, too; a lost session has done so.
+		_ = z.do(context.WithoutCancel(ctx), "withdraw candidacy", func() error { return z.conn.Delete(mine, -1) })
+	}()
+	for {
+		first, watch, err := z.first(ctx, dir)
+		if err != nil {
+			return err
+		}
+		if first == path.Base(mine) {
+			z.setLeader(z.cfg.Address)
+			z.term(ctx, session, lead)
+			z.setLeader("")
+			return nil
+		}
+		if err := z.follow(ctx, dir, first, mine, session, watch); err != nil {
+			return err
+		}
+	}
+}
+
+// follow notes who leads and waits until the line of candidates changes.
+func (z *ZooKeeper) follow(ctx context.Context, dir, first, mine string, session int, watch <-chan zk.Event) error {
+	var data []byte
+	err := z.do(ctx, "read leader", func() (err error) {
+		data, _, err = z.conn.Get(dir + "/" + first)
+		return err
+	})
+	if err == nil {
+		z.setLeader(string(data))
+	} else if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	for {
+		z.mu.Lock()
+		changed, lost := z.changed, z.expired != session
+		z.mu.Unlock()
+		if lost {
+			return errors.New("session expired")
+		}
+		if z.conn.State() != zk.StateHasSession {
+			if err := z.patience(ctx, session); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e := <-watch:
+			return e.Err
+		case <-changed:
+		}
+	}
+}
+
+// first finds the candidate with the lowest number and watches the line.
+func (z *ZooKeeper) first(ctx context.Context, dir string) (string, <-chan zk.Event, error) {
+	var names []string
+	var watch <-chan zk.Event
+	err := z.do(ctx, "look at candidates", func() (err error) {
+		names, _, watch, err = z.conn.ChildrenW(dir)
+		return err
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, "member_") })
+	if len(names) == 0 {
+		return "", nil, errors.New("no candidate is left")
+	}
+	return slices.Min(names), watch, nil
+}
+
+// term runs lead until it returns, is deposed or the session is lost.
+func (z *ZooKeeper) term(ctx context.Context, session int, lead func(context.Context)) {
+	term, cancel := context.WithCancel(ctx)
+	defer cancel()
+	z.mu.Lock()
+	z.depose = cancel
+	z.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		lead(term)
+	}()
+	for term.Err() == nil {
+		z.mu.Lock()
+		changed, lost := z.changed, z.expired != session
+		z.mu.Unlock()
+		if lost || (z.conn.State() != zk.StateHasSession && z.patience(term, session) != nil) {
+			break
+		}
+		select {
+		case <-changed:
+			continue
+		case <-term.Done():
+		case <-done:
+			cancel()
+		}
+	}
+	cancel()
+	<-done
+	z.mu.Lock()
+	z.depose = nil
+	z.mu.Unlock()
+}
+
+// patience waits for the connection to come back, at most for the session
+// time-out.
+func (z *ZooKeeper) patience(ctx context.Context, session int) error {
+	limit := time.NewTimer(z.cfg.Session)
+	defer limit.Stop()
+	for {
+		z.mu.Lock()
+		changed, lost := z.changed, z.expired != session
+		z.mu.Unlock()
+		if lost {
+			return errors.New("session expired")
+		}
+		if z.conn.State() == zk.StateHasSession {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-limit.C:
+			return fmt.Errorf("no connection for %v: %w", z.cfg.Session, ErrUnavailable)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// awaitSession waits for a session without a limit.
+func (z *ZooKeeper) awaitSession(ctx context.Context) error {
+	for {
+		z.mu.Lock()
+		changed := z.changed
+		z.mu.Unlock()
+		if z.conn.State() == zk.StateHasSession {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (z *ZooKeeper) setLeader(addr string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.leader = addr
+}
