@@ -1,0 +1,39 @@
+package labtest
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// NeedProgram returns the path of a foreign program that a test needs. Where
+// it is missing the test skips; with LAB_TEST_NO_SKIP=1 (as .ci/run sets it,
+// after installing them) it fails, so that no skip can hide.
+func NeedProgram(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		missing(t, "the program "+name+" is not installed")
+	}
+	return path
+}
+
+// Contracts returns the folder of the contracts (captures, examples), named
+// by LAB_CONTRACTS. Where that is unset the test skips, or fails as
+// NeedProgram does.
+func Contracts(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("LAB_CONTRACTS")
+	if dir == "" {
+		missing(t, "LAB_CONTRACTS does not name the folder of contracts")
+	}
+	return dir
+}
+
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("LAB_TEST_NO_SKIP") == "1" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
