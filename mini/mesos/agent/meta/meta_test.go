@@ -1,0 +1,94 @@
+package meta
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesoslab/lab/mini/mesos/wire"
+)
+
+func task(id, container string) Task {
+	return Task{Framework: "f[1]", Info: wire.Of(mesos.TaskInfo{Name: "n", TaskID: mesos.TaskID{Value: id}, AgentID: mesos.AgentID{Value: "s*0"}}),
+		Container: container, State: "TASK_RUNNING", Statuses: []wire.TaskStatus{wire.Of(mesos.TaskStatus{TaskID: mesos.TaskID{Value: id}, State: mesos.TASK_RUNNING.Enum(), UUID: []byte("u")})}}
+}
+
+func TestRoundTrip(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a [b] *", "meta")
+	s := NewStore(dir)
+	if st, err := s.Load(); st != nil || err != nil {
+		t.Fatalf("an empty store holds %v, %v", st, err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	agent := wire.Of(mesos.AgentInfo{Hostname: "h", ID: &mesos.AgentID{Value: "s*0"}})
+	must(s.SaveAgent(agent))
+	must(s.SaveAgent(agent)) // the link is replaced
+	must(s.SaveFramework("s*0", wire.Of(mesos.FrameworkInfo{Name: "fw", ID: &mesos.FrameworkID{Value: "f[1]"}})))
+	must(s.SaveTask("s*0", task("t.1", "c1")))
+	must(s.SaveTask("s*0", task("t.2", "c2")))
+	must(s.RemoveTask("s*0", task("t.2", "c2")))
+	st, err := NewStore(dir).Load()
+	must(err)
+	if len(st.Frameworks) != 1 || st.Frameworks[0].V.Name != "fw" || len(st.Tasks) != 1 {
+		t.Fatalf("%+v", st)
+	}
+	got := st.Tasks[0]
+	if got.Info.V.TaskID.Value != "t.1" || got.Container != "c1" || string(got.Statuses[0].V.UUID) != "u" {
+		t.Errorf("%+v", got)
+	}
+	must(s.RemoveFramework("s*0", "f[1]"))
+	st, err = s.Load()
+	must(err)
+	if len(st.Frameworks)+len(st.Tasks) != 0 {
+		t.Errorf("%+v", st)
+	}
+	must(s.SaveBootID("boot"))
+	if s.BootID() != "boot" {
+		t.Error(s.BootID())
+	}
+	must(s.Forget("s*0"))
+	must(s.Forget("s*0"))
+	if st, err := s.Load(); st != nil || err != nil {
+		t.Errorf("forgotten, yet %v, %v", st, err)
+	}
+	left, err := filepath.Glob(filepath.Join(globSafe(dir), "slaves", "*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestDamageIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	s := NewStore(dir)
+	if err := s.SaveAgent(wire.Of(mesos.AgentInfo{Hostname: "h", ID: &mesos.AgentID{Value: "s0"}})); err != nil {
+		t.Fatal(err)
+	}
+	info := filepath.Join(dir, "slaves", "s0", "slave.info")
+	for text, want := range map[string]string{"": "slave.info", `{"format":9}`: "format 9", `{"format":1,"body":"AAAA"}`: ""} {
+		if err := os.WriteFile(info, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Load(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestSafeID(t *testing.T) {
+	for id, want := range map[string]bool{"a.b-c_1": true, "": false, ".": false, "..": false, "a/b": false, "a\nb": false, "ö": true, strings.Repeat("x", 256): false} {
+		if SafeID(id) != want {
+			t.Errorf("SafeID(%q) = %v", id, !want)
+		}
+	}
+	if err := NewStore(t.TempDir()).SaveAgent(wire.Of(mesos.AgentInfo{ID: &mesos.AgentID{Value: "../x"}})); err == nil {
+		t.Error("an agent id climbed out of the folder")
+	}
+}
