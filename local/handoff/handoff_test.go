@@ -317,9 +317,14 @@ func FuzzServer(f *testing.F) {
 		refuse := func(context.Context, string, string) (net.Listener, error) { return nil, syscall.EADDRINUSE }
 		done := make(chan error, 1)
 		go func() { done <- Serve(t.Context(), own, refuse) }()
-		go io.Copy(io.Discard, child)
-		child.Write(raw)
+		conn, err := net.FileConn(child)
 		child.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go io.Copy(io.Discard, conn)
+		conn.Write(raw)
+		conn.Close()
 		<-done
 	})
 }
