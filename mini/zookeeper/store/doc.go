@@ -1,0 +1,25 @@
+// Package store keeps the server's state on disk: an append-only log of
+// transactions and snapshots of everything.
+//
+// Nouns: a State is the tree, the sessions and the number of the last
+// transaction; a Txn is one transaction, whether it changed nodes, opened or
+// closed a session, or failed; a Store is an open folder.
+//
+// Append returns after write(2) of the whole record, so a killed process loses
+// nothing; it calls fsync only with Options.Sync, so a power cut may lose the
+// last seconds. Open repeats what was logged. A record that is torn or does
+// not match its checksum at the end of the last log is cut off, with a word; a
+// damaged file that cannot be explained so is an error that names the file,
+// never a silent loss. A snapshot is written to a temporary name, synced and
+// renamed, then what it makes superfluous is removed. A Store is not safe for
+// concurrent use, and one folder belongs to one Store at a time.
+//
+// Files, in the folder given: log.<zxid of the first record>,
+// snapshot.<zxid of the last transaction in it>, numbers in 16 hex digits.
+// A log is 8 bytes of magic, then records: length and CRC-32C of the payload
+// (4 bytes each, big endian), the payload. A snapshot is 8 bytes of magic, the
+// payload and its CRC-32C. Payloads are jute.
+//
+// Left out on purpose: the file formats of the real ZooKeeper, which this one
+// neither reads nor writes.
+package store
