@@ -1,0 +1,190 @@
+package provision
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mesoslab/lab"
+	"github.com/moby/moby/client"
+)
+
+// EngineState says what there is of Docker on a machine.
+type EngineState string
+
+// The states of an engine.
+const (
+	EngineRunning EngineState = "running"
+	EngineStopped EngineState = "stopped" // installed, its socket does not answer
+	EngineMissing EngineState = "missing"
+)
+
+// Engine is what a machine's Docker says of itself.
+type Engine struct {
+	State  EngineState `json:"state"`
+	Server string      `json:"server,omitempty"`  // Server header, Docker/20.10.24 (linux)
+	Number string      `json:"version,omitempty"` // 20.10.24
+	API    string      `json:"api,omitempty"`     // newest API version, 1.41
+	MinAPI string      `json:"min_api,omitempty"`
+	// Embedded says that this is lab's own engine of an embedded machine.
+	Embedded bool `json:"embedded,omitempty"`
+}
+
+// embeddedServer is how the engine of an embedded machine names itself.
+const embeddedServer = "lab-engine"
+
+// API versions: the client library speaks 1.40 and newer by itself and any
+// older one if it is forced to; without labels (1.18) we could not tell our
+// containers from others.
+const (
+	libraryAPI = "1.40"
+	oldestAPI  = "1.18"
+)
+
+// EngineVersion asks the engine over its socket, by plain HTTP without a
+// version in the path: that works with every engine ever made.
+func (h *Host) EngineVersion(ctx context.Context) (Engine, error) {
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return h.Dial(ctx, "unix", dockerSocket)
+		},
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker/version", nil)
+	if err != nil {
+		return Engine{}, err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return Engine{}, fmt.Errorf("%s: ask Docker for its version: %w", h.machine.Name, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return Engine{}, fmt.Errorf("%s: read Docker's version: %w", h.machine.Name, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return Engine{}, fmt.Errorf("%s: Docker's /version answers %s", h.machine.Name, resp.Status)
+	}
+	return parseVersion(resp.Header.Get("Server"), body)
+}
+
+func parseVersion(server string, body []byte) (Engine, error) {
+	var v struct {
+		Version, ApiVersion, MinAPIVersion string
+		Platform                           struct{ Name string }
+		Components                         []struct{ Name string }
+	}
+	if err := json.Unmarshal(body, &v); err != nil {
+		return Engine{}, fmt.Errorf("read Docker's version: %w", err)
+	}
+	if v.ApiVersion == "" {
+		return Engine{}, fmt.Errorf("read Docker's version: no ApiVersion in %s", shorten(string(body), 80))
+	}
+	names := []string{server, v.Platform.Name}
+	for _, c := range v.Components {
+		names = append(names, c.Name)
+	}
+	return Engine{
+		State: EngineRunning, Server: server, Number: v.Version, API: v.ApiVersion, MinAPI: v.MinAPIVersion,
+		Embedded: strings.Contains(strings.ToLower(strings.Join(names, " ")), embeddedServer),
+	}, nil
+}
+
+// Docker returns a client of the machine's engine over the SSH connection. It
+// is made once and closed with the host. The API version is fixed at what the
+// engine said: the library's own negotiation speaks 1.56 to engines below
+// 1.40. The error id is docker-too-old below 1.18.
+func (h *Host) Docker(ctx context.Context) (*client.Client, error) {
+	h.mu.Lock()
+	cached := h.docker
+	h.mu.Unlock()
+	if cached != nil {
+		return cached, nil
+	}
+	engine, err := h.EngineVersion(ctx)
+	if err != nil {
+		return nil, err
+	}
+	version, err := clientVersion(engine)
+	if err != nil {
+		return nil, &lab.Error{ID: "docker-too-old", Op: "talk to Docker", Machine: h.machine.Name, Err: err,
+			Advice: "use a machine with a Docker engine of 2016 or newer (1.12), best 19.03 or newer"}
+	}
+	c, err := client.New(
+		client.WithHost("unix://"+dockerSocket),
+		client.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return h.Dial(ctx, "unix", dockerSocket)
+		}),
+		client.WithAPIVersion(version),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("%s: make Docker client: %w", h.machine.Name, err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.docker != nil {
+		c.Close()
+		return h.docker, nil
+	}
+	h.docker, h.engine = c, engine
+	return c, nil
+}
+
+// AwaitDocker waits until the engine's socket answers.
+func (h *Host) AwaitDocker(ctx context.Context, wait time.Duration) (Engine, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	var engine Engine
+	err := lab.Until(ctx, 50*time.Millisecond, "Docker's socket on "+h.machine.Name, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		var err error
+		engine, err = h.EngineVersion(ctx)
+		return err
+	})
+	return engine, err
+}
+
+// clientVersion is the API version to speak with an engine.
+func clientVersion(e Engine) (string, error) {
+	switch {
+	case versionLess(e.API, oldestAPI):
+		return "", fmt.Errorf("engine %s speaks API %s, at least %s is needed", e.Number, e.API, oldestAPI)
+	case e.MinAPI != "" && versionLess(client.MaxAPIVersion, e.MinAPI):
+		return "", fmt.Errorf("engine %s wants API %s or newer, this lab speaks %s", e.Number, e.MinAPI, client.MaxAPIVersion)
+	case versionLess(client.MaxAPIVersion, e.API):
+		return client.MaxAPIVersion, nil
+	}
+	return e.API, nil
+}
+
+// versionLess compares dotted numbers; text after a number (20.10.24+dfsg1)
+// does not count.
+func versionLess(a, b string) bool {
+	as, bs := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range max(len(as), len(bs)) {
+		if x, y := versionPart(as, i), versionPart(bs, i); x != y {
+			return x < y
+		}
+	}
+	return false
+}
+
+func versionPart(parts []string, i int) int {
+	if i >= len(parts) {
+		return 0
+	}
+	end := 0
+	for end < len(parts[i]) && parts[i][end] >= '0' && parts[i][end] <= '9' {
+		end++
+	}
+	n, _ := strconv.Atoi(parts[i][:end])
+	return n
+}

@@ -1,0 +1,196 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Runner runs command lines on a machine; *Host is one.
+type Runner interface {
+	Run(ctx context.Context, cmd string, stdin io.Reader) ([]byte, error)
+}
+
+// Prober is what Facts needs of a host.
+type Prober interface {
+	Runner
+	EngineVersion(ctx context.Context) (Engine, error)
+}
+
+// Init is a machine's init system, found by looking.
+type Init string
+
+// The init systems of Debian and Ubuntu.
+const (
+	Systemd  Init = "systemd"  // /run/systemd/system exists
+	Upstart  Init = "upstart"  // /sbin/initctl exists
+	SysVinit Init = "sysvinit" // /etc/init.d exists
+)
+
+// Facts are what was found on a machine. What could not be found out is zero.
+type Facts struct {
+	OSID      string `json:"os_id,omitempty"`      // debian, ubuntu
+	OSVersion string `json:"os_version,omitempty"` // 12, 14.04
+	OSName    string `json:"os_name,omitempty"`    // Debian GNU/Linux 12 (bookworm)
+	Init      Init   `json:"init,omitempty"`
+	Arch      string `json:"arch,omitempty"` // as Go says it: amd64, arm64
+	Hostname  string `json:"hostname,omitempty"`
+	User      string `json:"user,omitempty"`
+	UID       int    `json:"uid"`
+	Sudo      bool   `json:"sudo"` // root, or sudo without a password
+	Engine    Engine `json:"engine"`
+	Cgroup    int    `json:"cgroup,omitempty"` // 1 or 2
+	MemoryMiB int64  `json:"memory_mib,omitempty"`
+	DiskMiB   int64  `json:"disk_mib,omitempty"` // free, where Docker keeps its data
+	// ClockOffset is the machine's clock minus ours, exact to about half the
+	// time that the question took.
+	ClockOffset time.Duration `json:"clock_offset"`
+}
+
+// factsScript asks everything at once. It uses only what a minimal system has;
+// what a machine does not know leaves its section empty.
+const factsScript = `echo @os; cat /etc/os-release 2>/dev/null
+echo @init; if [ -d /run/systemd/system ]; then echo systemd; elif [ -e /sbin/initctl ]; then echo upstart; elif [ -d /etc/init.d ]; then echo sysvinit; fi
+echo @arch; uname -m
+echo @hostname; hostname
+echo @user; id -un
+echo @uid; id -u
+echo @sudo; if [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then echo yes; fi
+echo @docker; command -v dockerd docker 2>/dev/null
+echo @cgroup; if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo 2; elif [ -d /sys/fs/cgroup ]; then echo 1; fi
+echo @memory; cat /proc/meminfo 2>/dev/null
+echo @disk; df -Pk /var/lib/docker 2>/dev/null || df -Pk / 2>/dev/null
+echo @date; date +%s.%N
+exit 0`
+
+// FindFacts looks at a machine: one command and, at the same time, one
+// question to Docker's socket.
+func FindFacts(ctx context.Context, host Prober) (Facts, error) {
+	type answer struct {
+		engine Engine
+		err    error
+	}
+	docker := make(chan answer, 1)
+	go func() {
+		e, err := host.EngineVersion(ctx)
+		docker <- answer{e, err}
+	}()
+	before := time.Now()
+	out, err := host.Run(ctx, factsScript, nil)
+	after := time.Now()
+	asked := <-docker
+	if err != nil {
+		return Facts{}, fmt.Errorf("look at the machine: %w", err)
+	}
+	f, err := parseFacts(string(out), before.Add(after.Sub(before)/2))
+	if err != nil {
+		return Facts{}, fmt.Errorf("look at the machine: %w", err)
+	}
+	if asked.err == nil {
+		f.Engine = asked.engine
+	} else if ctx.Err() != nil {
+		return Facts{}, asked.err
+	}
+	return f, nil
+}
+
+// parseFacts reads the script's output; middle is our clock's time when the
+// machine said its own.
+func parseFacts(out string, middle time.Time) (Facts, error) {
+	sections := map[string]string{}
+	name := ""
+	for line := range strings.Lines(out) {
+		if rest, ok := strings.CutPrefix(line, "@"); ok {
+			name = strings.TrimSpace(rest)
+			continue
+		}
+		sections[name] += line
+	}
+	if _, complete := sections["date"]; !complete {
+		return Facts{}, errors.New("the answer is cut off: " + shorten(out, 80))
+	}
+	get := func(name string) string { return strings.TrimSpace(sections[name]) }
+	f := Facts{
+		Init: Init(get("init")), Arch: goArch(get("arch")), Hostname: get("hostname"), User: get("user"),
+		UID: -1, Sudo: get("sudo") == "yes", Engine: Engine{State: EngineMissing},
+		MemoryMiB: memTotal(sections["memory"]), DiskMiB: diskFree(sections["disk"]),
+	}
+	f.OSID, f.OSVersion, f.OSName = osRelease(sections["os"])
+	if get("docker") != "" {
+		f.Engine.State = EngineStopped
+	}
+	if uid, err := strconv.Atoi(get("uid")); err == nil {
+		f.UID = uid
+	}
+	f.Cgroup, _ = strconv.Atoi(get("cgroup"))
+	if clock, ok := unixTime(get("date")); ok {
+		f.ClockOffset = clock.Sub(middle)
+	}
+	return f, nil
+}
+
+// goArch translates uname -m.
+func goArch(machine string) string {
+	switch machine {
+	case "x86_64":
+		return "amd64"
+	case "aarch64":
+		return "arm64"
+	case "i386", "i686":
+		return "386"
+	case "armv7l":
+		return "arm"
+	}
+	return machine
+}
+
+// osRelease reads what os-release(5) calls ID, VERSION_ID and PRETTY_NAME.
+func osRelease(text string) (id, version, name string) {
+	values := map[string]string{}
+	for line := range strings.Lines(text) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			values[k] = strings.Trim(v, `"'`)
+		}
+	}
+	return values["ID"], values["VERSION_ID"], values["PRETTY_NAME"]
+}
+
+// memTotal reads MemTotal of /proc/meminfo, in MiB.
+func memTotal(text string) int64 {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, "MemTotal:"); ok {
+			kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return kib >> 10
+		}
+	}
+	return 0
+}
+
+// diskFree reads the fourth column of df -Pk, in MiB.
+func diskFree(text string) int64 {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	fields := strings.Fields(lines[len(lines)-1])
+	if len(lines) < 2 || len(fields) < 4 {
+		return 0
+	}
+	kib, _ := strconv.ParseInt(fields[3], 10, 64)
+	return kib >> 10
+}
+
+// unixTime reads seconds.nanoseconds; a date without %N leaves it as it is.
+func unixTime(text string) (time.Time, bool) {
+	whole, fraction, _ := strings.Cut(text, ".")
+	sec, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil {
+		return time.Time{}, false
+	}
+	nsec, err := strconv.ParseInt(fraction, 10, 64)
+	if err != nil || len(fraction) != 9 {
+		nsec = 5e8 // only the second is known: its middle
+	}
+	return time.Unix(sec, nsec), true
+}

@@ -1,0 +1,70 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/mesoslab/lab"
+)
+
+// DialFunc opens a connection, as net.Dialer.DialContext does.
+type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// VerifyTCP waits until the engine at addr:port answers /_ping, asked from this
+// computer as the article's scripts would. The error id is docker-port-closed;
+// it tells what was seen last.
+func VerifyTCP(ctx context.Context, addr string, port int, wait time.Duration) error {
+	return VerifyTCPFrom(ctx, (&net.Dialer{}).DialContext, addr, port, wait)
+}
+
+// VerifyTCPFrom is VerifyTCP asked from wherever dial dials: Host.Dial asks
+// from a machine, for engines that listen on 127.0.0.1 only.
+func VerifyTCPFrom(ctx context.Context, dial DialFunc, addr string, port int, wait time.Duration) error {
+	at := net.JoinHostPort(addr, strconv.Itoa(port))
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	waitCtx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	err := lab.Until(waitCtx, 50*time.Millisecond, "Docker at tcp://"+at, func(ctx context.Context) error {
+		return ping(ctx, transport, at)
+	})
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	e := &lab.Error{ID: "docker-port-closed", Op: "ask Docker from outside", Machine: addr, Err: err,
+		Advice: "the engine does not listen there: look at DOCKER_OPTS in " + defaultsPath + " on the machine"}
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, syscall.ECONNREFUSED) {
+		if _, answered := errors.AsType[*pingError](err); !answered {
+			e.Advice = "nothing comes back: look for a firewall on the machine or another network that uses its subnet"
+		}
+	}
+	return e
+}
+
+// pingError is an answer that is not an engine's.
+type pingError struct{ status string }
+
+func (e *pingError) Error() string { return fmt.Sprintf("/_ping answers %s", e.status) }
+
+func ping(ctx context.Context, transport *http.Transport, at string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at+"/_ping", nil)
+	if err != nil {
+		return lab.Permanent(err)
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return &pingError{resp.Status}
+	}
+	return nil
+}
