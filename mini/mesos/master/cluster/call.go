@@ -1,0 +1,72 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+)
+
+// Errors of Call. Their texts are those of Mesos.
+var (
+	ErrUnknownFramework = errors.New("Framework cannot be found")                                           //lint:ignore ST1005 Mesos' own words
+	ErrNotSubscribed    = errors.New("Framework is not subscribed")                                         //lint:ignore ST1005 Mesos' own words
+	ErrStreamIDMissing  = errors.New("All non-subscribe calls should include the 'Mesos-Stream-Id' header") //lint:ignore ST1005 Mesos' own words
+)
+
+// StreamIDError: the call came with the stream id of another subscription.
+type StreamIDError struct{ StreamID, FrameworkID string }
+
+func (e *StreamIDError) Error() string {
+	return fmt.Sprintf("The stream ID '%s' included in this request didn't match the stream ID currently associated with framework ID %s",
+		e.StreamID, e.FrameworkID)
+}
+
+// Call does what a subscribed scheduler asks, in any call but SUBSCRIBE. The
+// error says that the caller may not ask; that something asked for cannot be
+// done is told in events. The call must be valid (its part present).
+func (c *Cluster) Call(call *scheduler.Call, streamID string) error {
+	c.lock()
+	defer c.unlock()
+	f := c.frameworks[call.GetFrameworkID().GetValue()]
+	switch {
+	case f == nil || c.closed:
+		return ErrUnknownFramework
+	case !f.connected():
+		return ErrNotSubscribed
+	case streamID == "":
+		return ErrStreamIDMissing
+	case streamID != f.streamID:
+		return &StreamIDError{streamID, f.id}
+	}
+	switch call.Type {
+	case scheduler.Call_TEARDOWN:
+		c.removeFramework(f)
+	case scheduler.Call_ACCEPT:
+		c.accept(f, call.Accept)
+	case scheduler.Call_DECLINE:
+		c.decline(f, call.Decline.OfferIDs, call.Decline.Filters)
+	case scheduler.Call_REVIVE:
+		c.alloc.Revive(f.id, call.GetRevive().GetRoles())
+		c.allocate()
+	case scheduler.Call_SUPPRESS:
+		c.alloc.Suppress(f.id, call.GetSuppress().GetRoles())
+	case scheduler.Call_KILL:
+		c.kill(f, call.Kill)
+	case scheduler.Call_ACKNOWLEDGE:
+		c.acknowledge(f, call.Acknowledge)
+	case scheduler.Call_RECONCILE:
+		c.reconcile(f, call.Reconcile.Tasks)
+	case scheduler.Call_SHUTDOWN:
+		c.shutdownExecutor(f, call.Shutdown)
+	default: // MESSAGE, REQUEST: taken, and nothing follows
+	}
+	return nil
+}
+
+// shutdownExecutor ends a command executor, which is its task.
+func (c *Cluster) shutdownExecutor(f *framework, call *scheduler.Call_Shutdown) {
+	if t := f.tasks[call.ExecutorID.Value]; t != nil && t.agent.id == call.AgentID.Value {
+		c.kill(f, &scheduler.Call_Kill{TaskID: t.TaskID, AgentID: &call.AgentID})
+	}
+}

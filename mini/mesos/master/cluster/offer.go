@@ -1,0 +1,153 @@
+package cluster
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/mesoslab/lab/mini/mesos/master/allocator"
+	"github.com/mesoslab/lab/mini/mesos/master/resource"
+)
+
+type offer struct {
+	id        string
+	seq       int
+	fw        *framework
+	agent     *agent
+	role      string
+	resources resource.Set
+	timer     *time.Timer
+}
+
+func (o *offer) came() int { return o.seq }
+
+// allocate turns what the allocator grants into offers, one event for each
+// framework.
+func (c *Cluster) allocate(agents ...string) {
+	batch := map[*framework][]mesos.Offer{}
+	for _, g := range c.alloc.Allocate(time.Now(), agents...) {
+		f, a := c.frameworks[g.Framework], c.agents[g.Agent]
+		o := c.addOffer(g, f, a)
+		batch[f] = append(batch[f], o.proto())
+	}
+	receivers := make([]*framework, 0, len(batch))
+	for f := range batch {
+		receivers = append(receivers, f)
+	}
+	slices.SortFunc(receivers, func(x, y *framework) int { return cmp.Compare(x.seq, y.seq) })
+	for _, f := range receivers {
+		f.send(&scheduler.Event{Type: scheduler.Event_OFFERS, Offers: &scheduler.Event_Offers{Offers: batch[f]}})
+	}
+}
+
+func (c *Cluster) addOffer(g allocator.Grant, f *framework, a *agent) *offer {
+	o := &offer{
+		id: fmt.Sprintf("%s-O%d", c.o.Master.ID, c.nextOffer), seq: c.seq(),
+		fw: f, agent: a, role: g.Role, resources: g.Resources,
+	}
+	c.nextOffer++
+	c.offers[o.id], f.offers[o.id], a.offers[o.id] = o, o, o
+	if c.o.OfferTimeout > 0 {
+		o.timer = c.after(c.o.OfferTimeout, func() {
+			if c.offers[o.id] == o {
+				c.rescind(o)
+			}
+		})
+	}
+	return o
+}
+
+// proto is the offer as the scheduler sees it.
+func (o *offer) proto() mesos.Offer {
+	p := mesos.Offer{
+		ID: mesos.OfferID{Value: o.id}, FrameworkID: mesos.FrameworkID{Value: o.fw.id},
+		AgentID: mesos.AgentID{Value: o.agent.id}, Hostname: o.agent.info.Hostname,
+		URL: agentURL(o.agent), Attributes: o.agent.info.Attributes,
+		Resources: o.resources.Proto(o.allocatedTo()),
+	}
+	if o.fw.multiRole() {
+		p.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &o.role}
+	}
+	return p
+}
+
+// allocatedTo is the role that multi-role frameworks are told, for others "".
+func (o *offer) allocatedTo() string {
+	if o.fw.multiRole() {
+		return o.role
+	}
+	return ""
+}
+
+// agentURL comes from the agent's pid, "slave(1)@ip:port".
+func agentURL(a *agent) *mesos.URL {
+	process, addr, _ := strings.Cut(a.pid, "@")
+	ap, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return nil
+	}
+	return &mesos.URL{
+		Scheme:  "http",
+		Address: mesos.Address{Hostname: &a.info.Hostname, IP: ptr(ap.Addr().String()), Port: int32(ap.Port())},
+		Path:    ptr("/" + process),
+	}
+}
+
+// removeOffer forgets an offer; its resources stay allocated.
+func (c *Cluster) removeOffer(o *offer) {
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+	delete(c.offers, o.id)
+	delete(o.fw.offers, o.id)
+	delete(o.agent.offers, o.id)
+}
+
+// rescind takes an offer back and tells the framework.
+func (c *Cluster) rescind(o *offer) {
+	c.removeOffer(o)
+	c.alloc.Recover(o.agent.id, o.fw.id, o.role, o.resources, 0, time.Now())
+	o.fw.send(&scheduler.Event{
+		Type:    scheduler.Event_RESCIND,
+		Rescind: &scheduler.Event_Rescind{OfferID: mesos.OfferID{Value: o.id}},
+	})
+}
+
+// withdrawOffers takes back all offers of a framework that has no scheduler
+// to tell.
+func (c *Cluster) withdrawOffers(f *framework) {
+	for _, o := range inOrder(f.offers) {
+		c.removeOffer(o)
+		c.alloc.Recover(o.agent.id, f.id, o.role, o.resources, 0, time.Now())
+	}
+}
+
+// decline gives an offer back and keeps its resources away for a while.
+func (c *Cluster) decline(f *framework, ids []mesos.OfferID, filters *mesos.Filters) {
+	for _, id := range ids {
+		o := c.offers[id.Value]
+		if o == nil || o.fw != f {
+			continue
+		}
+		c.removeOffer(o)
+		c.alloc.Recover(o.agent.id, f.id, o.role, o.resources, refusal(filters), time.Now())
+	}
+}
+
+// refusal is how long refused resources stay away: 5 s unless the framework
+// says otherwise, negative times count as unsaid.
+func refusal(f *mesos.Filters) time.Duration {
+	if f == nil || f.RefuseSeconds == nil || *f.RefuseSeconds < 0 || *f.RefuseSeconds != *f.RefuseSeconds {
+		return allocator.DefaultRefuse
+	}
+	if *f.RefuseSeconds >= allocator.MaxRefuse.Seconds() {
+		return allocator.MaxRefuse
+	}
+	return time.Duration(*f.RefuseSeconds * float64(time.Second))
+}

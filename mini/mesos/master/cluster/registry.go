@@ -1,0 +1,100 @@
+package cluster
+
+import (
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesoslab/lab/mini/mesos/wire"
+)
+
+// Registry keeps what a restarted master must know of its agents. Its
+// methods are called with the cluster's lock held.
+type Registry interface {
+	// Load returns what was stored last, or the zero value.
+	Load() (RegistryData, error)
+	Store(RegistryData) error
+}
+
+// RegistryData is what is kept: the agents that were let in and have not
+// left, and when the unreachable ones became it.
+type RegistryData struct {
+	Admitted    []wire.AgentInfo     `json:"admitted"`
+	Unreachable map[string]time.Time `json:"unreachable,omitempty"`
+}
+
+// registered is the registry in memory.
+type registered struct {
+	admitted    map[string]mesos.AgentInfo
+	unreachable map[string]time.Time
+	// recovered are admitted agents that this master has not seen yet.
+	recovered map[string]mesos.AgentInfo
+}
+
+func (c *Cluster) recoverRegistry() error {
+	c.reg = registered{
+		admitted:    map[string]mesos.AgentInfo{},
+		unreachable: map[string]time.Time{},
+		recovered:   map[string]mesos.AgentInfo{},
+	}
+	if c.o.Registry == nil {
+		return nil
+	}
+	d, err := c.o.Registry.Load()
+	if err != nil {
+		return err
+	}
+	for _, a := range d.Admitted {
+		id := a.V.GetID().GetValue()
+		c.reg.admitted[id] = a.V
+		c.reg.recovered[id] = a.V
+	}
+	if c.o.Compat != V026 {
+		for id, t := range d.Unreachable {
+			c.reg.unreachable[id] = t
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) admit(a *agent) {
+	delete(c.reg.recovered, a.id)
+	c.reg.admitted[a.id] = a.info
+	c.store()
+}
+
+func (c *Cluster) expel(id string) {
+	delete(c.reg.admitted, id)
+	delete(c.reg.recovered, id)
+	c.store()
+}
+
+// dropRecovered gives up on agents that did not come back to this master.
+func (c *Cluster) dropRecovered() {
+	for id, info := range c.reg.recovered {
+		c.o.Logf("agent %s (%s) did not re-register within %v", id, info.Hostname, c.o.ReregisterTimeout)
+		c.count("recovery_slave_removals")
+		if c.o.Compat == V026 {
+			c.removed[id] = true
+		} else {
+			c.reg.unreachable[id] = time.Now()
+		}
+		c.expel(id)
+		for _, f := range inOrder(c.frameworks) {
+			f.send(failureEvent(id))
+		}
+	}
+}
+
+func (c *Cluster) store() {
+	if c.o.Registry == nil {
+		return
+	}
+	d := RegistryData{Unreachable: c.reg.unreachable}
+	for _, info := range c.reg.admitted {
+		d.Admitted = append(d.Admitted, wire.Of(info))
+	}
+	if err := c.o.Registry.Store(d); err != nil {
+		c.o.Logf("registry: %v", err)
+	}
+}

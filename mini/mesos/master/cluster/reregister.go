@@ -1,0 +1,157 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesoslab/lab/mini/mesos/master/allocator"
+	"github.com/mesoslab/lab/mini/mesos/master/resource"
+	"github.com/mesoslab/lab/mini/mesos/wire"
+)
+
+func (c *Cluster) reregister(l Link, m *wire.Reregister) error {
+	info := m.Agent.V
+	if info.ID == nil || info.ID.Value == "" {
+		return fmt.Errorf("reregister: no agent id")
+	}
+	id := info.ID.Value
+	total, err := resource.FromProto(info.Resources)
+	if err != nil {
+		return fmt.Errorf("reregister %s: %w", id, err)
+	}
+	if c.removed[id] {
+		c.o.Logf("agent %s attempted to re-register after removal: shutting it down", id)
+		l.Send(&wire.Shutdown{Message: c.word("Slave", "Agent") + " attempted to re-register after removal"})
+		return nil
+	}
+	_, wasUnreachable := c.reg.unreachable[id]
+	a := c.agents[id]
+	if a != nil {
+		c.relink(a, l, m, total)
+	} else {
+		a = c.addAgent(l, id, info, m.PID, m.Version, m.Checkpoint, total)
+		a.reregistered = time.Now()
+		delete(c.reg.unreachable, id)
+		c.admit(a)
+	}
+	c.count("slave_reregistrations")
+	c.o.Logf("re-registered agent %s at %s (%s), %d tasks", id, m.PID, info.Hostname, len(m.Tasks))
+	stop := c.adoptFrameworks(m, wasUnreachable)
+	missing := c.adoptTasks(a, m.Tasks, stop)
+	a.send(&wire.Reregistered{AgentID: id, TotalPingTimeout: c.totalPingTimeout(), Reconcile: missing})
+	for _, f := range m.Frameworks {
+		if id := f.V.GetID().GetValue(); stop[id] {
+			a.send(&wire.ShutdownFramework{FrameworkID: id})
+		}
+	}
+	c.rememberCompleted(m.Completed)
+	c.repeatKills(a)
+	c.allocate(id)
+	return nil
+}
+
+// relink gives a known agent its new connection.
+func (c *Cluster) relink(a *agent, l Link, m *wire.Reregister, total resource.Set) {
+	if a.link != nil && a.link != l { // the old one was not seen to break
+		old := a.link
+		delete(c.links, old)
+		old.Close()
+		c.rescindAll(a)
+	}
+	id := a.info.ID
+	a.info, a.pid, a.version, a.checkpoint, a.total = m.Agent.V, m.PID, m.Version, m.Checkpoint, total
+	a.info.ID = id
+	a.link, a.reregistered = l, time.Now()
+	a.ponged, a.timeouts = true, 0
+	c.links[l] = a
+	c.alloc.AddAgent(allocator.Agent{ID: a.id, Total: total, Checkpoint: m.Checkpoint})
+}
+
+// adoptFrameworks learns of frameworks that a former master had, and returns
+// those that must not run on this agent any more.
+func (c *Cluster) adoptFrameworks(m *wire.Reregister, wasUnreachable bool) (stop map[string]bool) {
+	stop = map[string]bool{}
+	for _, f := range m.Frameworks {
+		id := f.V.GetID().GetValue()
+		known := c.frameworks[id]
+		switch {
+		case id == "" || c.isCompleted(id):
+			stop[id] = true
+		case known == nil:
+			c.recoverFramework(f.V)
+		case wasUnreachable && !known.partitionAware():
+			stop[id] = true // its tasks were reported lost: let them be it
+		}
+	}
+	return stop
+}
+
+// adoptTasks makes the master's and the agent's idea of the tasks one, and
+// returns those the agent did not list.
+func (c *Cluster) adoptTasks(a *agent, tasks []wire.Task, stop map[string]bool) (missing []wire.TaskRef) {
+	listed := map[taskKey]bool{}
+	for i := range tasks {
+		t := &tasks[i].V
+		k := taskKey{t.FrameworkID.Value, t.TaskID.Value}
+		listed[k] = true
+		f := c.frameworks[k.framework]
+		if f == nil || stop[k.framework] || a.tasks[k] != nil {
+			continue
+		}
+		if f.lost(k.task, a.id) || f.tasks[k.task] != nil {
+			// Reported lost when the connection broke, or running elsewhere
+			// under the same id by now: it may not go on.
+			a.send(&wire.KillTask{FrameworkID: k.framework, TaskID: k.task})
+			continue
+		}
+		f.forgetUnreachable(k.task)
+		c.adoptTask(a, f, t)
+	}
+	for _, t := range tasksInOrder(a.tasks) {
+		if !listed[t.key()] {
+			missing = append(missing, wire.TaskRef{FrameworkID: t.key().framework, TaskID: t.key().task})
+		}
+	}
+	return missing
+}
+
+func (c *Cluster) adoptTask(a *agent, f *framework, info *mesos.Task) {
+	r, err := resource.FromProto(info.Resources)
+	if err != nil || info.State == nil {
+		c.o.Logf("agent %s: task %s cannot be taken over: state %v, %v", a.id, info.TaskID.Value, info.State, err)
+		return
+	}
+	t := &task{Task: *info, seq: c.seq(), fw: f, agent: a, role: f.roles()[0], resources: r}
+	if !terminal(*t.State) {
+		if free := c.alloc.Free(a.id); !free.Contains(r) {
+			c.o.Logf("agent %s: task %s uses %s, only %s free: not taken over", a.id, t.key().task, r, free)
+			a.send(&wire.KillTask{FrameworkID: f.id, TaskID: t.key().task})
+			return
+		}
+		c.alloc.Hold(a.id, f.id, t.role, r)
+	}
+	c.enter(t)
+}
+
+// rememberCompleted takes over ended tasks that only the agent remembers.
+func (c *Cluster) rememberCompleted(tasks []wire.Task) {
+	for i := range tasks {
+		t := tasks[i].V
+		f := c.frameworks[t.FrameworkID.Value]
+		if f != nil && t.State != nil && f.tasks[t.TaskID.Value] == nil && !f.completedTask(t.TaskID.Value, t.AgentID.Value) {
+			f.complete(TaskView{Task: t, Role: f.roles()[0]}, c.o.MaxCompletedTasks)
+		}
+	}
+}
+
+// repeatKills sends the kills that came while the agent was away.
+func (c *Cluster) repeatKills(a *agent) {
+	for k, grace := range a.killed {
+		if a.tasks[k] != nil {
+			a.send(&wire.KillTask{FrameworkID: k.framework, TaskID: k.task, GracePeriod: grace})
+		}
+	}
+	clear(a.killed)
+}
