@@ -1,0 +1,58 @@
+// Package marathonlb is marathon-lb 1.3.0 in Go: it follows Marathon's events
+// and balances each service port over the tasks behind it.
+//
+// Nouns. An app's service port with its HAPROXY_* labels and its usable tasks
+// is a service. All services, sorted, make a configuration: the text of
+// haproxy.cfg and, from the same model, what the proxy (package proxy) serves.
+// A Balancer is what a configuration is given to.
+//
+// Words. "start-marathonlb.sh" (the seed's image; environment LOCAL_IP,
+// MARATHON_URL, LAB_DONT_BIND_HTTP_HTTPS, LAB_LB_STATS_PORT), "run sse" and
+// "run poll" (upstream's image; POLL_INTERVAL), or the flags of
+// marathon_lb.py. Without --sse the state is read once and served until the
+// end.
+//
+// Following. On status_update_event, health_status_changed_event and
+// api_post_event, when a stream opens, and every 300 s, GET
+// /v2/apps?embed=apps.tasks is read and a configuration built. Equal to the
+// one in force and to the file: nothing happens. Triggers that come during a
+// refresh cause one more. A stream that breaks is opened again as 1.3.0 does
+// it: after random × back-off, 3 s × 1.5 with each failure, at most 300 s,
+// reset by a stream that lasted more than 10 minutes; several --marathon URLs
+// are used in turn.
+//
+// Deviations from 1.3.0, all of them towards a lab that starts sooner:
+//   - until the first stream has opened, tries come every 500 ms for the
+//     first minute, because the Marathon beside it is merely not up yet;
+//   - 1.3.0 reads the state first and then opens the stream, so that an event
+//     between the two is lost; here it is the other way round;
+//   - a stream silent for 60 s is opened again, a read of the state may take
+//     20 s and is repeated after 3 s if it failed (1.3.0 waits without limit
+//     and until the next trigger);
+//   - a reload keeps counters and does not break idle connections.
+//
+// Labels (n is the index of the service port): HAPROXY_GROUP,
+// HAPROXY_{n}_GROUP, _VHOST, _PATH, _STICKY, _MODE, _BALANCE, _PORT,
+// _BIND_ADDR, _BACKEND_WEIGHT. A value that int(…) or HAProxy would refuse
+// makes the whole configuration invalid: the old one stays in force and every
+// later change waits until the label is mended, as in 1.3.0. So does a
+// service port that cannot be bound or that two apps claim.
+//
+// Zero-downtime deployments (HAPROXY_DEPLOYMENT_GROUP, _ALT_PORT,
+// _STARTED_AT, _TARGET_INSTANCES): the two apps of a group share one backend
+// in which drained tasks of the old one are disabled.
+//
+// Ports: the service ports; 9090 with the statistics and /_haproxy_*
+// (guarded; the others are open, they are meant to be visited); 80 (virtual
+// hosts) and 9091 (X-Marathon-App-Id) where they can be bound at the start.
+// Files: /etc/haproxy/haproxy.cfg, replaced by rename. No processes:
+// --command is accepted and not run. /_haproxy_getpids names this process,
+// always one.
+//
+// Left out on purpose: port 443 and everything TLS (SSL_CERT, BIND_OPTIONS,
+// REDIRECT_TO_HTTPS, USE_HSTS), AUTH, BACKEND_NETWORK_ALLOWED_ACL,
+// HTTP_BACKEND_PROXYPASS, _REVPROXY, _REDIR, template overrides by label or
+// file, HTTP callbacks (--listening), addresses per task (ipAddress). Their
+// labels are ignored, with a line in the log. Host names of tasks are not
+// resolved for server names; they stand in haproxy.cfg as Marathon gives them.
+package marathonlb

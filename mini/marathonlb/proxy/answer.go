@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// answer is the way back to the client: it remembers the status, adds no
+// header of its own, and gives up on a client that takes nothing for too long.
+type answer struct {
+	http.ResponseWriter
+	limit      time.Duration
+	status     int
+	own        bool // the proxy's own page
+	fromServer bool
+}
+
+func (a *answer) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		a.status, a.fromServer = status, !a.own
+		for _, name := range []string{"Date", "Content-Type"} {
+			if h := a.Header(); len(h[name]) == 0 {
+				h[name] = nil
+			}
+		}
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(a.limit))
+	return a.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController flush and hijack.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// patientBody reads a request's body; each read may take as long as a client
+// may be silent.
+type patientBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	limit   time.Duration
+	due     atomic.Int64 // unix nanoseconds: when the read under way gives up
+}
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	due := time.Now().Add(b.limit)
+	b.due.Store(due.UnixNano())
+	_ = b.control.SetReadDeadline(due)
+	n, err := b.ReadCloser.Read(p)
+	if err == nil || err == io.EOF {
+		b.due.Store(0)
+	}
+	if err != nil {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// late says whether the client let a read run into its limit. The server
+// cancels the request's context before that read returns, so the error alone
+// does not tell.
+func (b *patientBody) late() bool {
+	if b == nil {
+		return false
+	}
+	due := b.due.Load()
+	return due != 0 && time.Now().UnixNano() >= due
+}
+
+// patientAnswer reads an answer's body; each read may take as long as a
+// server may be silent.
+type patientAnswer struct {
+	io.ReadCloser
+	conn  net.Conn
+	limit time.Duration
+}
+
+func (b *patientAnswer) Read(p []byte) (int, error) {
+	_ = b.conn.SetReadDeadline(time.Now().Add(b.limit))
+	return b.ReadCloser.Read(p)
+}

@@ -1,0 +1,216 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// port is one bound address. It outlives the frontends it feeds, so that a
+// renamed frontend, or one of another mode, keeps the port open.
+type port struct {
+	listener net.Listener
+	front    atomic.Pointer[frontend]
+}
+
+// accept hands connections to the frontend of the moment until the port is
+// closed.
+func (p *port) accept() {
+	for {
+		c, err := p.listener.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond) // out of descriptors: let some go
+			continue
+		}
+		f := p.front.Load()
+		for f != nil && !f.take(c) {
+			next := p.front.Load() // f has just been replaced
+			if next == f {
+				next = nil
+			}
+			f = next
+		}
+		if f == nil {
+			c.Close()
+		}
+	}
+}
+
+// frontend is one frontend while any configuration lists it.
+type frontend struct {
+	proxy    *Proxy
+	name     string
+	mode     Mode
+	counters counters
+	conf     atomic.Pointer[routes]
+	http     *http.Server // nil in TCP mode
+	queue    *handover
+
+	mu     sync.Mutex
+	closed bool                  // takes no new connections
+	idle   bool                  // HTTP mode: closed, and the last request has ended
+	conns  map[net.Conn]struct{} // TCP mode
+}
+
+// routes are a frontend's rules with their backends looked up.
+type routes struct {
+	bind     string
+	rules    []Rule
+	targets  []*backend
+	fallback *backend
+}
+
+func (p *Proxy) newFrontend(name string, mode Mode) *frontend {
+	f := &frontend{proxy: p, name: name, mode: mode, conns: map[net.Conn]struct{}{}}
+	if mode == HTTP {
+		f.queue = newHandover()
+		f.http = &http.Server{
+			Handler:           http.HandlerFunc(f.serveHTTP),
+			ReadHeaderTimeout: p.limits.Request,
+			IdleTimeout:       p.limits.KeepAlive,
+			ErrorLog:          p.silent,
+			ConnState:         f.connState,
+			BaseContext:       func(net.Listener) context.Context { return p.ctx },
+		}
+		p.tasks.Go(func() { _ = f.http.Serve(f.queue) })
+	}
+	return f
+}
+
+// take serves a connection and returns at once; false means that the
+// frontend has closed.
+func (f *frontend) take(c net.Conn) bool {
+	counted := &countedConn{Conn: c,
+		read:    []*atomic.Int64{&f.counters.in},
+		written: []*atomic.Int64{&f.counters.out}}
+	if f.mode == HTTP {
+		return f.queue.give(counted)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return false
+	}
+	f.conns[counted] = struct{}{}
+	f.counters.begin()
+	f.proxy.tasks.Go(func() {
+		f.serveTCP(counted)
+		f.mu.Lock()
+		delete(f.conns, counted)
+		f.mu.Unlock()
+		f.counters.end()
+	})
+	return true
+}
+
+func (f *frontend) connState(_ net.Conn, s http.ConnState) {
+	switch s {
+	case http.StateNew:
+		f.counters.begin()
+	case http.StateClosed, http.StateHijacked:
+		f.counters.end()
+	}
+}
+
+// drain takes nothing new and lets requests and connections under way end.
+func (f *frontend) drain() {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	if f.http == nil {
+		return // TCP connections end by themselves
+	}
+	f.proxy.tasks.Go(func() {
+		// Shutdown closes the queue and idle connections and waits for the
+		// others; it gives up when the proxy closes.
+		if err := f.http.Shutdown(f.proxy.ctx); err != nil {
+			f.http.Close()
+		}
+		f.mu.Lock()
+		f.idle = true
+		f.mu.Unlock()
+	})
+}
+
+// finished says that a drained frontend has nothing under way.
+func (f *frontend) finished() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed && (f.idle || f.http == nil && len(f.conns) == 0)
+}
+
+// kill ends everything.
+func (f *frontend) kill() {
+	if f.http != nil {
+		f.http.Close()
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	for c := range f.conns {
+		c.Close()
+	}
+}
+
+// route finds the backend for a request; nil means that there is none.
+func (f *frontend) route(r *http.Request) *backend {
+	routes := f.conf.Load()
+	for i, rule := range routes.rules {
+		if rule.matches(r) {
+			return routes.targets[i]
+		}
+	}
+	return routes.fallback
+}
+
+func (rule Rule) matches(r *http.Request) bool {
+	host := len(rule.Hosts) == 0
+	for _, h := range rule.Hosts {
+		host = host || strings.EqualFold(h, r.Host)
+	}
+	return host && strings.HasPrefix(r.URL.Path, rule.Path) &&
+		(rule.AppID == "" || strings.EqualFold(rule.AppID, r.Header.Get("X-Marathon-App-Id")))
+}
+
+// handover is a listener that is fed with connections accepted elsewhere.
+type handover struct {
+	conns  chan net.Conn
+	done   context.Context
+	finish context.CancelFunc
+}
+
+func newHandover() *handover {
+	done, finish := context.WithCancel(context.Background())
+	return &handover{conns: make(chan net.Conn), done: done, finish: finish}
+}
+
+// give waits until c is accepted; false means that the listener is closed.
+func (h *handover) give(c net.Conn) bool {
+	select {
+	case h.conns <- c:
+		return true
+	case <-h.done.Done():
+		return false
+	}
+}
+
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.done.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handover) Close() error   { h.finish(); return nil }
+func (h *handover) Addr() net.Addr { return &net.TCPAddr{} }

@@ -1,0 +1,210 @@
+package marathonlb
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mesoslab/lab/mini/marathonlb/proxy"
+)
+
+// service is one service port of an app: a frontend and its backend.
+type service struct {
+	appID    string
+	index    int
+	port     int
+	bindAddr string
+	mode     proxy.Mode
+	balance  proxy.Balance
+	sticky   bool
+	vhosts   []string
+	path     string
+	weight   int // order of virtual hosts, highest first
+	weighted bool
+	check    *proxy.Check
+	servers  []taskServer
+}
+
+// taskServer is a task as a server.
+type taskServer struct {
+	task     string
+	host     string
+	port     int
+	disabled bool
+}
+
+// builder makes services out of apps. It remembers which tasks were healthy,
+// because a new leader of Marathon knows no results (contracts 2.4).
+type builder struct {
+	groups  map[string]bool
+	healthy bool // --health-check
+	alive   map[string]bool
+}
+
+// build returns the services of the apps in the order of haproxy.cfg. Any
+// invalid label makes the whole of it an error.
+func (b *builder) build(apps []app) ([]service, error) {
+	var services []service
+	var errs []error
+	alive := map[string]bool{}
+	apps = b.mergeDeployments(apps)
+	for _, a := range apps {
+		for i, p := range a.servicePorts() {
+			if !b.member(a, i) || hasOwnAddress(a) {
+				continue
+			}
+			s := service{appID: a.ID, index: i, port: p, bindAddr: "*", mode: proxy.TCP, balance: proxy.RoundRobin}
+			s.setCheck(a.check(i))
+			if err := s.labels(a, i); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			if err := validID(a.ID); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			s.servers = b.servers(a, i, alive)
+			if len(s.servers) > 0 {
+				services = append(services, s)
+			}
+		}
+	}
+	b.alive = alive
+	slices.SortStableFunc(services, func(x, y service) int {
+		return cmp.Or(cmp.Compare(x.appID, y.appID), cmp.Compare(x.port, y.port))
+	})
+	return services, errors.Join(errs...)
+}
+
+// member says whether a service port belongs to one of our groups.
+func (b *builder) member(a app, index int) bool {
+	groups, ok := a.Labels[fmt.Sprintf("HAPROXY_%d_GROUP", index)]
+	if !ok {
+		groups = a.Labels["HAPROXY_GROUP"]
+	}
+	if b.groups["*"] {
+		return true
+	}
+	for g := range strings.SplitSeq(groups, ",") {
+		if g != "" && b.groups[g] {
+			return true
+		}
+	}
+	return false
+}
+
+func hasOwnAddress(a app) bool {
+	return len(a.IPAddress) > 0 && !bytes.Equal(a.IPAddress, []byte("null"))
+}
+
+// validID refuses ids that cannot stand in haproxy.cfg; Marathon has none.
+func validID(id string) error {
+	ok := func(r rune) bool { return hostRune(r) && r != '*' || r == '/' || r == '_' }
+	if len(id) < 2 || id[0] != '/' || strings.ContainsFunc(id, func(r rune) bool { return !ok(r) }) {
+		return fmt.Errorf("app %q: not an app id", id)
+	}
+	return nil
+}
+
+func (s *service) setCheck(c *healthCheck) {
+	if c == nil {
+		return
+	}
+	check := &proxy.Check{
+		Interval: time.Duration(max(c.IntervalSeconds, 1)) * time.Second,
+		Fall:     max(c.MaxConsecutiveFailures, 0) + 1,
+	}
+	switch c.Protocol {
+	case "HTTP", "": // HTTP is Marathon's default
+		s.mode = proxy.HTTP
+		check.Timeout = time.Duration(max(c.TimeoutSeconds, 1)) * time.Second
+		if check.Path = c.Path; !strings.HasPrefix(check.Path, "/") {
+			check.Path = "/" + check.Path
+		}
+		check.Path = strings.Map(func(r rune) rune {
+			if r <= ' ' || r > '~' || strings.ContainsRune(`"'#\`, r) {
+				return -1
+			}
+			return r
+		}, check.Path)
+	case "TCP":
+	default:
+		return // COMMAND and HTTPS: HAProxy does not probe
+	}
+	s.check = check
+}
+
+// servers returns the usable tasks of a service port, by host and port, each
+// address once.
+func (b *builder) servers(a app, index int, alive map[string]bool) []taskServer {
+	var servers []taskServer
+	for _, t := range a.Tasks {
+		if !b.usable(a, t, alive) || t.Host == "" || len(t.Ports) <= index || !validHost(t.Host) {
+			continue
+		}
+		if p := t.Ports[index]; p > 0 && p < 65536 {
+			servers = append(servers, taskServer{task: t.ID, host: t.Host, port: p, disabled: t.drained})
+		}
+	}
+	byAddress := func(x, y taskServer) int { return cmp.Or(cmp.Compare(x.host, y.host), cmp.Compare(x.port, y.port)) }
+	slices.SortStableFunc(servers, byAddress)
+	return slices.CompactFunc(servers, func(x, y taskServer) bool { return x.name() == y.name() })
+}
+
+func validHost(h string) bool {
+	return !strings.ContainsFunc(h, func(r rune) bool { return !hostRune(r) && r != '_' || r == '*' })
+}
+
+// usable decides by --health-check: all results must be alive; a task without
+// results counts as it did when it last had some. Alive collects what to
+// remember.
+func (b *builder) usable(a app, t task, alive map[string]bool) bool {
+	if !b.healthy || len(a.HealthChecks) == 0 {
+		return true
+	}
+	healthy := b.alive[t.ID]
+	if len(t.HealthCheckResults) > 0 {
+		healthy = true
+		for _, r := range t.HealthCheckResults {
+			healthy = healthy && r.Alive
+		}
+	}
+	if healthy {
+		alive[t.ID] = true
+	}
+	return healthy
+}
+
+// name is what frontend and backend are called.
+func (s service) name() string {
+	return strings.ReplaceAll(strings.TrimPrefix(s.appID, "/"), "/", "_") + "_" + strconv.Itoa(s.port)
+}
+
+func (s service) bind() string { return net.JoinHostPort(s.bindAddr, strconv.Itoa(s.port)) }
+
+// name is the server's name in haproxy.cfg.
+func (t taskServer) name() string {
+	clean := func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}
+	return strings.Map(clean, t.host) + "_" + strconv.Itoa(t.port)
+}
+
+func (t taskServer) addr() string { return net.JoinHostPort(t.host, strconv.Itoa(t.port)) }
+
+// cookie is the value that keeps a client with this server.
+func (t taskServer) cookie() string {
+	sum := sha1.Sum([]byte(t.name()))
+	return hex.EncodeToString(sum[:])[:10]
+}
