@@ -1,0 +1,140 @@
+package core
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+
+	"github.com/mesoslab/lab/mini/marathon/app"
+	"github.com/mesoslab/lab/mini/marathon/event"
+)
+
+// terminal maps Mesos' states that end a task to what 1.1.1 calls them: all
+// the ways of being away are TASK_LOST to a framework that is not partition
+// aware.
+var terminal = map[mesos.TaskState]string{
+	mesos.TASK_FINISHED: "TASK_FINISHED", mesos.TASK_FAILED: "TASK_FAILED", mesos.TASK_KILLED: "TASK_KILLED",
+	mesos.TASK_ERROR: "TASK_ERROR", mesos.TASK_LOST: "TASK_LOST", mesos.TASK_DROPPED: "TASK_LOST",
+	mesos.TASK_UNREACHABLE: "TASK_LOST", mesos.TASK_GONE: "TASK_LOST", mesos.TASK_GONE_BY_OPERATOR: "TASK_LOST",
+	mesos.TASK_UNKNOWN: "TASK_LOST",
+}
+
+// Update takes in a task's state and acknowledges it once it is written
+// down. A task nobody knows is killed, unless it is over.
+func (c *Core) Update(_ context.Context, s mesos.TaskStatus) {
+	if !c.enter() {
+		return
+	}
+	defer c.leave()
+	t := c.tasks[s.TaskID.Value]
+	end, over := terminal[s.GetState()]
+	saved := true
+	switch {
+	case t == nil && !over:
+		c.Log("kill %s: it is not known here", s.TaskID.Value)
+		c.Mesos.Send(calls.Kill(s.TaskID.Value, s.GetAgentID().GetValue()))
+	case t == nil:
+	case over:
+		saved = c.taskEnded(t, s, end)
+	default:
+		saved = c.taskMoved(t, s)
+	}
+	if saved && len(s.UUID) > 0 {
+		c.Mesos.Send(calls.Acknowledge(s.GetAgentID().GetValue(), s.TaskID.Value, s.UUID))
+	}
+}
+
+// taskMoved records a step towards running, or a health result of the
+// executor.
+func (c *Core) taskMoved(t *Task, s mesos.TaskStatus) (saved bool) {
+	before := t.State
+	t.State = s.GetState().String()
+	first := s.GetState() == mesos.TASK_RUNNING && !t.running()
+	if ips := addresses(s); ips != nil {
+		t.IPAddresses = ips
+	}
+	if first {
+		t.StartedAt = startTime(s)
+	}
+	saved = true
+	if first || t.State != before {
+		saved = c.persistJSON("task:"+t.ID, t)
+	}
+	if first {
+		c.tokens = min(c.tokens+1, c.cfg.LaunchTokens)
+		if c.tokens == 1 {
+			c.wantOffers()
+		}
+		c.publishStatus(t, s, "TASK_RUNNING")
+		c.startReadiness(t)
+	}
+	if s.Healthy != nil {
+		c.commandResult(t, *s.Healthy, s.GetMessage())
+	}
+	c.evaluate(t.AppID)
+	return saved
+}
+
+// taskEnded forgets a task and sees to what its end calls for.
+func (c *Core) taskEnded(t *Task, s mesos.TaskStatus, state string) (saved bool) {
+	delete(c.tasks, t.ID)
+	delete(c.readiness, t.ID)
+	saved = c.persist("task:"+t.ID, nil)
+	c.Log("%s is %s: %s", t.ID, state, s.GetMessage())
+	c.publishStatus(t, s, state)
+	a, known := c.root.Apps[t.AppID]
+	if known && state != "TASK_KILLED" {
+		c.addDelay(a, t.ConfigVersion)
+	}
+	if known && (state == "TASK_FAILED" || state == "TASK_LOST" || state == "TASK_ERROR") {
+		f := TaskFailure{AppID: t.AppID, Host: t.Host, Message: s.GetMessage(), State: state, TaskID: t.ID,
+			Timestamp: now(), Version: t.Version, SlaveID: &t.AgentID}
+		c.failures[t.AppID] = f
+		c.persistJSON(failureKey(t.AppID), f)
+	}
+	if known && !t.ConfigVersion.Equal(a.ConfigVersion()) {
+		c.stopUnusedChecks(t.AppID)
+	}
+	c.evaluate(t.AppID)
+	return saved
+}
+
+func (c *Core) publishStatus(t *Task, s mesos.TaskStatus, state string) {
+	c.Bus.Publish(event.StatusUpdate, event.Status{SlaveID: t.AgentID, TaskID: t.ID, TaskStatus: state, Message: s.GetMessage(),
+		AppID: t.AppID, Host: t.Host, IPAddresses: t.IPAddresses, Ports: t.Ports, Version: t.Version})
+}
+
+func (c *Core) publishRegistered() {
+	if !c.registered {
+		c.registered = true
+		c.Bus.Publish("scheduler_registered_event", event.Registered{FrameworkID: c.frameworkID, Master: c.master})
+		return
+	}
+	c.Bus.Publish("scheduler_reregistered_event", event.Reregistered{Master: c.master})
+}
+
+// startTime is when Mesos says the task began to run.
+func startTime(s mesos.TaskStatus) app.Time {
+	if ts := s.GetTimestamp(); ts > 0 {
+		return app.At(time.Unix(0, int64(ts*float64(time.Second))))
+	}
+	return now()
+}
+
+// addresses are the task's own, as the executor reports them.
+func addresses(s mesos.TaskStatus) []event.IPAddress {
+	var out []event.IPAddress
+	for _, n := range s.GetContainerStatus().GetNetworkInfos() {
+		for _, ip := range n.IPAddresses {
+			proto := "IPv4"
+			if strings.Contains(ip.GetIPAddress(), ":") {
+				proto = "IPv6"
+			}
+			out = append(out, event.IPAddress{IPAddress: ip.GetIPAddress(), Protocol: proto})
+		}
+	}
+	return out
+}
