@@ -95,6 +95,8 @@ type Command struct {
 	// Tty says that the program should believe to be on a terminal.
 	Tty bool
 	// Stdin is never nil: it is at its end where the container has no stdin.
+	// Else a Read may block until after the process has ended: Wait must not
+	// wait for it (exec.Cmd: copy into StdinPipe, do not set Cmd.Stdin).
 	Stdin io.Reader
 	// Stdout and Stderr may be written at the same time.
 	Stdout, Stderr io.Writer
@@ -129,6 +131,9 @@ type ExecCommand struct {
 	Tty             bool
 	Stdin           io.Reader
 	Stdout, Stderr  io.Writer
+	// Interrupt receives when the client types ctrl-C on a terminal: end the
+	// line that runs, not the shell.
+	Interrupt <-chan struct{}
 	// Listen is the container's.
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 }

@@ -110,9 +110,9 @@ func (t *Tree) Configure(rootfs string, n Names) error {
 	return nil
 }
 
-// virtual tells sources that belong to the kernel: containers get an empty
+// Virtual tells sources that belong to the kernel: containers get an empty
 // folder instead.
-func virtual(source string) bool {
+func Virtual(source string) bool {
 	for _, v := range []string{"/sys", "/proc"} {
 		if source == v || strings.HasPrefix(source, v+"/") {
 			return true
@@ -127,7 +127,7 @@ func virtual(source string) bool {
 func (t *Tree) Bind(rootfs, source, target string, create bool) error {
 	source, target = path.Clean("/"+source), path.Clean("/"+target)
 	link := in(rootfs, target)
-	if virtual(source) {
+	if Virtual(source) {
 		return t.empty(link)
 	}
 	_, err := t.root.Stat(machine(source))

@@ -20,14 +20,13 @@ func (t *Tree) Size(name string) int64 {
 	return sum
 }
 
-// Nested returns the first target that lies inside another one, or "". "/"
-// contains everything.
-func Nested(targets []string) string {
-	sorted := slices.Sorted(slices.Values(targets))
-	for i := 1; i < len(sorted); i++ {
-		for _, outer := range sorted[:i] {
-			if sorted[i] == outer || strings.HasPrefix(sorted[i], strings.TrimSuffix(outer, "/")+"/") {
-				return sorted[i]
+// Nested returns the first target that lies inside another one that is a link
+// or is emptied at each start (outer), or "".
+func Nested(targets, outer []string) string {
+	for _, t := range slices.Sorted(slices.Values(targets)) {
+		for _, o := range outer {
+			if t != o && strings.HasPrefix(t, strings.TrimSuffix(o, "/")+"/") {
+				return t
 			}
 		}
 	}
