@@ -1,0 +1,19 @@
+// Package scenarios breaks a lab on purpose, watches it heal and judges what
+// it saw.
+//
+// A Scenario is a script that a trainer can read aloud: chapters are "#"
+// lines, the rest are verbs of this package, run line by line by
+// rsc.io/script's engine with one state. A run has four observers that know
+// nothing of the one who breaks things: the probe (steady requests through
+// the load balancer), samplers of Mesos, Marathon and the load balancer, and
+// Marathon's event stream. What they see goes into a History by identity:
+// task ids, agent ids, addresses. The Verdict is PASS only for what was seen;
+// a phase not seen, a gap in sampling or a fault without effect is
+// INCONCLUSIVE.
+//
+// The package acts only through the interfaces Lab (power, with the journal
+// behind it) and Cluster (Mesos, Marathon, load balancer), so that the whole
+// engine runs against in-memory twins in tests. Faults are undone when a run
+// ends, however it ends. How machines are made, and where faults are
+// remembered, is not known here.
+package scenarios

@@ -1,0 +1,261 @@
+package scenarios
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// History is what the observers saw, by identity, with the time at which it
+// was first seen. It is written by samplers and read by expectations.
+type History struct {
+	mu       sync.Mutex
+	tasks    map[string]*TaskHistory
+	agents   map[string]*AgentHistory
+	order    []string // task ids as first seen
+	last     App
+	lastSeen map[string]time.Time // by sampler: its last good sample
+	gaps     []Gap
+	lost     time.Time // when the event stream broke
+	changed  func(text string)
+}
+
+// TaskHistory is one task's life as seen from outside. Zero times were not
+// seen.
+type TaskHistory struct {
+	ID, Name string // Name is a short word for people: a1, b2
+	Node     string
+	Address  string // host:port
+	Seen     time.Time
+	Running  time.Time
+	InLB     time.Time // the load balancer lists it as a server
+	Healthy  time.Time
+	Ended    time.Time
+	EndState string // TASK_LOST, TASK_KILLED, …
+	OutOfLB  time.Time
+}
+
+// AgentHistory is one Mesos slave's life as seen from outside.
+type AgentHistory struct {
+	ID, Node string
+	Seen     time.Time
+	Gone     time.Time
+}
+
+// Gap is a hole in a sampler's record.
+type Gap struct {
+	Sampler string        `json:"sampler"`
+	At      time.Time     `json:"at"`
+	Length  time.Duration `json:"length"`
+}
+
+func newHistory(changed func(string)) *History {
+	return &History{tasks: map[string]*TaskHistory{}, agents: map[string]*AgentHistory{}, lastSeen: map[string]time.Time{}, changed: changed}
+}
+
+// maxGap is the longest hole that a verdict tolerates (rule R5).
+const maxGap = 250 * time.Millisecond
+
+// sampled notes a good sample and the gap before it.
+func (h *History) sampled(sampler string, now time.Time) {
+	if last, ok := h.lastSeen[sampler]; ok && now.Sub(last) > maxGap {
+		h.gaps = append(h.gaps, Gap{sampler, last, now.Sub(last)})
+	}
+	h.lastSeen[sampler] = now
+}
+
+func (h *History) task(id string, now time.Time) *TaskHistory {
+	t := h.tasks[id]
+	if t == nil {
+		n := len(h.order)
+		t = &TaskHistory{ID: id, Name: fmt.Sprintf("%c%d", 'a'+rune(n%26), n+1), Seen: now}
+		h.tasks[id] = t
+		h.order = append(h.order, id)
+	}
+	return t
+}
+
+// SawApp takes in a sample of Marathon's list.
+func (h *History) SawApp(now time.Time, app App, nodeOf func(ip string) string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sampled("marathon", now)
+	h.last = app
+	for _, s := range app.Tasks {
+		t := h.task(s.ID, now)
+		if t.Address == "" && s.Port != 0 {
+			t.Node, t.Address = nodeOf(s.IP), fmt.Sprintf("%s:%d", s.IP, s.Port)
+			h.changed(fmt.Sprintf("◆ Marathon starts %s on %s:%d", t.Name, t.Node, s.Port))
+		}
+		if t.Running.IsZero() && !s.Started.IsZero() {
+			t.Running = now
+			h.changed("◆ " + t.Name + " running")
+		}
+		if t.Healthy.IsZero() && s.Healthy {
+			t.Healthy = now
+			h.changed("◆ " + t.Name + " healthy")
+		}
+	}
+}
+
+// SawAgents takes in a sample of Mesos' list of slaves.
+func (h *History) SawAgents(now time.Time, agents []Agent, nodeOf func(ip string) string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sampled("mesos", now)
+	present := map[string]bool{}
+	first := len(h.agents) == 0
+	for _, s := range agents {
+		present[s.ID] = true
+		a := h.agents[s.ID]
+		if a == nil {
+			a = &AgentHistory{ID: s.ID, Node: nodeOf(s.IP), Seen: now}
+			h.agents[s.ID] = a
+			if !first {
+				h.changed(fmt.Sprintf("◆ %s is back in Mesos as slave %s", a.Node, shortAgent(a.ID)))
+			}
+		} else if !a.Gone.IsZero() {
+			a.Gone = time.Time{}
+			h.changed(fmt.Sprintf("◆ %s is back in Mesos as the same slave %s", a.Node, shortAgent(a.ID)))
+		}
+	}
+	for _, a := range h.agents {
+		if !present[a.ID] && a.Gone.IsZero() {
+			a.Gone = now
+			h.changed(fmt.Sprintf("◆ Mesos removes %s, slave %s", a.Node, shortAgent(a.ID)))
+		}
+	}
+}
+
+// SawBackends takes in a sample of the load balancer's servers.
+func (h *History) SawBackends(now time.Time, servers []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sampled("load balancer", now)
+	for _, id := range h.order {
+		t := h.tasks[id]
+		listed := t.Address != "" && slices.Contains(servers, t.Address)
+		switch {
+		case listed && t.InLB.IsZero():
+			t.InLB = now
+			h.changed("◆ " + t.Name + " in the load balancer")
+		case !listed && !t.InLB.IsZero() && t.OutOfLB.IsZero():
+			t.OutOfLB = now
+			h.changed("◆ " + t.Name + " out of the load balancer")
+		}
+	}
+}
+
+// SawEvent takes in an event of Marathon's stream.
+func (h *History) SawEvent(now time.Time, e StreamEvent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch e.Type {
+	case "status_update_event":
+		t := h.task(e.TaskID, now)
+		if e.TaskStatus == "TASK_RUNNING" {
+			if t.Running.IsZero() {
+				t.Running = now
+				h.changed("◆ " + t.Name + " running")
+			}
+		} else if t.Ended.IsZero() {
+			t.Ended, t.EndState = now, e.TaskStatus
+			h.changed(fmt.Sprintf("◆ %s is %s", t.Name, e.TaskStatus))
+		}
+	case "health_status_changed_event":
+		t := h.task(e.TaskID, now)
+		if e.Alive && t.Healthy.IsZero() {
+			t.Healthy = now
+			h.changed("◆ " + t.Name + " healthy")
+		}
+	}
+}
+
+// StreamEnded notes that the stream broke before the run was over.
+func (h *History) StreamEnded(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost.IsZero() {
+		h.lost = now
+		h.changed("! Marathon's event stream broke off")
+	}
+}
+
+// Blind says why the record has holes that no verdict may rest on, or "".
+// now closes gaps that are still open.
+func (h *History) Blind(now time.Time) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.lost.IsZero() {
+		return "Marathon's event stream broke off"
+	}
+	worst := Gap{}
+	all := slices.Clone(h.gaps)
+	for sampler, last := range h.lastSeen {
+		if now.Sub(last) > maxGap {
+			all = append(all, Gap{sampler, last, now.Sub(last)})
+		}
+	}
+	for _, g := range all {
+		if g.Length > worst.Length {
+			worst = g
+		}
+	}
+	if worst.Length > 0 {
+		return fmt.Sprintf("no sample of %s for %.2f s (at most %.2f s may be missing)", worst.Sampler, worst.Length.Seconds(), maxGap.Seconds())
+	}
+	return ""
+}
+
+// Tasks returns copies of all tasks in the order in which they were seen.
+func (h *History) Tasks() []TaskHistory {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []TaskHistory
+	for _, id := range h.order {
+		out = append(out, *h.tasks[id])
+	}
+	return out
+}
+
+// Task returns a copy of one task's history.
+func (h *History) Task(id string) TaskHistory {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t := h.tasks[id]; t != nil {
+		return *t
+	}
+	return TaskHistory{ID: id}
+}
+
+// Agents returns copies of all slaves.
+func (h *History) Agents() []AgentHistory {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []AgentHistory
+	for _, a := range h.agents {
+		out = append(out, *a)
+	}
+	slices.SortFunc(out, func(a, b AgentHistory) int { return a.Seen.Compare(b.Seen) })
+	return out
+}
+
+// App returns Marathon's last sampled view.
+func (h *History) App() App {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last
+}
+
+// shortAgent is the part of a slave id that people can tell apart: S0.
+func shortAgent(id string) string {
+	if i := len(id) - 1; i > 0 {
+		for ; i > 0; i-- {
+			if id[i] == '-' {
+				return id[i+1:]
+			}
+		}
+	}
+	return id
+}

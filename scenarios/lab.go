@@ -1,0 +1,97 @@
+package scenarios
+
+import (
+	"context"
+	"time"
+
+	"github.com/mesoslab/lab"
+)
+
+// Lab is what a scenario may do to machines. Break writes the journal before
+// it acts, Mend strikes it afterwards; both return when the change is in
+// force.
+type Lab interface {
+	Machines() []lab.Machine
+	// Settings are the figures that rule how fast the platform heals.
+	Settings() Settings
+	Break(ctx context.Context, node string, how lab.Power) error
+	Mend(ctx context.Context, node string) error
+	// Reach asks the machine from to open a TCP connection to the machine to,
+	// and returns how that went: nil, or what the peer saw.
+	Reach(ctx context.Context, from, to string) error
+	// Containers counts out of band: what the machine's own engine says.
+	Containers(ctx context.Context, node string) ([]Container, error)
+}
+
+// Settings are the figures that rule the phases of healing.
+type Settings struct {
+	PingTimeout  time.Duration `json:"ping_timeout"`  // Mesos' slave_ping_timeout, T
+	PingTimeouts int           `json:"ping_timeouts"` // Mesos' max_slave_ping_timeouts, N
+	AppURL       string        `json:"app_url"`       // the service port on the load balancer
+}
+
+// Law returns between which times after a silent death Mesos loses a slave:
+// N·T and (N+1)·T, measured on real masters 0.26.2 and 1.3.2.
+func (s Settings) Law() (earliest, latest time.Duration) {
+	earliest = time.Duration(s.PingTimeouts) * s.PingTimeout
+	return earliest, earliest + s.PingTimeout
+}
+
+// Container is one task container as an engine reports it.
+type Container struct {
+	ID     string
+	TaskID string
+}
+
+// Cluster is what a scenario sees of, and asks from, the platform.
+type Cluster interface {
+	// Agents lists the slaves that the leading Mesos master knows.
+	Agents(ctx context.Context) ([]Agent, error)
+	// App is Marathon's view of one app.
+	App(ctx context.Context, id string) (App, error)
+	// Backends lists host:port of the load balancer's servers for the app.
+	Backends(ctx context.Context, app string) ([]string, error)
+	// Events calls fn for every event of Marathon's stream until it ends.
+	Events(ctx context.Context, fn func(StreamEvent)) error
+	Scale(ctx context.Context, app string, instances int) error
+	// KillTasks kills tasks and scales the app down by their number.
+	KillTasks(ctx context.Context, ids []string) error
+}
+
+// Agent is one Mesos slave.
+type Agent struct {
+	ID     string
+	IP     string
+	Active bool
+}
+
+// App is one Marathon app with its tasks.
+type App struct {
+	ID          string
+	Instances   int
+	HasChecks   bool
+	Deployments int
+	Queued      int // launches that Marathon still owes
+	BackoffBase time.Duration
+	CheckEvery  time.Duration
+	Tasks       []Task
+}
+
+// Task is one task as Marathon lists it.
+type Task struct {
+	ID      string
+	IP      string
+	Port    int
+	Staged  time.Time
+	Started time.Time // zero while staging
+	Healthy bool
+}
+
+// StreamEvent is one event of Marathon's stream.
+type StreamEvent struct {
+	Type       string
+	App        string
+	TaskID     string
+	TaskStatus string
+	Alive      bool
+}

@@ -1,0 +1,108 @@
+package scenarios
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/mesoslab/lab"
+)
+
+//go:embed *.txt
+var builtin embed.FS
+
+// Scenario is one script, read but not checked.
+type Scenario struct {
+	Name    string // failover, or the file's path
+	Summary string // the first comment line
+	Usual   string // how long it usually takes, in words
+	Lines   []Line
+}
+
+// Line is one line of a script.
+type Line struct {
+	Number int
+	Text   string
+	// Chapter is the title, where the line is a comment.
+	Chapter string
+	// Finally lines run at the end, whatever happened.
+	Finally bool
+}
+
+// List returns the built-in scenarios by name.
+func List() ([]Scenario, error) {
+	names, err := fs.Glob(builtin, "*.txt")
+	if err != nil {
+		return nil, fmt.Errorf("list scenarios: %w", err)
+	}
+	var all []Scenario
+	for _, n := range names {
+		text, err := builtin.ReadFile(n)
+		if err != nil {
+			return nil, fmt.Errorf("read scenario %s: %w", n, err)
+		}
+		all = append(all, Parse(strings.TrimSuffix(n, path.Ext(n)), string(text)))
+	}
+	return all, nil
+}
+
+// Load finds a built-in scenario by name, or reads a file where the name has
+// a slash or ends in .txt.
+func Load(name string) (Scenario, error) {
+	if strings.ContainsAny(name, "/\\") || strings.HasSuffix(name, ".txt") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return Scenario{}, fmt.Errorf("%w: read scenario: %w", lab.ErrUsage, err)
+		}
+		return Parse(name, string(text)), nil
+	}
+	all, err := List()
+	if err != nil {
+		return Scenario{}, err
+	}
+	i := slices.IndexFunc(all, func(s Scenario) bool { return s.Name == name })
+	if i < 0 {
+		var names []string
+		for _, s := range all {
+			names = append(names, s.Name)
+		}
+		return Scenario{}, &lab.Error{
+			ID: "unknown-scenario", Op: "find scenario",
+			Err:    fmt.Errorf("%w: no scenario %q", lab.ErrUsage, name),
+			Advice: "scenarios are " + strings.Join(names, ", ") + lab.DidYouMean(name, names) + "; ./FILE.txt runs one of your own",
+		}
+	}
+	return all[i], nil
+}
+
+// Parse splits a script into lines. The first comment is the summary, a
+// comment "# usually: …" says how long it takes.
+func Parse(name, text string) Scenario {
+	s := Scenario{Name: name}
+	for i, raw := range strings.Split(text, "\n") {
+		l := Line{Number: i + 1, Text: strings.TrimSpace(raw)}
+		if title, ok := strings.CutPrefix(l.Text, "#"); ok {
+			title = strings.TrimSpace(title)
+			if usual, ok := strings.CutPrefix(title, "usually:"); ok {
+				s.Usual = strings.TrimSpace(usual)
+				continue
+			}
+			if s.Summary == "" {
+				s.Summary = title
+				continue
+			}
+			l.Chapter = title
+		}
+		if rest, ok := strings.CutPrefix(l.Text, "finally "); ok {
+			l.Finally, l.Text = true, strings.TrimSpace(rest)
+		}
+		if l.Text != "" {
+			s.Lines = append(s.Lines, l)
+		}
+	}
+	return s
+}

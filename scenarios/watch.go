@@ -1,0 +1,82 @@
+package scenarios
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// sampleEvery is the pause between samples; with it, a phase's end is known
+// to a twentieth of a second.
+const sampleEvery = 50 * time.Millisecond
+
+// watcher runs the samplers and the event stream of one app.
+type watcher struct {
+	cluster Cluster
+	app     string
+	history *History
+	nodeOf  func(ip string) string
+}
+
+// run observes until ctx ends.
+func (w *watcher) run(ctx context.Context) {
+	var all sync.WaitGroup
+	all.Go(func() { w.stream(ctx) })
+	all.Go(func() {
+		w.sample(ctx, func(ctx context.Context, now func() time.Time) error {
+			app, err := w.cluster.App(ctx, w.app)
+			if err == nil {
+				w.history.SawApp(now(), app, w.nodeOf)
+			}
+			return err
+		})
+	})
+	all.Go(func() {
+		w.sample(ctx, func(ctx context.Context, now func() time.Time) error {
+			agents, err := w.cluster.Agents(ctx)
+			if err == nil {
+				w.history.SawAgents(now(), agents, w.nodeOf)
+			}
+			return err
+		})
+	})
+	all.Go(func() {
+		w.sample(ctx, func(ctx context.Context, now func() time.Time) error {
+			servers, err := w.cluster.Backends(ctx, w.app)
+			if err == nil {
+				w.history.SawBackends(now(), servers)
+			}
+			return err
+		})
+	})
+	all.Wait()
+}
+
+// sample calls fn until ctx ends. A failed sample leaves a gap in the record,
+// which is what the verdict looks at.
+func (w *watcher) sample(ctx context.Context, fn func(context.Context, func() time.Time) error) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		one, cancel := context.WithTimeout(ctx, 2*time.Second)
+		fn(one, time.Now)
+		cancel()
+		timer.Reset(sampleEvery)
+	}
+}
+
+func (w *watcher) stream(ctx context.Context) {
+	w.cluster.Events(ctx, func(e StreamEvent) {
+		if e.App == "" || e.App == w.app {
+			w.history.SawEvent(time.Now(), e)
+		}
+	})
+	if ctx.Err() == nil {
+		w.history.StreamEnded(time.Now())
+	}
+}
