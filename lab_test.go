@@ -52,7 +52,7 @@ func TestLoadSpecValues(t *testing.T) {
 		{"ports: {mesos: 8080, marathon: 8080}", "is the port of ports.mesos already"},
 		{"mesos: {slave_ping_timeout: 500ms}", "must be 1s to 15m"},
 		{"mesos: {env: {PATH: x}}", "must start with MESOS_"},
-		{"app: nginx.yaml", "must be nginx, none, or a Marathon JSON file"},
+		{"app: nginx.yaml", "must be nginx, article, none, or a Marathon JSON file"},
 		{"name: a\nname: b", "stands here twice"},
 		{"- a", "must be a mapping"},
 		{"a: [", "lab.yaml: "},

@@ -20,7 +20,7 @@ type Spec struct {
 	Mesos    MesosSpec    `yaml:"mesos" json:"mesos"`
 	Marathon MarathonSpec `yaml:"marathon" json:"marathon,omitzero"`
 	Ports    PortsSpec    `yaml:"ports" json:"ports"`
-	App      string       `yaml:"app" json:"app"` // nginx, none, or a Marathon JSON file
+	App      string       `yaml:"app" json:"app"` // nginx, article (the same, word for word), none, or a Marathon JSON file
 }
 
 // MachineSpec is the size of each machine.

@@ -31,8 +31,8 @@ func (s Spec) Validate() []Problem {
 	v.addresses(s)
 	v.mesos(s.Mesos)
 	v.ports(s)
-	v.check(s.App == "" || s.App == "nginx" || s.App == "none" || strings.HasSuffix(s.App, ".json"),
-		"app", s.App, "must be nginx, none, or a Marathon JSON file (*.json)")
+	v.check(s.App == "" || slices.Contains([]string{"nginx", "article", "none"}, s.App) || strings.HasSuffix(s.App, ".json"),
+		"app", s.App, "must be nginx, article, none, or a Marathon JSON file (*.json)")
 	return v.problems
 }
 

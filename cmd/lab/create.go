@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/flow"
+	"github.com/mesoslab/lab/internal/state"
+)
+
+// createFlags are the spec's commonest keys as flags; they win over lab.yaml.
+type createFlags struct {
+	slaves           int
+	subnet           string
+	provider, stack  string
+	ips              []string
+	fast             bool
+	noApp, asArticle bool
+}
+
+func (a *app) createCommand() *cobra.Command {
+	var flags createFlags
+	cmd := &cobra.Command{
+		Use: "create", Short: "build the lab, or repair what is missing", Args: argCount(cobra.NoArgs),
+		Long: `Build the lab, or repair what is missing.
+
+Running it again changes nothing on a whole lab. What lab.yaml and the flags
+say wins over what the lab was made with; the rest stays as it was.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.create(cmd, flags) },
+	}
+	f := cmd.Flags()
+	f.IntVar(&flags.slaves, "slaves", 2, "how many Mesos slaves, each on its own machine")
+	f.StringVar(&flags.subnet, "subnet", "", "the lab's /24 network (default: the next free one)")
+	f.StringSliceVar(&flags.ips, "ips", nil, "addresses one by one instead: the master's, then the slaves'")
+	f.StringVar(&flags.provider, "provider", "auto", "who makes the machines: auto or local")
+	f.StringVar(&flags.stack, "stack", "auto", "auto or mini")
+	f.BoolVar(&flags.fast, "fast", false, "notice a dead slave after 1 s × 2 pings")
+	f.BoolVar(&flags.noApp, "no-app", false, "deploy no sample app")
+	f.BoolVar(&flags.asArticle, "article", false, "deploy the article's nginx.json word for word (its health check takes a minute)")
+	cmd.MarkFlagsMutuallyExclusive("no-app", "article")
+	cmd.MarkFlagsMutuallyExclusive("subnet", "ips")
+	return cmd
+}
+
+// given is lab.yaml with the flags over it; what nobody gave stays zero.
+func (a *app) given(cmd *cobra.Command, flags createFlags) (lab.Spec, error) {
+	spec, _, err := a.spec()
+	if err != nil {
+		return spec, err
+	}
+	if a.name != "" {
+		spec.Name = a.name
+	}
+	f := cmd.Flags()
+	if f.Changed("slaves") {
+		if flags.slaves < 1 {
+			return spec, usage("--slaves %d: must be 1 to %d", flags.slaves, lab.MaxSlaves)
+		}
+		spec.Slaves = flags.slaves
+	}
+	if f.Changed("subnet") {
+		spec.Subnet, spec.IPs = flags.subnet, nil
+	}
+	if f.Changed("ips") {
+		spec.IPs, spec.Subnet, spec.Slaves = flags.ips, "", 0
+	}
+	if f.Changed("provider") {
+		spec.Provider = flags.provider
+	}
+	if f.Changed("stack") {
+		spec.Stack = flags.stack
+	}
+	if flags.fast {
+		spec.Mesos.SlavePingTimeout, spec.Mesos.MaxSlavePingTimeouts = lab.FastPing, lab.FastPings
+	}
+	if flags.noApp {
+		spec.App = "none"
+	}
+	if flags.asArticle {
+		spec.App = "article"
+	}
+	if problems := spec.Validate(); len(problems) > 0 {
+		var texts []string
+		for _, p := range problems {
+			texts = append(texts, p.String())
+		}
+		return spec, &lab.Error{ID: "spec-invalid", Op: "check flags and spec", Err: usage("%s", strings.Join(texts, "\n")), Advice: "see lab create --help; nothing was changed"}
+	}
+	return spec, nil
+}
+
+func (a *app) create(cmd *cobra.Command, flags createFlags) error {
+	given, err := a.given(cmd, flags)
+	if err != nil {
+		return err
+	}
+	return a.withFlow(func(f *flow.Flow, store state.Store) error {
+		if given.Name == "" {
+			if l, _, err := a.theLab(); err == nil {
+				given.Name = l.Spec.Name
+			}
+		}
+		res, err := f.Create(cmd.Context(), given)
+		if err != nil {
+			return err
+		}
+		return a.result(res, func(w io.Writer) { printCreated(w, res) })
+	})
+}
+
+// withFlow runs fn with providers and progress in place.
+func (a *app) withFlow(fn func(*flow.Flow, state.Store) error) error {
+	store, err := a.store()
+	if err != nil {
+		return err
+	}
+	providers, err := a.providers()
+	if err != nil {
+		return err
+	}
+	report, end := a.progress()
+	f := &flow.Flow{Store: store, Providers: providers, Report: report}
+	err = fn(f, store)
+	end()
+	return err
+}
+
+func printCreated(w io.Writer, r *flow.Created) {
+	if len(r.Changed) == 0 {
+		fmt.Fprintf(w, "Lab %s is whole: nothing to do (looked for %.1f s).\n", r.Name, r.Seconds)
+	} else {
+		fmt.Fprintf(w, "Ready in %.1f s.\n", r.Seconds)
+	}
+	printEndpoints(w, r.Endpoints, r.Placement)
+	if r.Subnet != lab.ArticleSubnet {
+		fmt.Fprintf(w, "  (the article's 192.168.59.N is %sN here)\n", strings.TrimSuffix(r.MasterIP, "1"))
+	}
+	fmt.Fprintf(w, "Next: lab status%[1]s   ·   lab scenario failover%[1]s   ·   lab destroy%[1]s\n", nameFlag(r.Name))
+}
+
+// nameFlag is what a hint must add to mean this lab.
+func nameFlag(name string) string {
+	if name == "lab" {
+		return ""
+	}
+	return " --name " + name
+}
