@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,7 +137,8 @@ type fakeMaster struct {
 	mute     bool // registrations get no answer
 	greeting []wire.Message
 
-	in    chan wire.Message
+	in    chan wire.Message // all but pongs
+	pongs atomic.Int64
 	mu    sync.Mutex
 	conn  *wire.Conn
 	count int
@@ -147,7 +149,7 @@ type fakeMaster struct {
 // gone).
 func (w *world) newMaster(n int) *fakeMaster {
 	ip := fmt.Sprintf("10.0.1.%d", n)
-	m := &fakeMaster{t: w.t, host: w.net.Host(ip), in: make(chan wire.Message, 1000), timeout: 75 * time.Second,
+	m := &fakeMaster{t: w.t, host: w.net.Host(ip), in: make(chan wire.Message, 1000), timeout: 75 * time.Second, pings: 15 * time.Second,
 		info: election.NewMaster(fmt.Sprintf("master%d", n), ip, netip.MustParseAddrPort(ip+":5050"), Version)}
 	l, err := m.host.Listen(w.t.Context(), "tcp", ":5050")
 	if err != nil {
@@ -203,6 +205,10 @@ func (m *fakeMaster) serve(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
+		if _, pong := msg.(*wire.Pong); pong {
+			m.pongs.Add(1)
+			continue
+		}
 		m.answer(ctx, c, msg)
 		m.in <- msg
 	}
@@ -235,8 +241,7 @@ func (m *fakeMaster) send(msg wire.Message) {
 	}
 }
 
-// expect returns the next message of a type; others but pongs on the way to
-// it are errors.
+// expect returns the next message, which must be of a type.
 func expect[T wire.Message](m *fakeMaster) T {
 	m.t.Helper()
 	for {
@@ -245,25 +250,21 @@ func expect[T wire.Message](m *fakeMaster) T {
 			if got, ok := msg.(T); ok {
 				return got
 			}
-			if _, pong := msg.(*wire.Pong); !pong {
-				m.t.Fatalf("got %T %+v while waiting for %v", msg, msg, reflect.TypeFor[T]())
-			}
+			m.t.Fatalf("got %T %+v while waiting for %v", msg, msg, reflect.TypeFor[T]())
 		case <-time.After(time.Hour):
 			m.t.Fatalf("no %v came", reflect.TypeFor[T]())
 		}
 	}
 }
 
-// quiet expects nothing but pongs for a while.
+// quiet expects no message for a while.
 func (m *fakeMaster) quiet(d time.Duration) {
 	m.t.Helper()
 	end := time.After(d)
 	for {
 		select {
 		case msg := <-m.in:
-			if _, pong := msg.(*wire.Pong); !pong {
-				m.t.Errorf("unexpected %T %+v", msg, msg)
-			}
+			m.t.Errorf("unexpected %T %+v", msg, msg)
 		case <-end:
 			return
 		}
