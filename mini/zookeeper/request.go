@@ -41,6 +41,7 @@ func (s *server) request(c *conn, packet []byte) error {
 			return err
 		}
 		s.reply(c, start, jute.ReplyHeader{Xid: h.Xid, Zxid: s.state.Zxid}, nil)
+		c.gone = true
 		return errEnded
 	}
 	req, err := jute.DecodeRequest(h.Op, packet[len(packet)-d.Len():])

@@ -61,6 +61,7 @@ func (s *server) answer(c *conn, print printFunc) error {
 	s.mu.Lock()
 	s.received(c)
 	print(s, c, &b)
+	c.gone = true // it only lingers until the answer is read
 	s.mu.Unlock()
 	if _, err := c.nc.Write([]byte(b.String())); err != nil {
 		return nil // the client is gone
@@ -89,7 +90,7 @@ func (s *server) srvr(_ *conn, b *strings.Builder) {
 func (s *server) summary(b *strings.Builder) {
 	l := s.stats.latency
 	fmt.Fprintf(b, "Latency min/avg/max: %d/%d/%d\n", l.min, l.avg(), l.max)
-	fmt.Fprintf(b, "Received: %d\nSent: %d\nConnections: %d\nOutstanding: 0\n", s.stats.received, s.stats.sent, len(s.conns))
+	fmt.Fprintf(b, "Received: %d\nSent: %d\nConnections: %d\nOutstanding: 0\n", s.stats.received, s.stats.sent, len(s.alive()))
 	fmt.Fprintf(b, "Zxid: 0x%x\nMode: standalone\nNode count: %d\n", s.state.Zxid, s.nodeCount())
 }
 
@@ -98,7 +99,7 @@ func (s *server) nodeCount() int { return s.state.Tree.Len() + 1 }
 
 func (s *server) stat(c *conn, b *strings.Builder) {
 	fmt.Fprintf(b, "Zookeeper version: %s\nClients:\n", fullVersion())
-	for _, v := range s.sorted() {
+	for _, v := range s.alive() {
 		fmt.Fprintf(b, " /%s[%d](queued=%d,recved=%d,sent=%d)\n", v.remote, v.interest(c), v.out.queued(), v.stats.received, v.stats.sent)
 	}
 	b.WriteString("\n")
@@ -113,8 +114,16 @@ func (c *conn) interest(asking *conn) int {
 	return 1
 }
 
-func (s *server) sorted() []*conn {
-	return slices.SortedFunc(maps.Keys(s.conns), func(a, b *conn) int { return cmp.Compare(a.remote, b.remote) })
+// alive returns the conns that are not about to end, sorted by address.
+func (s *server) alive() []*conn {
+	var conns []*conn
+	for c := range s.conns {
+		if !c.gone {
+			conns = append(conns, c)
+		}
+	}
+	slices.SortFunc(conns, func(a, b *conn) int { return cmp.Compare(a.remote, b.remote) })
+	return conns
 }
 
 func (s *server) mntr(_ *conn, b *strings.Builder) {
@@ -133,7 +142,7 @@ func (s *server) mntr(_ *conn, b *strings.Builder) {
 		{"min_latency", l.min},
 		{"packets_received", s.stats.received},
 		{"packets_sent", s.stats.sent},
-		{"num_alive_connections", len(s.conns)},
+		{"num_alive_connections", len(s.alive())},
 		{"outstanding_requests", 0},
 		{"server_state", "standalone"},
 		{"znode_count", s.nodeCount()},
@@ -153,7 +162,7 @@ func (s *server) conf(_ *conn, b *strings.Builder) {
 }
 
 func (s *server) cons(c *conn, b *strings.Builder) {
-	for _, v := range s.sorted() {
+	for _, v := range s.alive() {
 		st := v.stats
 		fmt.Fprintf(b, " /%s[%d](queued=%d,recved=%d,sent=%d", v.remote, v.interest(c), v.out.queued(), st.received, st.sent)
 		if v.session != nil {
