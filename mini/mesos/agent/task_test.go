@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -276,12 +277,13 @@ func TestUpdatesAreResentInOrderUntilAcknowledged(t *testing.T) {
 func TestHealthCheck(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
-		healthy := true
+		var healthy atomic.Bool
+		healthy.Store(true)
 		w.engine.OnExec = func(_ context.Context, _ string, cmd []string) (int, error) {
 			if strings.Join(cmd, " ") != "/bin/sh -c curl -f localhost" {
 				t.Errorf("executed %q", cmd)
 			}
-			if healthy {
+			if healthy.Load() {
 				return 0, nil
 			}
 			return 22, nil
@@ -301,7 +303,7 @@ func TestHealthCheck(t *testing.T) {
 		}
 		health(true)
 		m.quiet(10 * time.Second)
-		healthy = false
+		healthy.Store(false)
 		health(false)
 		health(false)
 		health(false)

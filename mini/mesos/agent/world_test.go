@@ -216,6 +216,9 @@ func (m *fakeMaster) serve(w http.ResponseWriter, r *http.Request) {
 
 // answer registers agents, unless the master is mute.
 func (m *fakeMaster) answer(ctx context.Context, c *wire.Conn, msg wire.Message) {
+	for _, g := range m.greeting {
+		c.Send(ctx, g)
+	}
 	if m.mute {
 		return
 	}
@@ -225,9 +228,6 @@ func (m *fakeMaster) answer(ctx context.Context, c *wire.Conn, msg wire.Message)
 		c.Send(ctx, &wire.Registered{AgentID: fmt.Sprintf("%s-S%d", m.info.ID, m.count-1), TotalPingTimeout: m.timeout})
 	case *wire.Reregister:
 		c.Send(ctx, &wire.Reregistered{AgentID: msg.Agent.V.GetID().GetValue(), TotalPingTimeout: m.timeout})
-	}
-	for _, g := range m.greeting {
-		c.Send(ctx, g)
 	}
 }
 
