@@ -130,7 +130,7 @@ func TestReconnects(t *testing.T) {
 		l := start(t, n)
 		time.Sleep(10 * time.Second) // Marathon is not up
 		m := startMarathon(t, n.Host("10.0.0.1"))
-		m.apps = append(m.apps, nginx(one))
+		m.set(nginx(one))
 		time.Sleep(firstEvery)
 		synctest.Wait()
 		l.wantAnswers(one)
