@@ -64,7 +64,7 @@ func ConfigureDocker(ctx context.Context, host Configurable, f Facts, opts strin
 	}
 	reload := false
 	if f.Init == Systemd && !f.Engine.Embedded {
-		if reload, err = writeDropIn(ctx, host, f.Sudo); err != nil {
+		if reload, err = writeDropIn(ctx, host); err != nil {
 			return fail("docker-settings", err, "look at systemctl cat docker.service on the machine: lab ssh "+m.Name)
 		}
 	}
@@ -93,7 +93,7 @@ func writeDefaults(ctx context.Context, host Files, opts string) (changed bool, 
 }
 
 // writeDropIn writes our drop-in where the unit needs it.
-func writeDropIn(ctx context.Context, host Configurable, _ bool) (changed bool, err error) {
+func writeDropIn(ctx context.Context, host Configurable) (changed bool, err error) {
 	out, err := host.Run(ctx, Quote("systemctl", "cat", "--no-pager", "docker.service"), nil)
 	if err != nil {
 		return false, err

@@ -1,0 +1,40 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mesoslab/lab"
+)
+
+// pace is how often await looks: quickly while a lab on this computer comes
+// up, slower where virtual machines take their time.
+var pace = [...]struct{ every, until time.Duration }{
+	{20 * time.Millisecond, 2 * time.Second},
+	{50 * time.Millisecond, 5 * time.Second},
+	{200 * time.Millisecond, 20 * time.Second},
+	{500 * time.Millisecond, 0}, // to the end
+}
+
+// await is lab.Until with that pace.
+func await(ctx context.Context, what string, fn func(context.Context) error) error {
+	start := time.Now()
+	for _, p := range pace {
+		phase, cancel := ctx, context.CancelFunc(func() {})
+		if p.until > 0 {
+			phase, cancel = context.WithDeadline(ctx, start.Add(p.until))
+		}
+		// fn gets the outer context: a change of pace must not cut its call off.
+		err := lab.Until(phase, p.every, what, func(context.Context) error { return fn(ctx) })
+		cancel()
+		waited, timedOut := errors.AsType[*lab.WaitError](err)
+		if !timedOut || ctx.Err() != nil || p.until == 0 {
+			if timedOut {
+				waited.After = time.Since(start)
+			}
+			return err
+		}
+	}
+	return nil
+}
