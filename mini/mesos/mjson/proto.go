@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -13,6 +14,7 @@ import (
 // field is what a mesos-go struct field's protobuf tag says.
 type field struct {
 	index    int
+	number   int
 	name     string // snake_case, as on the wire
 	camel    string // the other spelling that protobuf's JSON allows
 	enum     string // full name of the enum type, or ""
@@ -35,8 +37,10 @@ func fieldsOf(t reflect.Type) []field {
 			continue
 		}
 		f := field{index: i}
-		for part := range strings.SplitSeq(tag, ",") {
+		for i, part := range strings.Split(tag, ",") {
 			switch {
+			case i == 1:
+				f.number, _ = strconv.Atoi(part)
 			case part == "req":
 				f.required = true
 			case part == "rep":
@@ -57,8 +61,17 @@ func fieldsOf(t reflect.Type) []field {
 }
 
 // Proto returns a mesos-go message (a struct or a pointer to one) as an
-// Object with sorted keys. A nil pointer is an empty object.
-func Proto(m any) Object {
+// Object with sorted keys, as the v1 APIs print messages. A nil pointer is an
+// empty object.
+func Proto(m any) Object { return printer{}.top(m) }
+
+// ProtoByNumber is Proto with the keys in the order of the fields' numbers,
+// as the classic endpoints print the messages they contain.
+func ProtoByNumber(m any) Object { return printer{byNumber: true}.top(m) }
+
+type printer struct{ byNumber bool }
+
+func (p printer) top(m any) Object {
 	v := reflect.ValueOf(m)
 	for v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -66,12 +79,16 @@ func Proto(m any) Object {
 		}
 		v = v.Elem()
 	}
-	return message(v)
+	return p.message(v)
 }
 
-func message(v reflect.Value) Object {
+func (p printer) message(v reflect.Value) Object {
+	fields := fieldsOf(v.Type())
+	if p.byNumber {
+		fields = slices.SortedFunc(slices.Values(fields), func(a, b field) int { return cmp.Compare(a.number, b.number) })
+	}
 	o := Object{}
-	for _, f := range fieldsOf(v.Type()) {
+	for _, f := range fields {
 		fv := v.Field(f.index)
 		switch fv.Kind() {
 		case reflect.Pointer:
@@ -83,28 +100,28 @@ func message(v reflect.Value) Object {
 				continue
 			}
 		}
-		o = o.Put(f.name, value(fv, f))
+		o = o.Put(f.name, p.value(fv, f))
 	}
 	return o
 }
 
-func value(v reflect.Value, f field) any {
+func (p printer) value(v reflect.Value, f field) any {
 	switch v.Kind() {
 	case reflect.Pointer:
-		return value(v.Elem(), f)
+		return p.value(v.Elem(), f)
 	case reflect.Struct:
-		return message(v)
+		return p.message(v)
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			return base64.StdEncoding.EncodeToString(v.Bytes())
 		}
 		list := make(Array, v.Len())
 		for i := range list {
-			list[i] = value(v.Index(i), f)
+			list[i] = p.value(v.Index(i), f)
 		}
 		return list
 	case reflect.Map:
-		return entries(v, f)
+		return p.entries(v, f)
 	case reflect.Bool:
 		return v.Bool()
 	case reflect.String:
@@ -122,10 +139,10 @@ func value(v reflect.Value, f field) any {
 	panic(fmt.Sprintf("mjson: cannot print field %s of type %v", f.name, v.Type()))
 }
 
-func entries(v reflect.Value, f field) Object {
+func (p printer) entries(v reflect.Value, f field) Object {
 	o := Object{}
 	for it := v.MapRange(); it.Next(); {
-		o = o.Put(it.Key().String(), value(it.Value(), f))
+		o = o.Put(it.Key().String(), p.value(it.Value(), f))
 	}
 	slices.SortFunc(o, func(a, b Member) int { return cmp.Compare(a.Key, b.Key) })
 	return o

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
@@ -9,10 +8,15 @@ import (
 
 // Errors of Call. Their texts are those of Mesos.
 var (
-	ErrUnknownFramework = errors.New("Framework cannot be found")                                           //lint:ignore ST1005 Mesos' own words
-	ErrNotSubscribed    = errors.New("Framework is not subscribed")                                         //lint:ignore ST1005 Mesos' own words
-	ErrStreamIDMissing  = errors.New("All non-subscribe calls should include the 'Mesos-Stream-Id' header") //lint:ignore ST1005 Mesos' own words
+	ErrUnknownFramework error = refusalText("Framework cannot be found")
+	ErrNotSubscribed    error = refusalText("Framework is not subscribed")
+	ErrStreamIDMissing  error = refusalText("All non-subscribe calls should include the 'Mesos-Stream-Id' header")
 )
+
+// refusalText is an error in Mesos' own words, which begin with a capital.
+type refusalText string
+
+func (e refusalText) Error() string { return string(e) }
 
 // StreamIDError: the call came with the stream id of another subscription.
 type StreamIDError struct{ StreamID, FrameworkID string }

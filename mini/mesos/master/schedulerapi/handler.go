@@ -189,7 +189,9 @@ func validate(call *scheduler.Call) error {
 
 // stream hands a scheduler's events from the cluster to the one goroutine
 // that writes them.
-type stream struct{ *outbox.Queue[*scheduler.Event] }
+type stream struct {
+	*outbox.Queue[*scheduler.Event]
+}
 
 func (s stream) Send(e *scheduler.Event) { s.Push(e) }
 

@@ -1,0 +1,148 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mesoslab/lab/mini"
+	"github.com/mesoslab/lab/mini/mesos/election"
+	"github.com/mesoslab/lab/mini/mesos/master/endpoints"
+	"github.com/mesoslab/lab/mini/mesos/master/flags"
+)
+
+// Run is the mini.Program mesos-master; env.Args are its flags. It returns 0
+// after the context's end, --help and --version, and 1 if it cannot start or
+// lost its leadership.
+func Run(ctx context.Context, env mini.Env) int {
+	cfg, err := flags.Parse(env.Args, flags.Source{
+		Getenv:   env.Getenv,
+		ReadFile: func(p string) ([]byte, error) { return os.ReadFile(env.Path(p)) },
+	})
+	switch {
+	case cfg.Help:
+		io.WriteString(env.Stdout, flags.Usage())
+		return 0
+	case cfg.Version:
+		fmt.Fprintln(env.Stdout, "mesos "+endpoints.Version)
+		return 0
+	case err != nil:
+		fmt.Fprintf(env.Stderr, "%v\n\nSee `mesos-master --help`\n", err)
+		return 1
+	}
+	m := &master{env: env, cfg: cfg, started: time.Now(), log: &logger{w: env.Stderr, quiet: cfg.Quiet}}
+	if list := flags.NoEffect(env.Args); len(list) > 0 {
+		m.log.printf("flags without effect in this master: %s", strings.Join(list, " "))
+	}
+	if err := m.run(ctx); err != nil {
+		m.log.printf("%v", err)
+		fmt.Fprintln(env.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// master is one running master.
+type master struct {
+	env     mini.Env
+	cfg     flags.Config
+	started time.Time
+	log     *logger
+	info    election.Master
+
+	mu       sync.Mutex
+	leader   election.Master
+	reign    *reign // while it leads
+	closing  bool
+	requests sync.WaitGroup // counted up under mu, while not closing
+}
+
+func (m *master) run(ctx context.Context) error {
+	host := "0.0.0.0"
+	if m.cfg.IP.IsValid() {
+		host = m.cfg.IP.String()
+	}
+	l, err := m.env.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(m.cfg.Port)))
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if m.info, err = m.identity(l.Addr()); err != nil {
+		l.Close()
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	server := m.env.Server(m)
+	server.BaseContext = func(net.Listener) context.Context { return ctx }
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := server.Serve(l); ctx.Err() == nil {
+			cancel(fmt.Errorf("serve: %w", err))
+		}
+	})
+	m.log.printf("master %s started on %s", m.info.ID, m.info.PID)
+	wg.Go(func() { cancel(m.elect(ctx, &wg)) })
+	<-ctx.Done()
+	server.Close()
+	m.mu.Lock()
+	m.closing = true
+	m.mu.Unlock()
+	m.requests.Wait()
+	wg.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// identity is what this master tells others about itself.
+func (m *master) identity(listening net.Addr) (election.Master, error) {
+	ap, err := netip.ParseAddrPort(listening.String())
+	if err != nil {
+		return election.Master{}, fmt.Errorf("own address %s: %w", listening, err)
+	}
+	ip, port := ap.Addr().Unmap(), ap.Port()
+	if ip.IsUnspecified() {
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1}) // give --ip or --advertise_ip to be found by others
+	}
+	if m.cfg.AdvertiseIP.IsValid() {
+		ip = m.cfg.AdvertiseIP
+	}
+	if m.cfg.AdvertisePort > 0 {
+		port = uint16(m.cfg.AdvertisePort)
+	}
+	hostname := m.cfg.Hostname
+	if hostname == "" && m.cfg.HostnameLookup {
+		hostname = m.env.Hostname
+	}
+	if hostname == "" {
+		hostname = ip.String()
+	}
+	return election.NewMaster(uuid.NewString(), hostname, netip.AddrPortFrom(ip, port), endpoints.Version), nil
+}
+
+// logger writes lines in the style of glog, as Mesos does.
+type logger struct {
+	mu    sync.Mutex
+	w     io.Writer
+	quiet bool
+}
+
+func (l *logger) printf(format string, args ...any) {
+	if l.quiet {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.w, "I%s master] %s\n", time.Now().Format("0102 15:04:05.000000"), fmt.Sprintf(format, args...))
+}
