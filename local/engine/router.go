@@ -109,9 +109,13 @@ type tracked struct {
 	begun bool
 }
 
+// WriteHeader keeps the first status: wait sends its header long before its
+// answer.
 func (t *tracked) WriteHeader(code int) {
+	if !t.begun {
+		t.ResponseWriter.WriteHeader(code)
+	}
 	t.begun = true
-	t.ResponseWriter.WriteHeader(code)
 }
 
 func (t *tracked) Write(p []byte) (int, error) {

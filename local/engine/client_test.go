@@ -1,0 +1,450 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/pkg/stdcopy"
+	mobycontainer "github.com/moby/moby/api/types/container"
+	mobynetwork "github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+)
+
+// each runs a test over both endpoints with a foreign client.
+func each(t *testing.T, f func(t *testing.T, b *bench, c *client.Client)) {
+	t.Run("unix", func(t *testing.T) { b := newBench(t, ""); f(t, b, dockerClient(t, b.unix(t))) })
+	t.Run("tcp", func(t *testing.T) { b := newBench(t, ""); f(t, b, dockerClient(t, b.tcp(t))) })
+}
+
+func mustCreate(t *testing.T, c *client.Client, name, image string, host *mobycontainer.HostConfig, cmd ...string) string {
+	t.Helper()
+	r, err := c.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+		Name: name, Config: &mobycontainer.Config{Image: image, Cmd: cmd, Labels: map[string]string{"test": name}}, HostConfig: host,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.ID
+}
+
+func mustStart(t *testing.T, c *client.Client, id string) {
+	t.Helper()
+	if _, err := c.ContainerStart(t.Context(), id, client.ContainerStartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exitOf waits for a container's end and returns its exit status.
+func exitOf(t *testing.T, c *client.Client, id string) int64 {
+	t.Helper()
+	r := c.ContainerWait(t.Context(), id, client.ContainerWaitOptions{Condition: mobycontainer.WaitConditionNotRunning})
+	select {
+	case res := <-r.Result:
+		return res.StatusCode
+	case err := <-r.Error:
+		t.Fatal(err)
+	}
+	return -1
+}
+
+func inspect(t *testing.T, c *client.Client, id string) mobycontainer.InspectResponse {
+	t.Helper()
+	r, err := c.ContainerInspect(t.Context(), id, client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Container
+}
+
+func logsOf(t *testing.T, c *client.Client, id string, o client.ContainerLogsOptions) (out, errs string) {
+	t.Helper()
+	r, err := c.ContainerLogs(t.Context(), id, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var a, b bytes.Buffer
+	if _, err := stdcopy.StdCopy(&a, &b, r); err != nil {
+		t.Fatal(err)
+	}
+	return a.String(), b.String()
+}
+
+func TestClientLife(t *testing.T) {
+	each(t, func(t *testing.T, b *bench, c *client.Client) {
+		id := mustCreate(t, c, "one", "lab/tool", nil, "stderr")
+		if s := inspect(t, c, "one").State; s.Status != "created" || s.Running {
+			t.Errorf("state after create: %+v", s)
+		}
+		mustStart(t, c, id[:12])
+		if code := exitOf(t, c, "one"); code != 0 {
+			t.Errorf("exit %d", code)
+		}
+		i := inspect(t, c, id)
+		if i.State.Status != "exited" || i.Name != "/one" || i.Path != "stderr" || i.Config.Labels["kind"] != "tool" {
+			t.Errorf("inspect: %+v %+v", i, i.State)
+		}
+		out, errs := logsOf(t, c, id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true})
+		if out != "out\n" || errs != "err\n" {
+			t.Errorf("logs: %q %q", out, errs)
+		}
+		if out, errs = logsOf(t, c, id, client.ContainerLogsOptions{ShowStderr: true}); out != "" || errs != "err\n" {
+			t.Errorf("logs of stderr: %q %q", out, errs)
+		}
+		if _, err := c.ContainerRemove(t.Context(), id, client.ContainerRemoveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.ContainerInspect(t.Context(), id, client.ContainerInspectOptions{})
+		if !cerrdefs.IsNotFound(err) || !strings.Contains(err.Error(), "No such container: "+id) {
+			t.Errorf("inspect after remove: %v", err)
+		}
+	})
+}
+
+func TestClientConflicts(t *testing.T) {
+	each(t, func(t *testing.T, b *bench, c *client.Client) {
+		id := mustCreate(t, c, "one", "lab/tool", nil, "wait")
+		_, err := c.ContainerCreate(t.Context(), client.ContainerCreateOptions{Name: "one", Config: &mobycontainer.Config{Image: "lab/tool"}})
+		if !cerrdefs.IsConflict(err) || !strings.Contains(err.Error(), `The container name "/one" is already in use by container "`+id) {
+			t.Errorf("second create: %v", err)
+		}
+		if _, err := c.ContainerKill(t.Context(), id, client.ContainerKillOptions{}); !cerrdefs.IsConflict(err) {
+			t.Errorf("kill of a created one: %v", err)
+		}
+		mustStart(t, c, id)
+		mustStart(t, c, id) // 304 is no error to the client
+		if _, err := c.ContainerRemove(t.Context(), id, client.ContainerRemoveOptions{}); !cerrdefs.IsConflict(err) {
+			t.Errorf("remove of a running one: %v", err)
+		}
+		if _, err := c.ContainerRemove(t.Context(), id, client.ContainerRemoveOptions{Force: true}); err != nil {
+			t.Error(err)
+		}
+		_, err = c.ContainerCreate(t.Context(), client.ContainerCreateOptions{Config: &mobycontainer.Config{Image: "redis:7"}})
+		if !cerrdefs.IsNotFound(err) || !strings.Contains(err.Error(), "not in this engine's catalogue") {
+			t.Errorf("create from a foreign image: %v", err)
+		}
+	})
+}
+
+func TestClientFollowAndStop(t *testing.T) {
+	each(t, func(t *testing.T, b *bench, c *client.Client) {
+		id := mustCreate(t, c, "cw", "lab/tool", nil, "wait")
+		mustStart(t, c, id)
+		logs, err := c.ContainerLogs(t.Context(), id, client.ContainerLogsOptions{ShowStdout: true, Follow: true, Timestamps: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer logs.Close()
+		r := bufio.NewReader(logs)
+		line(t, r, "ready")
+		if _, err := c.ContainerStop(t.Context(), id, client.ContainerStopOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
+			t.Errorf("the follower read %q, %v after the stop", rest, err)
+		}
+		if s := inspect(t, c, id).State; s.ExitCode != 143 || s.Status != "exited" {
+			t.Errorf("state after stop: %+v", s)
+		}
+		if _, err := c.ContainerStop(t.Context(), id, client.ContainerStopOptions{}); err != nil {
+			t.Errorf("second stop: %v", err)
+		}
+	})
+}
+
+func TestClientStopTimeout(t *testing.T) {
+	each(t, func(t *testing.T, b *bench, c *client.Client) {
+		id := mustCreate(t, c, "cs", "lab/tool", nil, "stubborn")
+		mustStart(t, c, id)
+		zero := 0
+		if _, err := c.ContainerStop(t.Context(), id, client.ContainerStopOptions{Timeout: &zero}); err != nil {
+			t.Fatal(err)
+		}
+		if s := inspect(t, c, id).State; s.ExitCode != 137 {
+			t.Errorf("state after stop: %+v", s)
+		}
+	})
+}
+
+func TestClientPublishedPorts(t *testing.T) {
+	each(t, func(t *testing.T, b *bench, c *client.Client) {
+		port := mobynetwork.MustParsePort("80/tcp")
+		host := &mobycontainer.HostConfig{PortBindings: mobynetwork.PortMap{port: {{HostPort: "31005"}, {}}}}
+		id := mustCreate(t, c, "web", "nginx:1.10", host)
+		mustStart(t, c, id)
+		logs, err := c.ContainerLogs(t.Context(), id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer logs.Close()
+		line(t, bufio.NewReader(logs), "serving")
+		bound := inspect(t, c, id).NetworkSettings.Ports[port]
+		if len(bound) != 2 || bound[0].HostPort != "31005" || bound[0].HostIP.String() != b.ip {
+			t.Fatalf("ports: %v", bound)
+		}
+		for _, p := range bound {
+			resp, err := http.Get("http://" + net.JoinHostPort(b.ip, p.HostPort))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if string(body) != "web" {
+				t.Errorf("port %s answers %q", p.HostPort, body)
+			}
+		}
+		other := mustCreate(t, c, "other", "nginx", &mobycontainer.HostConfig{PortBindings: mobynetwork.PortMap{port: {{HostPort: "31005"}}}})
+		_, err = c.ContainerStart(t.Context(), other, client.ContainerStartOptions{})
+		for _, words := range []string{"driver failed programming external connectivity on endpoint other", "Bind for 0.0.0.0:31005 failed: port is already allocated"} {
+			if err == nil || !strings.Contains(err.Error(), words) {
+				t.Errorf("start on a taken port: %v, want %q", err, words)
+			}
+		}
+		if s := inspect(t, c, other).State; s.Status != "created" || s.ExitCode != 128 {
+			t.Errorf("state after a failed start: %+v", s)
+		}
+	})
+}
+
+func TestClientExec(t *testing.T) {
+	each(t, func(t *testing.T, b *bench, c *client.Client) {
+		id := mustCreate(t, c, "cx", "lab/tool", nil, "wait")
+		if _, err := c.ExecCreate(t.Context(), id, client.ExecCreateOptions{Cmd: []string{"say"}}); !cerrdefs.IsConflict(err) {
+			t.Errorf("exec in a created container: %v", err)
+		}
+		mustStart(t, c, id)
+		run := func(stdin string, cmd ...string) (string, int) {
+			t.Helper()
+			x, err := c.ExecCreate(t.Context(), id, client.ExecCreateOptions{Cmd: cmd, AttachStdin: stdin != "", AttachStdout: true, AttachStderr: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := c.ExecAttach(t.Context(), x.ID, client.ExecAttachOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.Close()
+			if stdin != "" {
+				io.WriteString(a.Conn, stdin)
+				a.CloseWrite()
+			}
+			var out bytes.Buffer
+			if _, err := stdcopy.StdCopy(&out, &out, a.Reader); err != nil {
+				t.Fatal(err)
+			}
+			i, err := c.ExecInspect(t.Context(), x.ID, client.ExecInspectOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out.String(), i.ExitCode
+		}
+		for _, x := range []struct {
+			stdin, cmd, out string
+			code            int
+		}{
+			{"", "say hi there", "hi there\n", 0},
+			{"", "fail", "failing\n", 3},
+			{"over the wire\n", "cat", "over the wire\n", 0},
+			{"", "nonsense", "exec failed: \"nonsense\": executable file not found in $PATH\r\n", 127},
+			{"", "pwd", "/\n", 0},
+		} {
+			out, code := run(x.stdin, strings.Fields(x.cmd)...)
+			if out != x.out || code != x.code {
+				t.Errorf("%s: %q %d, want %q %d", x.cmd, out, code, x.out, x.code)
+			}
+		}
+	})
+}
+
+func TestClientEventsAndWait(t *testing.T) {
+	each(t, func(t *testing.T, b *bench, c *client.Client) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		id := mustCreate(t, c, "ce", "lab/tool", nil, "wait")
+		ev := c.Events(ctx, client.EventsListOptions{Since: "1", Filters: client.Filters{}.Add("container", "ce").Add("type", "container")})
+		next := c.ContainerWait(t.Context(), id, client.ContainerWaitOptions{Condition: mobycontainer.WaitConditionNextExit})
+		gone := c.ContainerWait(t.Context(), id, client.ContainerWaitOptions{Condition: mobycontainer.WaitConditionRemoved})
+		mustStart(t, c, id)
+		if _, err := c.ContainerKill(t.Context(), id, client.ContainerKillOptions{Signal: "SIGUSR1"}); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-next.Result; r.StatusCode != 138 {
+			t.Errorf("next exit: %+v", r)
+		}
+		if _, err := c.ContainerRemove(t.Context(), id, client.ContainerRemoveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-gone.Result; r.StatusCode != 138 {
+			t.Errorf("removed: %+v", r)
+		}
+		var got []string
+		for !slices.Contains(got, "destroy") {
+			select {
+			case m := <-ev.Messages:
+				got = append(got, string(m.Action))
+				if m.Action == "die" && m.Actor.Attributes["exitCode"] != "138" || m.Actor.Attributes["test"] != "ce" {
+					t.Errorf("event %+v", m)
+				}
+			case err := <-ev.Err:
+				t.Fatal(err)
+			}
+		}
+		if want := []string{"create", "start", "kill", "die", "destroy"}; !slices.Equal(got, want) {
+			t.Errorf("events %v, want %v", got, want)
+		}
+	})
+}
+
+func TestClientAttach(t *testing.T) {
+	each(t, func(t *testing.T, b *bench, c *client.Client) {
+		r, err := c.ContainerCreate(t.Context(), client.ContainerCreateOptions{Name: "cat", Config: &mobycontainer.Config{
+			Image: "lab/tool", Cmd: []string{"cat"}, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true,
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := c.ContainerAttach(t.Context(), r.ID, client.ContainerAttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		mustStart(t, c, r.ID)
+		text := strings.Repeat("a longer piece of text\n", 10_000)
+		go func() {
+			io.WriteString(a.Conn, text)
+			a.CloseWrite()
+		}()
+		var out bytes.Buffer
+		if _, err := stdcopy.StdCopy(&out, io.Discard, a.Reader); err != nil || out.String() != text {
+			t.Errorf("got %d bytes back, want %d: %v", out.Len(), len(text), err)
+		}
+		if code := exitOf(t, c, r.ID); code != 0 {
+			t.Errorf("exit %d", code)
+		}
+	})
+}
+
+func TestClientLists(t *testing.T) {
+	each(t, func(t *testing.T, b *bench, c *client.Client) {
+		for _, x := range []struct{ name, image, cmd string }{{"up1", "lab/tool", "wait"}, {"up2", "nginx:1.10", "wait"}, {"done", "lab/tool", "exit 3"}} {
+			id := mustCreate(t, c, x.name, x.image, nil, strings.Fields(x.cmd)...)
+			mustStart(t, c, id)
+			if x.name == "done" {
+				exitOf(t, c, id)
+			}
+		}
+		mustCreate(t, c, "new", "lab/tool", nil)
+		for _, x := range []struct {
+			filter string
+			all    bool
+			want   string
+		}{
+			{"", false, "up2 up1"},
+			{"", true, "new done up2 up1"},
+			{"name=up", true, "up2 up1"},
+			{"name=^up1$", true, "up1"},
+			{"label=test=done", true, "done"},
+			{"label=kind", true, "new done up1"},
+			{"status=exited", false, "done"},
+			{"status=created", false, "new"},
+			{"exited=3", false, "done"},
+			{"exited=0", false, ""},
+			{"ancestor=nginx", true, "up2"},
+			{"ancestor=lab/tool", true, "new done up1"},
+			{"before=done", true, "up2 up1"},
+			{"since=done", true, "new"},
+			{"network=host", true, ""},
+			{"expose=80", true, "up2"},
+		} {
+			f := client.Filters{}
+			if k, v, ok := strings.Cut(x.filter, "="); ok {
+				f = f.Add(k, v)
+			}
+			r, err := c.ContainerList(t.Context(), client.ContainerListOptions{All: x.all, Filters: f})
+			if err != nil {
+				t.Errorf("%s: %v", x.filter, err)
+				continue
+			}
+			var got []string
+			for _, s := range r.Items {
+				got = append(got, strings.TrimPrefix(s.Names[0], "/"))
+			}
+			if strings.Join(got, " ") != x.want {
+				t.Errorf("list with %q, all %v: %v, want %s", x.filter, x.all, got, x.want)
+			}
+		}
+		if _, err := c.ContainerList(t.Context(), client.ContainerListOptions{Filters: client.Filters{}.Add("nonsense", "1")}); !cerrdefs.IsInvalidArgument(err) {
+			t.Errorf("unknown filter: %v", err)
+		}
+	})
+}
+
+func TestClientImagesNetworksVolumesSystem(t *testing.T) {
+	each(t, func(t *testing.T, b *bench, c *client.Client) {
+		ctx := t.Context()
+		p, err := c.Ping(ctx, client.PingOptions{})
+		if err != nil || p.APIVersion != APIVersion {
+			t.Errorf("ping: %+v %v", p, err)
+		}
+		info, err := c.Info(ctx, client.InfoOptions{})
+		if err != nil || info.Info.Name != "node1" || info.Info.NCPU != 2 || info.Info.MemTotal != 1<<30 {
+			t.Errorf("info: %+v %v", info, err)
+		}
+		v, err := c.ServerVersion(ctx, client.ServerVersionOptions{})
+		if err != nil || v.Version != "1.2.3" || v.APIVersion != APIVersion || v.MinAPIVersion != MinAPIVersion {
+			t.Errorf("version: %+v %v", v, err)
+		}
+		pull, err := c.ImagePull(ctx, "docker.io/library/nginx:1.10", client.ImagePullOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pull.Wait(ctx); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.ImagePull(ctx, "busybox", client.ImagePullOptions{}); !cerrdefs.IsNotFound(err) {
+			t.Errorf("pull of a foreign image: %v", err)
+		}
+		images, err := c.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("reference", "nginx")})
+		if err != nil || len(images.Items) != 1 || !slices.Equal(images.Items[0].RepoTags, []string{"nginx:latest", "nginx:1.10"}) {
+			t.Errorf("images: %+v %v", images, err)
+		}
+		i, err := c.ImageInspect(ctx, "nginx:1.10")
+		if err != nil || i.ID != images.Items[0].ID || len(i.Config.ExposedPorts) != 1 {
+			t.Errorf("image: %+v %v", i, err)
+		}
+		if _, err := c.ImageInspect(ctx, i.ID); err != nil {
+			t.Errorf("image by id: %v", err)
+		}
+		if _, err := c.ImageRemove(ctx, "lab/web", client.ImageRemoveOptions{}); !cerrdefs.IsConflict(err) {
+			t.Errorf("remove of a catalogue image: %v", err)
+		}
+		nets, err := c.NetworkList(ctx, client.NetworkListOptions{})
+		if err != nil || len(nets.Items) != 3 {
+			t.Errorf("networks: %+v %v", nets, err)
+		}
+		if _, err := c.NetworkInspect(ctx, "bridge", client.NetworkInspectOptions{}); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.VolumeCreate(ctx, client.VolumeCreateOptions{Name: "data"}); err != nil {
+			t.Error(err)
+		}
+		vols, err := c.VolumeList(ctx, client.VolumeListOptions{})
+		if err != nil || len(vols.Items) != 1 || vols.Items[0].Mountpoint != "/var/lib/docker/volumes/data/_data" {
+			t.Errorf("volumes: %+v %v", vols, err)
+		}
+		if _, err := c.DiskUsage(ctx, client.DiskUsageOptions{Containers: true, Images: true, Volumes: true}); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.SwarmInspect(ctx, client.SwarmInspectOptions{}); !cerrdefs.IsUnavailable(err) {
+			t.Errorf("swarm: %v", err)
+		}
+	})
+}
