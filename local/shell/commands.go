@@ -1,0 +1,134 @@
+package shell
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Standard returns the commands of a machine by name.
+func Standard() map[string]Command {
+	all := map[string]Command{}
+	for _, some := range []map[string]Command{
+		fileCommands(), listCommands(), textCommands(), systemCommands(), serviceCommands(), runCommands(), netCommands(),
+	} {
+		maps.Copy(all, some)
+	}
+	return all
+}
+
+// ownBuiltins are the builtins that the interpreter has not, or has in a way
+// that looks at the computer.
+func ownBuiltins(name string) Command {
+	switch name {
+	case "refuse":
+		return func(_ context.Context, p *Proc) int {
+			p.Args[0] = "bash"
+			return p.errorf("%s", strings.Join(p.Args[1:], " "))
+		}
+	case "command":
+		return builtinCommand
+	case "type":
+		return builtinType
+	case "kill":
+		return kill
+	case "umask":
+		return func(_ context.Context, p *Proc) int {
+			if len(p.Args) == 1 {
+				p.printf("0022\n")
+			}
+			return 0
+		}
+	case "ulimit":
+		return func(_ context.Context, p *Proc) int {
+			if len(p.Args) == 1 || slices.Contains([]string{"-n", "-u", "-f", "-a"}, p.Args[len(p.Args)-1]) {
+				p.printf("unlimited\n")
+			}
+			return 0
+		}
+	case "jobs", "history", "disown":
+		return func(context.Context, *Proc) int { return 0 }
+	}
+	return func(_ context.Context, p *Proc) int { return p.errorf("not available on this machine") }
+}
+
+// where tells what a word would run: "builtin", a path, or "".
+func (p *Proc) where(name string) string {
+	cmd, file := p.session.find(name, p.Dir, p.Getenv("PATH"))
+	switch {
+	case cmd != nil && strings.Contains(name, "/"):
+		return p.Path(name)
+	case cmd != nil:
+		return binPath(name)
+	}
+	return file
+}
+
+// binPath is where a command seems to lie.
+func binPath(name string) string {
+	switch name {
+	case "service", "initctl", "restart", "start", "stop", "status", "ss", "reboot", "poweroff", "shutdown", "ip":
+		return "/sbin/" + name
+	case "docker", "dockerd", "curl", "sudo", "scp", "wc", "head", "tail", "env", "id", "whoami", "install", "which":
+		return "/usr/bin/" + name
+	}
+	return "/bin/" + name
+}
+
+func builtinCommand(ctx context.Context, p *Proc) int {
+	args := p.Args[1:]
+	for len(args) > 0 && args[0] == "-p" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return 0
+	}
+	if args[0] != "-v" && args[0] != "-V" {
+		return p.session.nested(p.config(), func(n *Session) (int, error) { return n.argv(ctx, args) })
+	}
+	status := 0
+	for _, name := range args[1:] {
+		switch at := p.where(name); {
+		case isShellWord(name):
+			p.printf("%s\n", name)
+		case at != "":
+			p.printf("%s\n", at)
+		default:
+			status = 1
+		}
+	}
+	return status
+}
+
+func builtinType(_ context.Context, p *Proc) int {
+	status := 0
+	short := len(p.Args) > 1 && p.Args[1] == "-t"
+	for _, name := range p.Args[1:] {
+		if strings.HasPrefix(name, "-") {
+			continue
+		}
+		at, kind := p.where(name), "file"
+		if isShellWord(name) {
+			kind = "builtin"
+		}
+		switch {
+		case at == "" && kind == "file":
+			p.Args[0] = "bash"
+			status = p.errorf("type: %s: not found", name)
+		case short:
+			p.printf("%s\n", kind)
+		case kind == "builtin":
+			p.printf("%s is a shell builtin\n", name)
+		default:
+			p.printf("%s is %s\n", name, at)
+		}
+	}
+	return status
+}
+
+func isShellWord(name string) bool {
+	return slices.Contains(strings.Fields(
+		". : [ alias break cd command continue echo eval exec exit export false getopts hash kill printf pwd read readonly "+
+			"return set shift source test times trap true type ulimit umask unalias unset wait"), name)
+}

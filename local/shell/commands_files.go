@@ -1,0 +1,464 @@
+package shell
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+var errIsDir = syscall.EISDIR
+
+func fileCommands() map[string]Command {
+	return map[string]Command{
+		"cat": cat, "tee": tee, "mv": mv, "rm": rm, "mkdir": mkdir, "rmdir": rmdir, "cp": cp, "ln": ln, "chmod": chmod,
+		"chown": ownership, "chgrp": ownership, "touch": touch, "readlink": readlink, "realpath": realpath, "mktemp": mktemp,
+		"install": install, "sync": succeed, "truncate": truncate,
+	}
+}
+
+func succeed(context.Context, *Proc) int { return 0 }
+
+func cat(_ context.Context, p *Proc) int {
+	_, names, ok := p.options("nuAvE")
+	if !ok {
+		return 1
+	}
+	return p.each(names, func(_ string, r io.Reader) error { _, err := io.Copy(p.Stdout, r); return err })
+}
+
+func tee(_ context.Context, p *Proc) int {
+	o, names, ok := p.options("ai append")
+	if !ok {
+		return 1
+	}
+	more := os.O_TRUNC
+	if o.has("a", "append") {
+		more = os.O_APPEND
+	}
+	status := 0
+	out := []io.Writer{p.Stdout}
+	for _, name := range names {
+		f, err := p.create(name, more)
+		if err != nil {
+			status = p.failed(name, err)
+			continue
+		}
+		defer f.Close()
+		out = append(out, f)
+	}
+	if _, err := io.Copy(io.MultiWriter(out...), p.Stdin); err != nil {
+		return p.errorf("%s", words(err))
+	}
+	return status
+}
+
+// target returns where an operand goes: into dest if that is a directory.
+func (p *Proc) target(name, dest string) string {
+	if i, err := p.Files().Stat(p.Path(dest)); err == nil && i.IsDir() {
+		return path.Join(p.Path(dest), path.Base(p.Path(name)))
+	}
+	return p.Path(dest)
+}
+
+// operands splits sources and destination; several sources need a directory.
+func (p *Proc) operands(names []string, dir string) (sources []string, dest string, ok bool) {
+	if dir != "" {
+		names = append(names, dir)
+	}
+	if len(names) < 2 {
+		p.errorf("missing file operand")
+		return nil, "", false
+	}
+	sources, dest = names[:len(names)-1], names[len(names)-1]
+	if i, err := p.Files().Stat(p.Path(dest)); len(sources) > 1 && (err != nil || !i.IsDir()) {
+		p.errorf("target '%s' is not a directory", dest)
+		return nil, "", false
+	}
+	return sources, dest, true
+}
+
+func mv(_ context.Context, p *Proc) int {
+	o, names, ok := p.options("fnvt:T force")
+	if !ok {
+		return 1
+	}
+	sources, dest, ok := p.operands(names, o["t"])
+	if !ok {
+		return 1
+	}
+	status := 0
+	for _, name := range sources {
+		to := p.target(name, dest)
+		if o.has("T") {
+			to = p.Path(dest)
+		}
+		if _, err := p.Files().Lstat(to); err == nil && o.has("n") {
+			continue
+		}
+		if err := p.Files().Rename(p.Path(name), to); err != nil {
+			status = p.errorf("cannot move '%s' to '%s': %s", name, to, words(err))
+		}
+	}
+	return status
+}
+
+func rm(_ context.Context, p *Proc) int {
+	o, names, ok := p.options("rRfdiv recursive force no-preserve-root")
+	if !ok {
+		return 1
+	}
+	if len(names) == 0 && !o.has("f", "force") {
+		return p.errorf("missing operand")
+	}
+	status := 0
+	for _, name := range names {
+		i, err := p.Files().Lstat(p.Path(name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && o.has("f", "force"):
+			continue
+		case err == nil && i.IsDir() && !o.has("r", "R", "recursive", "d"):
+			err = errIsDir
+		case err == nil && i.IsDir() && o.has("r", "R", "recursive"):
+			err = p.Files().RemoveAll(p.Path(name))
+		case err == nil:
+			err = p.Files().Remove(p.Path(name))
+		}
+		if err != nil {
+			status = p.errorf("cannot remove '%s': %s", name, words(err))
+		}
+	}
+	return status
+}
+
+func mkdir(_ context.Context, p *Proc) int {
+	o, names, ok := p.options("pvm: parents mode=")
+	if !ok {
+		return 1
+	}
+	mode := fs.FileMode(0o755)
+	if text := o["m"] + o["mode"]; text != "" {
+		m, err := fileMode(text, 0o755, true)
+		if err != nil {
+			return p.errorf("%v", err)
+		}
+		mode = m
+	}
+	status := 0
+	for _, name := range names {
+		var err error
+		if o.has("p", "parents") {
+			err = p.Files().MkdirAll(p.Path(name), mode)
+		} else {
+			err = p.Files().Mkdir(p.Path(name), mode)
+		}
+		if err != nil {
+			status = p.errorf("cannot create directory '%s': %s", name, words(err))
+		}
+	}
+	return status
+}
+
+func rmdir(_ context.Context, p *Proc) int {
+	_, names, ok := p.options("pv")
+	if !ok {
+		return 1
+	}
+	status := 0
+	for _, name := range names {
+		i, err := p.Files().Lstat(p.Path(name))
+		if err == nil && !i.IsDir() {
+			err = syscall.ENOTDIR
+		}
+		if err == nil {
+			err = p.Files().Remove(p.Path(name))
+		}
+		if err != nil {
+			status = p.errorf("failed to remove '%s': %s", name, words(err))
+		}
+	}
+	return status
+}
+
+func ln(_ context.Context, p *Proc) int {
+	o, names, ok := p.options("sfnvTr symbolic force no-dereference")
+	if !ok {
+		return 1
+	}
+	if len(names) == 1 {
+		names = append(names, ".")
+	}
+	sources, dest, ok := p.operands(names, "")
+	if !ok {
+		return 1
+	}
+	status := 0
+	for _, name := range sources {
+		to := p.target(name, dest)
+		if i, err := p.Files().Lstat(p.Path(dest)); o.has("T") || (o.has("n", "no-dereference") && err == nil && i.Mode()&fs.ModeSymlink != 0) {
+			to = p.Path(dest)
+		}
+		if o.has("f", "force") {
+			if err := p.Files().Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				status = p.errorf("cannot remove '%s': %s", to, words(err))
+				continue
+			}
+		}
+		var err error
+		if o.has("s", "symbolic") {
+			err = p.Files().Symlink(name, to)
+		} else {
+			err = p.Files().Link(p.Path(name), to)
+		}
+		if err != nil {
+			status = p.errorf("failed to create link '%s': %s", to, words(err))
+		}
+	}
+	return status
+}
+
+func chmod(_ context.Context, p *Proc) int {
+	args := p.Args[1:]
+	recursive := false
+	for len(args) > 0 && (args[0] == "-R" || args[0] == "-v" || args[0] == "-f") {
+		recursive = recursive || args[0] == "-R"
+		args = args[1:]
+	}
+	if len(args) < 2 {
+		return p.errorf("missing operand")
+	}
+	status := 0
+	for _, name := range args[1:] {
+		err := p.chmod(p.Path(name), args[0], recursive)
+		if err != nil {
+			status = p.errorf("cannot access '%s': %s", name, words(err))
+		}
+	}
+	return status
+}
+
+func (p *Proc) chmod(file, mode string, recursive bool) error {
+	i, err := p.Files().Stat(file)
+	if err != nil {
+		return err
+	}
+	m, err := fileMode(mode, i.Mode(), i.IsDir())
+	if err != nil {
+		return err
+	}
+	if err := p.Files().Root.Chmod(p.Files().name(file), m); err != nil {
+		return wrong("chmod", file, err)
+	}
+	if !recursive || !i.IsDir() {
+		return nil
+	}
+	entries, err := p.Files().ReadDir(file)
+	for _, e := range entries {
+		if e.Type()&fs.ModeSymlink == 0 {
+			err = errors.Join(err, p.chmod(path.Join(file, e.Name()), mode, true))
+		}
+	}
+	return err
+}
+
+// fileMode reads 0644 or u+x,go-w. X means x for directories only.
+func fileMode(text string, old fs.FileMode, dir bool) (fs.FileMode, error) {
+	if n, err := strconv.ParseUint(text, 8, 32); err == nil && n <= 0o7777 {
+		return fs.FileMode(n).Perm(), nil
+	}
+	mode := old.Perm()
+	for clause := range strings.SplitSeq(text, ",") {
+		at := strings.IndexAny(clause, "+-=")
+		if at < 0 {
+			return 0, fmt.Errorf("invalid mode: '%s'", text)
+		}
+		var who, what fs.FileMode
+		for _, c := range clause[:at] {
+			who |= map[rune]fs.FileMode{'u': 0o700, 'g': 0o070, 'o': 0o007, 'a': 0o777}[c]
+		}
+		if at == 0 {
+			who = 0o777
+		}
+		for _, c := range clause[at+1:] {
+			bit, known := map[rune]fs.FileMode{'r': 0o444, 'w': 0o222, 'x': 0o111, 'X': 0o111, 's': 0, 't': 0}[c]
+			if !known {
+				return 0, fmt.Errorf("invalid mode: '%s'", text)
+			}
+			if c != 'X' || dir {
+				what |= bit
+			}
+		}
+		switch clause[at] {
+		case '+':
+			mode |= who & what
+		case '-':
+			mode &^= who & what
+		case '=':
+			mode = mode&^who | who&what
+		}
+	}
+	return mode, nil
+}
+
+// ownership checks that the files are there; every file here has one owner.
+func ownership(_ context.Context, p *Proc) int {
+	_, names, ok := p.options("Rvfh")
+	if !ok {
+		return 1
+	}
+	status := 0
+	for _, name := range names[min(1, len(names)):] {
+		if _, err := p.Files().Lstat(p.Path(name)); err != nil {
+			status = p.errorf("cannot access '%s': %s", name, words(err))
+		}
+	}
+	return status
+}
+
+func touch(_ context.Context, p *Proc) int {
+	o, names, ok := p.options("camr:d:t:")
+	if !ok {
+		return 1
+	}
+	status := 0
+	now := time.Now()
+	for _, name := range names {
+		if _, err := p.Files().Stat(p.Path(name)); errors.Is(err, fs.ErrNotExist) && o.has("c") {
+			continue
+		}
+		f, err := p.Files().OpenFile(p.Path(name), os.O_WRONLY|os.O_CREATE, 0o644)
+		if err == nil {
+			f.Close()
+		} else if errors.Is(err, errIsDir) {
+			err = nil
+		}
+		if err == nil {
+			err = p.Files().Root.Chtimes(p.Files().name(p.Path(name)), now, now)
+		}
+		if err != nil {
+			status = p.errorf("cannot touch '%s': %s", name, words(err))
+		}
+	}
+	return status
+}
+
+func readlink(ctx context.Context, p *Proc) int {
+	o, names, ok := p.options("femn")
+	if !ok {
+		return 1
+	}
+	if o.has("f", "e", "m") {
+		p.Args = append([]string{"realpath"}, names...)
+		return realpath(ctx, p)
+	}
+	for _, name := range names {
+		t, err := p.Files().Readlink(p.Path(name))
+		if err != nil {
+			return 1
+		}
+		p.printf("%s\n", t)
+	}
+	return 0
+}
+
+// realpath resolves links, at most 40 of them.
+func realpath(_ context.Context, p *Proc) int {
+	_, names, ok := p.options("emsq")
+	if !ok {
+		return 1
+	}
+	for _, name := range names {
+		resolved, err := p.Files().resolve(p.Path(name))
+		if err != nil {
+			return p.failed(name, err)
+		}
+		p.printf("%s\n", resolved)
+	}
+	return 0
+}
+
+// resolve follows every symbolic link of p; the last part may be missing.
+func (f Files) resolve(p string) (string, error) {
+	done, todo := "/", strings.FieldsFunc(p, isSlash)
+	for links := 0; len(todo) > 0; {
+		next := path.Join(done, todo[0])
+		todo = todo[1:]
+		i, err := f.Lstat(next)
+		if err != nil && (len(todo) > 0 || !errors.Is(err, fs.ErrNotExist)) {
+			return "", err
+		}
+		if err != nil || i.Mode()&fs.ModeSymlink == 0 {
+			done = next
+			continue
+		}
+		if links++; links > 40 {
+			return "", wrong("readlink", p, syscall.ELOOP)
+		}
+		target, err := f.Readlink(next)
+		if err != nil {
+			return "", err
+		}
+		if path.IsAbs(target) {
+			done = "/"
+		}
+		todo = append(strings.FieldsFunc(target, isSlash), todo...)
+	}
+	return done, nil
+}
+
+func mktemp(_ context.Context, p *Proc) int {
+	o, names, ok := p.options("dqup:t tmpdir=")
+	if !ok {
+		return 1
+	}
+	name := path.Join("/tmp", o["p"], "tmp.XXXXXXXXXX")
+	if len(names) > 0 {
+		name = p.Path(names[0])
+	}
+	random := make([]byte, 8)
+	rand.Read(random)
+	stem := strings.TrimRight(name, "X")
+	name = stem + hex.EncodeToString(random)[:max(3, min(16, len(name)-len(stem)))]
+	var err error
+	if o.has("d") {
+		err = p.Files().Mkdir(name, 0o700)
+	} else {
+		var f *os.File
+		if f, err = p.Files().OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
+			f.Close()
+		}
+	}
+	if err != nil {
+		return p.errorf("failed to create '%s': %s", name, words(err))
+	}
+	p.printf("%s\n", name)
+	return 0
+}
+
+func truncate(_ context.Context, p *Proc) int {
+	o, names, ok := p.options("s: size=")
+	size, err := strconv.ParseInt(o["s"]+o["size"], 10, 64)
+	if !ok || err != nil {
+		return p.errorf("you must specify '--size'")
+	}
+	status := 0
+	for _, name := range names {
+		f, err := p.Files().OpenFile(p.Path(name), os.O_WRONLY|os.O_CREATE, 0o644)
+		if err == nil {
+			err = errors.Join(f.Truncate(size), f.Close())
+		}
+		if err != nil {
+			status = p.failed(name, err)
+		}
+	}
+	return status
+}

@@ -1,0 +1,324 @@
+package shell
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func runCommands() map[string]Command {
+	return map[string]Command{
+		"sudo": sudo, "su": su, "sh": sh, "bash": sh, "dash": sh, "env": env, "printenv": printenv, "nohup": nohup, "nice": nohup, "setsid": nohup,
+		"timeout": timeout, "sleep": sleep, "xargs": xargs, "clear": succeed, "logger": succeed,
+	}
+}
+
+// start runs an argument list in a shell of its own with another setting.
+func (p *Proc) start(ctx context.Context, cfg Config, argv []string) int {
+	return p.session.nested(cfg, func(n *Session) (int, error) { return n.argv(ctx, argv) })
+}
+
+// userEnv is the environment of a command that another user starts.
+func (p *Proc) userEnv(user string) []string {
+	out := []string{"HOME=" + homeOf(user), "USER=" + user, "LOGNAME=" + user}
+	for _, key := range []string{"PATH", "LANG", "TERM", "LAB_HOSTS"} {
+		if v := p.Getenv(key); v != "" {
+			out = append(out, key+"="+v)
+		}
+	}
+	return out
+}
+
+// sudo never asks: vagrant may do everything.
+func sudo(ctx context.Context, p *Proc) int {
+	args, user, login, keep := p.Args[1:], "root", false, false
+	var extra []string
+	for len(args) > 0 {
+		a := args[0]
+		switch {
+		case a == "-u" || a == "-g" || a == "-p" || a == "-C":
+			if len(args) < 2 {
+				return p.errorf("option requires an argument -- '%s'", a[1:])
+			}
+			if a == "-u" {
+				user = args[1]
+			}
+			args = args[1:]
+		case a == "-i" || a == "-s":
+			login = true
+		case a == "-v" || a == "-k" || a == "-K" || a == "-l":
+			return 0
+		case a == "-E":
+			keep = true
+		case a == "--":
+			args = args[1:]
+			goto run
+		case strings.HasPrefix(a, "-"): // -n -H -S -b: nothing to do
+		case strings.Contains(a, "=") && !strings.HasPrefix(a, "="):
+			extra = append(extra, a)
+		default:
+			goto run
+		}
+		args = args[1:]
+	}
+run:
+	cfg := p.config()
+	cfg.User, cfg.Env = user, p.userEnv(user)
+	if keep {
+		cfg.Env = append(p.Environ, cfg.Env...)
+	}
+	cfg.Env = append(append(cfg.Env, "SUDO_USER="+p.User()), extra...)
+	switch {
+	case len(args) == 0 && login:
+		args = []string{"sh"}
+	case len(args) == 0:
+		return p.errorf("usage: sudo [-AbEHknPS] [-u user] [VAR=value] [command]")
+	case login && len(args) > 0 && args[0] != "sh" && args[0] != "bash":
+		cfg.Dir = homeOf(user)
+	}
+	return p.start(ctx, cfg, args)
+}
+
+func su(ctx context.Context, p *Proc) int {
+	user, script := "root", ""
+	for args := p.Args[1:]; len(args) > 0; args = args[1:] {
+		switch a := args[0]; {
+		case a == "-c" && len(args) > 1:
+			script, args = args[1], args[1:]
+		case a == "-" || strings.HasPrefix(a, "-"):
+		default:
+			user = a
+		}
+	}
+	cfg := p.config()
+	cfg.User, cfg.Env = user, p.userEnv(user)
+	if script == "" {
+		return p.start(ctx, cfg, []string{"sh"})
+	}
+	return p.start(ctx, cfg, []string{"sh", "-c", script})
+}
+
+// sh runs -c's script, a file, or what comes from standard input.
+func sh(ctx context.Context, p *Proc) int {
+	args, prefix := p.Args[1:], ""
+	isScript := false
+	for len(args) > 0 && len(args[0]) > 1 && (args[0][0] == '-' || args[0][0] == '+') && args[0] != "--" {
+		for _, c := range args[0][1:] {
+			switch c {
+			case 'c':
+				isScript = true
+			case 'e', 'u', 'x', 'f', 'n', 'a':
+				prefix += "set " + args[0][:1] + string(c) + "; "
+			case 'l', 'i', 's', '-':
+			default:
+				p.errorf("-%c: invalid option", c)
+				return 2
+			}
+		}
+		args = args[1:]
+	}
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	cfg := p.config()
+	switch {
+	case isScript && len(args) == 0:
+		p.errorf("-c: option requires an argument")
+		return 2
+	case isScript:
+		name := "bash"
+		if len(args) > 1 {
+			name = args[1]
+		}
+		return p.session.nested(cfg, func(n *Session) (int, error) {
+			return n.script(ctx, prefix+args[0], name, args[min(2, len(args)):])
+		})
+	case len(args) > 0 && !slices.Contains(p.Args, "-s"):
+		return p.session.runScript(ctx, cfg, p.Path(args[0]), args[1:])
+	}
+	text, err := io.ReadAll(p.Stdin)
+	if err != nil {
+		return p.errorf("%s", words(err))
+	}
+	cfg.Stdin = nil
+	return p.session.nested(cfg, func(n *Session) (int, error) { return n.script(ctx, prefix+string(text), "bash", args) })
+}
+
+func env(ctx context.Context, p *Proc) int {
+	args, environ := p.Args[1:], slices.Clone(p.Environ)
+	for len(args) > 0 {
+		switch a := args[0]; {
+		case a == "-i" || a == "-":
+			environ = nil
+		case a == "-u" && len(args) > 1:
+			gone := args[1] + "="
+			environ = slices.DeleteFunc(environ, func(v string) bool { return strings.HasPrefix(v, gone) })
+			args = args[1:]
+		case strings.Contains(a, "="):
+			environ = append(environ, a)
+		default:
+			cfg := p.config()
+			cfg.Env = environ
+			return p.start(ctx, cfg, args)
+		}
+		args = args[1:]
+	}
+	for _, v := range environ {
+		p.printf("%s\n", v)
+	}
+	return 0
+}
+
+func printenv(_ context.Context, p *Proc) int {
+	if len(p.Args) == 1 {
+		p.printf("%s\n", strings.Join(p.Environ, "\n"))
+		return 0
+	}
+	v := p.Getenv(p.Args[1])
+	if v == "" {
+		return 1
+	}
+	p.printf("%s\n", v)
+	return 0
+}
+
+func nohup(ctx context.Context, p *Proc) int {
+	args := p.Args[1:]
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		if args[0] == "-n" {
+			args = args[min(1, len(args)-1):]
+		}
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return p.errorf("missing operand")
+	}
+	return p.start(ctx, p.config(), args)
+}
+
+// duration reads sleep's 1.5, 2s, 3m, 1h.
+func duration(text string) (time.Duration, error) {
+	unit := time.Second
+	switch {
+	case strings.HasSuffix(text, "s"):
+		text = text[:len(text)-1]
+	case strings.HasSuffix(text, "m"):
+		text, unit = text[:len(text)-1], time.Minute
+	case strings.HasSuffix(text, "h"):
+		text, unit = text[:len(text)-1], time.Hour
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f < 0 || f > 1e9 {
+		return 0, fmt.Errorf("invalid time interval '%s'", text)
+	}
+	return time.Duration(f * float64(unit)), nil
+}
+
+func sleepFor(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+func sleep(ctx context.Context, p *Proc) int {
+	var total time.Duration
+	for _, a := range p.Args[1:] {
+		if a == "infinity" {
+			a = "1000000h"
+		}
+		d, err := duration(a)
+		if err != nil {
+			return p.errorf("%v", err)
+		}
+		total += d
+	}
+	sleepFor(ctx, total)
+	if ctx.Err() != nil {
+		return 130
+	}
+	return 0
+}
+
+func timeout(ctx context.Context, p *Proc) int {
+	args := p.Args[1:]
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		if args[0] == "-s" || args[0] == "-k" {
+			args = args[min(1, len(args)-1):]
+		}
+		args = args[1:]
+	}
+	if len(args) < 2 {
+		p.errorf("missing operand")
+		return 125
+	}
+	d, err := duration(args[0])
+	if err != nil {
+		p.errorf("%v", err)
+		return 125
+	}
+	limited, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	status := p.start(limited, p.config(), args[1:])
+	if limited.Err() != nil && ctx.Err() == nil {
+		return 124
+	}
+	return status
+}
+
+// xargs knows -n and -r.
+func xargs(ctx context.Context, p *Proc) int {
+	args, size, skipEmpty := p.Args[1:], 1000, false
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		switch {
+		case args[0] == "-r":
+			skipEmpty = true
+		case args[0] == "-n" && len(args) > 1:
+			n, err := strconv.Atoi(args[1])
+			if err != nil || n < 1 {
+				return p.errorf("invalid number '%s'", args[1])
+			}
+			size, args = n, args[1:]
+		default:
+			return p.errorf("invalid option %s", args[0])
+		}
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		args = []string{"echo"}
+	}
+	text, err := io.ReadAll(p.Stdin)
+	if err != nil {
+		return p.errorf("%s", words(err))
+	}
+	items := strings.Fields(string(text))
+	if len(items) == 0 && skipEmpty {
+		return 0
+	}
+	cfg := p.config()
+	cfg.Stdin = nil
+	status := 0
+	for first := true; (first || len(items) > 0) && ctx.Err() == nil; first = false {
+		n := min(size, len(items))
+		if p.start(ctx, cfg, slices.Concat(args, items[:n])) != 0 {
+			status = 123
+		}
+		items = items[n:]
+	}
+	return status
+}
+
+// Known reports whether a command of that name, or with that path, exists.
+func Known(commands map[string]Command, name string) bool {
+	if dir := path.Dir(name); dir != "." && !isBinDir(dir) {
+		return false
+	}
+	return commands[path.Base(name)] != nil
+}

@@ -1,0 +1,22 @@
+// Package shell is the sandbox shell of an embedded machine: a POSIX shell
+// with the usual small commands, confined to one folder.
+//
+// A Config names the folder (Root), the user, the streams and the Machine it
+// may ask; Run runs one script, a Session keeps its state from line to line.
+// A Command is a program of the machine, written as a Go function: the shell
+// has no others and never starts a program of the computer it runs on.
+//
+// The language is mvdan.cc/sh's, bound to the folder by all its handlers, and
+// by Environ where it has none: opening, listing, testing and finding files,
+// ~user, HOME and UID never look at the computer. Process substitution <( )
+// is refused, as it needs a named pipe in a real folder. /dev/null, /dev/zero,
+// /dev/urandom and the standard streams are made up; other devices and /proc
+// are ordinary files of the folder, if there at all.
+//
+// Files are reached through os.Root only: neither ".." nor a symbolic link
+// leads out of it. Absolute targets of links that the shell makes become
+// relative ones, because os.Root refuses absolute links.
+//
+// Users are names only: every file belongs to whoever runs the machine, sudo
+// asks nothing, and permission bits are kept but not enforced. No job control.
+package shell

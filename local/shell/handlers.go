@@ -1,0 +1,251 @@
+package shell
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"mvdan.cc/sh/v3/interp"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// abs makes a name absolute in dir.
+func abs(dir, name string) string {
+	if name == "" {
+		return ""
+	}
+	if !path.IsAbs(name) {
+		name = path.Join(dir, name)
+	}
+	return path.Clean(name)
+}
+
+var errEmptyName = fs.ErrNotExist
+
+func (s *Session) open(ctx context.Context, name string, flag int, perm fs.FileMode) (io.ReadWriteCloser, error) {
+	hc := interp.HandlerCtx(ctx)
+	p := abs(hc.Dir, name)
+	if p == "" {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errEmptyName}
+	}
+	if d := device(p, hc.Stdin, hc.Stdout, hc.Stderr); d != nil {
+		return d, nil
+	}
+	f, err := s.files.OpenFile(p, flag, perm)
+	if err != nil {
+		return nil, &fs.PathError{Op: "bash:", Path: name, Err: errors.New(words(err))}
+	}
+	return f, nil
+}
+
+func (s *Session) stat(ctx context.Context, name string, follow bool) (fs.FileInfo, error) {
+	p := abs(interp.HandlerCtx(ctx).Dir, name)
+	if p == "" {
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: errEmptyName}
+	}
+	if follow {
+		return s.files.Stat(p)
+	}
+	return s.files.Lstat(p)
+}
+
+func (s *Session) readDir(ctx context.Context, name string) ([]fs.DirEntry, error) {
+	return s.files.ReadDir(abs(interp.HandlerCtx(ctx).Dir, name))
+}
+
+func (s *Session) access(ctx context.Context, name string, mode interp.AccessMode) error {
+	i, err := s.stat(ctx, name, true)
+	if err != nil {
+		return err
+	}
+	if mode&interp.AccessExec != 0 && i.Mode()&0o111 == 0 {
+		return fs.ErrPermission
+	}
+	return nil
+}
+
+// call sees every simple command before the interpreter does, and turns the
+// builtins that look at the computer into commands of ours.
+func (s *Session) call(ctx context.Context, args []string) ([]string, error) {
+	rest := args
+	for len(rest) > 1 && (rest[0] == "builtin" || (rest[0] == "command" && !strings.HasPrefix(rest[1], "-"))) {
+		rest = rest[1:]
+	}
+	switch rest[0] {
+	case "command", "type", "source", ".", "kill", "umask", "ulimit", "newgrp", "suspend", "fc", "jobs", "bg", "fg", "disown", "history":
+		if rest[0] == "source" || rest[0] == "." {
+			return s.source(interp.HandlerCtx(ctx).Dir, rest)
+		}
+		return slices.Concat([]string{builtinPrefix + rest[0]}, rest[1:]), nil
+	case "pwd": // pwd -P resolves links of the computer
+		return []string{"pwd"}, nil
+	case "eval", "trap":
+		if _, err := parse(strings.Join(rest[1:], " "), rest[0]); err != nil && !isSyntax(err) {
+			return []string{builtinPrefix + "refuse", err.Error()}, nil
+		}
+	}
+	return args, nil
+}
+
+func isSyntax(err error) bool {
+	_, parse := errors.AsType[syntax.ParseError](err)
+	_, lang := errors.AsType[syntax.LangError](err)
+	return parse || lang
+}
+
+// builtinPrefix marks commands that only call may name: no word of a script
+// holds a NUL.
+const builtinPrefix = "\x00"
+
+// source turns ". file" into an eval of its text.
+func (s *Session) source(dir string, args []string) ([]string, error) {
+	refuse := func(text string) ([]string, error) {
+		return []string{builtinPrefix + "refuse", args[0] + ": " + text}, nil
+	}
+	if len(args) < 2 {
+		return refuse("filename argument required")
+	}
+	f, err := s.files.Open(abs(dir, args[1]))
+	if err != nil {
+		return refuse(args[1] + ": " + words(err))
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return refuse(args[1] + ": " + words(err))
+	}
+	if _, err := parse(string(text), args[1]); err != nil {
+		return refuse(err.Error())
+	}
+	return []string{"eval", string(text)}, nil
+}
+
+// exec runs what is neither a function nor a builtin.
+func (s *Session) exec(ctx context.Context, args []string) error {
+	hc := interp.HandlerCtx(ctx)
+	p := &Proc{
+		Args: args, Environ: exported(hc.Env), Dir: hc.Dir, Stdin: hc.Stdin, Stdout: hc.Stdout, Stderr: hc.Stderr, session: s,
+	}
+	if p.Stdin == nil || p.Stdin == (*os.File)(nil) {
+		p.Stdin = strings.NewReader("")
+	} else if f, ok := p.Stdin.(*os.File); ok {
+		// A command that waits for input ends with its context.
+		stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
+		defer stop()
+	}
+	if status := p.run(ctx); status != 0 {
+		return interp.ExitStatus(uint8(status))
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// binDirs are where commands seem to lie.
+func isBinDir(dir string) bool {
+	return slices.Contains([]string{"/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"}, dir)
+}
+
+// run finds args[0] and runs it.
+func (p *Proc) run(ctx context.Context) int {
+	name := p.Args[0]
+	if internal, ok := strings.CutPrefix(name, builtinPrefix); ok {
+		p.Args[0] = internal
+		return ownBuiltins(internal)(ctx, p)
+	}
+	if name == "" {
+		fmt.Fprintln(p.Stderr, "bash: : command not found")
+		return 127
+	}
+	cmd, file := p.session.find(name, p.Dir, p.Getenv("PATH"))
+	switch {
+	case cmd != nil:
+		return cmd(ctx, p)
+	case file != "":
+		return p.runFile(ctx, file)
+	case strings.Contains(name, "/"):
+		fmt.Fprintf(p.Stderr, "bash: %s: No such file or directory\n", name)
+	default:
+		fmt.Fprintf(p.Stderr, "bash: %s: command not found\n", name)
+	}
+	return 127
+}
+
+func (p *Proc) runFile(ctx context.Context, file string) int {
+	i, err := p.session.files.Stat(file)
+	switch {
+	case err != nil:
+		fmt.Fprintf(p.Stderr, "bash: %s: %s\n", p.Args[0], words(err))
+		return 127
+	case i.IsDir():
+		fmt.Fprintf(p.Stderr, "bash: %s: Is a directory\n", p.Args[0])
+		return 126
+	case i.Mode()&0o111 == 0:
+		fmt.Fprintf(p.Stderr, "bash: %s: Permission denied\n", p.Args[0])
+		return 126
+	}
+	return p.session.runScript(ctx, p.config(), file, p.Args[1:])
+}
+
+// find returns the command or the file that name stands for.
+func (s *Session) find(name, dir, searchPath string) (Command, string) {
+	if strings.Contains(name, "/") {
+		p := abs(dir, name)
+		if _, err := s.files.Stat(p); err == nil {
+			return nil, p
+		}
+		if isBinDir(path.Dir(p)) {
+			return s.cfg.Commands[path.Base(p)], ""
+		}
+		return nil, ""
+	}
+	if cmd := s.cfg.Commands[name]; cmd != nil {
+		return cmd, ""
+	}
+	for d := range strings.SplitSeq(searchPath, ":") {
+		p := path.Join(abs(dir, d), name)
+		if i, err := s.files.Stat(p); d != "" && err == nil && !i.IsDir() && i.Mode()&0o111 != 0 {
+			return nil, p
+		}
+	}
+	return nil, ""
+}
+
+// device returns the made-up file for a path below /dev, or nil.
+func device(p string, in io.Reader, out, errOut io.Writer) io.ReadWriteCloser {
+	switch p {
+	case "/dev/null":
+		return stream{strings.NewReader(""), io.Discard}
+	case "/dev/zero":
+		return stream{zeros{}, io.Discard}
+	case "/dev/urandom", "/dev/random":
+		return stream{rand.Reader, io.Discard}
+	case "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0":
+		return stream{in, io.Discard}
+	case "/dev/stdout", "/dev/fd/1", "/dev/tty", "/proc/self/fd/1":
+		return stream{strings.NewReader(""), out}
+	case "/dev/stderr", "/dev/fd/2", "/proc/self/fd/2":
+		return stream{strings.NewReader(""), errOut}
+	}
+	return nil
+}
+
+type stream struct {
+	io.Reader
+	io.Writer
+}
+
+func (stream) Close() error { return nil }
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -1,0 +1,232 @@
+package shell
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"mvdan.cc/sh/v3/interp"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// Session is a shell that keeps variables, functions and its directory from
+// one Run to the next. It is for one caller at a time.
+type Session struct {
+	cfg    Config
+	files  Files
+	runner *interp.Runner
+	depth  int // of scripts that run scripts
+}
+
+// maxDepth bounds scripts that call themselves.
+const maxDepth = 64
+
+// New returns a shell that has run nothing yet.
+func New(cfg Config) (*Session, error) { return newSession(cfg, 0) }
+
+func newSession(cfg Config, depth int) (*Session, error) {
+	if depth > maxDepth {
+		return nil, errors.New("shell: scripts call each other too deeply")
+	}
+	if cfg.Commands == nil {
+		cfg.Commands = Standard()
+	}
+	if cfg.User == "" {
+		cfg.User = "root"
+	}
+	if cfg.Stdout == nil {
+		cfg.Stdout = io.Discard
+	}
+	if cfg.Stderr == nil {
+		cfg.Stderr = io.Discard
+	}
+	s := &Session{cfg: cfg, files: Files{Root: cfg.Root, Base: cfg.Base}, depth: depth}
+	env := newEnviron(cfg, depth == 0)
+	r, err := interp.New(
+		interp.Env(env), interp.StdIO(nil, cfg.Stdout, cfg.Stderr),
+		interp.OpenHandler(s.open), interp.StatHandler(s.stat), interp.ReadDirHandler2(s.readDir), interp.AccessHandler(s.access),
+		interp.CallHandler(s.call), interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.exec }),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("shell: %w", err)
+	}
+	r.Dir = s.startDir(cfg.Dir) // interp.Dir would look at the computer
+	r.Reset()
+	env.starting.Store(false)
+	s.runner = r
+	return s, nil
+}
+
+// startDir is dir if it is there, else "/".
+func (s *Session) startDir(dir string) string {
+	dir = path.Clean("/" + dir)
+	if i, err := s.files.Stat(dir); err == nil && i.IsDir() {
+		return dir
+	}
+	return "/"
+}
+
+// Run runs one script in a new shell and returns its exit status. The error
+// says why there is none; then the status is one that fits.
+func Run(ctx context.Context, cfg Config, script string) (int, error) {
+	s, err := New(cfg)
+	if err != nil {
+		return 126, err
+	}
+	return s.script(ctx, script, "bash", nil)
+}
+
+// RunArgv runs a command by its words, without splitting or expanding them.
+func RunArgv(ctx context.Context, cfg Config, argv []string) (int, error) {
+	s, err := New(cfg)
+	if err != nil {
+		return 126, err
+	}
+	return s.argv(ctx, argv)
+}
+
+func (s *Session) argv(ctx context.Context, argv []string) (int, error) {
+	if len(argv) == 0 {
+		return 126, errors.New("shell: no command")
+	}
+	quoted := make([]string, len(argv))
+	for i, a := range argv {
+		quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+	}
+	return s.script(ctx, strings.Join(quoted, " "), "bash", nil)
+}
+
+// script runs a whole script with its own name and parameters.
+func (s *Session) script(ctx context.Context, src, name string, params []string) (int, error) {
+	file, err := parse(src, name)
+	if err != nil {
+		fmt.Fprintf(s.cfg.Stderr, "bash: %v\n", err)
+		return 2, nil
+	}
+	s.runner.Params = params
+	return s.interpret(ctx, s.cfg.Stdin, file)
+}
+
+// Line runs the statements of src one by one, as an interactive shell does,
+// with stdin as their input. exited says that the shell wants to end.
+func (s *Session) Line(ctx context.Context, src string, stdin io.Reader) (exit int, exited bool, err error) {
+	file, err := parse(src, "")
+	if err != nil {
+		fmt.Fprintf(s.cfg.Stderr, "bash: %v\n", err)
+		return 2, false, nil
+	}
+	for _, stmt := range file.Stmts {
+		exit, err = s.interpret(ctx, stdin, stmt)
+		if err != nil || s.runner.Exited() {
+			return exit, s.runner.Exited(), err
+		}
+	}
+	return exit, false, nil
+}
+
+// Incomplete reports whether src is the beginning of something that goes on
+// in the next line.
+func Incomplete(src string) bool {
+	_, err := parse(src, "")
+	return syntax.IsIncomplete(err)
+}
+
+// Dir is the current directory.
+func (s *Session) Dir() string { return s.runner.Dir }
+
+// interpret runs a node with stdin behind a pipe of its own, which is closed
+// when the node has ended: the copying ends with the reader's next byte.
+func (s *Session) interpret(ctx context.Context, stdin io.Reader, node syntax.Node) (int, error) {
+	in, done, err := pipe(stdin)
+	if err != nil {
+		return 126, err
+	}
+	defer done()
+	if err := interp.StdIO(in, s.cfg.Stdout, s.cfg.Stderr)(s.runner); err != nil {
+		return 126, fmt.Errorf("shell: %w", err)
+	}
+	err = s.runner.Run(ctx, node)
+	if ctx.Err() != nil {
+		return 130, context.Cause(ctx)
+	}
+	if status, ok := errors.AsType[interp.ExitStatus](err); ok {
+		return int(status), nil
+	}
+	if err == nil {
+		return 0, nil
+	}
+	fmt.Fprintf(s.cfg.Stderr, "bash: %v\n", err)
+	return 1, nil
+}
+
+// pipe makes r readable as a file, as the interpreter needs it.
+func pipe(r io.Reader) (*os.File, func(), error) {
+	pr, pw, err := os.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("shell: %w", err)
+	}
+	if r == nil {
+		pw.Close()
+	} else {
+		go func() {
+			// Ends with r, or when nobody reads any more.
+			io.Copy(pw, r)
+			pw.Close()
+		}()
+	}
+	return pr, func() { pr.Close() }, nil
+}
+
+func parse(src, name string) (*syntax.File, error) {
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(src), name)
+	if err != nil {
+		return nil, err
+	}
+	var refused error
+	syntax.Walk(file, func(n syntax.Node) bool {
+		if ps, ok := n.(*syntax.ProcSubst); ok {
+			refused = fmt.Errorf("line %d: process substitution is not available on this machine", ps.Pos().Line())
+		}
+		return refused == nil
+	})
+	return file, refused
+}
+
+// runScript runs the file p as a script: sh p args.
+func (s *Session) runScript(ctx context.Context, cfg Config, p string, args []string) int {
+	f, err := s.files.Open(p)
+	if err == nil {
+		defer f.Close()
+		var text []byte
+		if text, err = io.ReadAll(f); err == nil {
+			if first, _, _ := bytes.Cut(text, []byte("\n")); bytes.IndexByte(first, 0) >= 0 {
+				fmt.Fprintf(cfg.Stderr, "bash: %s: cannot execute binary file: Exec format error\n", p)
+				return 126
+			}
+			return s.nested(cfg, func(n *Session) (int, error) { return n.script(ctx, string(text), p, args) })
+		}
+	}
+	fmt.Fprintf(cfg.Stderr, "bash: %s: %s\n", p, words(err))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 127
+	}
+	return 126
+}
+
+// nested runs fn in a new shell below this one.
+func (s *Session) nested(cfg Config, fn func(*Session) (int, error)) int {
+	n, err := newSession(cfg, s.depth+1)
+	if err != nil {
+		fmt.Fprintf(cfg.Stderr, "bash: %v\n", err)
+		return 126
+	}
+	// An error here is the end of ctx, which the caller sees by itself.
+	exit, _ := fn(n)
+	return exit
+}

@@ -1,0 +1,396 @@
+package shell
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// fakeMachine is a machine with one service and one process.
+type fakeMachine struct {
+	mu      sync.Mutex
+	running bool
+	failed  string
+	killed  []int
+	acts    []string
+}
+
+func (m *fakeMachine) Info() Info {
+	return Info{Boot: time.Now().Add(-time.Hour), IP: "127.0.0.1", CPUs: 2, MemoryMiB: 1024, DiskMiB: 10240}
+}
+func (m *fakeMachine) Processes() []Process {
+	return []Process{{PID: 4711, User: "root", Name: "lab", Command: "/lab mini zookeeper"}}
+}
+func (m *fakeMachine) Sockets() []Socket {
+	return []Socket{{Network: "tcp", Address: "127.0.0.1:2222", Program: "sshd", PID: 7}}
+}
+func (m *fakeMachine) Kill(pid int, _ syscall.Signal) error {
+	if pid != 4711 {
+		return syscall.ESRCH
+	}
+	m.killed = append(m.killed, pid)
+	return nil
+}
+func (m *fakeMachine) Service(_ context.Context, name, verb string) (ServiceResult, error) {
+	if name != "docker" {
+		return ServiceResult{}, ErrNoService
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.acts = append(m.acts, verb)
+	r := ServiceResult{Was: m.running, PID: 4712}
+	switch verb {
+	case "start", "restart":
+		m.running = m.failed == ""
+	case "stop":
+		m.running = false
+	}
+	r.Running, r.Failed = m.running, m.failed
+	return r, nil
+}
+func (m *fakeMachine) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if network == "unix" {
+		return nil, syscall.ECONNREFUSED
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, address)
+}
+
+// world is a root folder beside a secret that nothing may reach.
+type world struct {
+	t       *testing.T
+	cfg     Config
+	dir     string
+	machine *fakeMachine
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	outer := t.TempDir()
+	dir := filepath.Join(outer, "root")
+	for _, d := range []string{"etc", "root", "home/vagrant", "tmp", "bin"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range map[string]string{"../secret": "SECRET\n", "etc/passwd": "root:inside\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	m := &fakeMachine{}
+	return &world{t: t, dir: dir, machine: m, cfg: Config{Root: root, Dir: "/home/vagrant", User: "vagrant", Hostname: "node2", Machine: m}}
+}
+
+func (w *world) run(script, stdin string) (stdout, stderr string, exit int) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
+	var out, errOut lockedBuffer
+	cfg := w.cfg
+	cfg.Stdin, cfg.Stdout, cfg.Stderr = strings.NewReader(stdin), &out, &errOut
+	exit, err := Run(ctx, cfg, script)
+	if err != nil {
+		w.t.Fatalf("%s: %v", script, err)
+	}
+	return out.String(), errOut.String(), exit
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+func (b *lockedBuffer) String() string { b.mu.Lock(); defer b.mu.Unlock(); return b.b.String() }
+
+func TestScripts(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		script, stdin, want string
+		exit                int
+	}{
+		{script: "echo hello $USER at $(hostname) in $PWD", want: "hello vagrant at node2 in /home/vagrant\n"},
+		{script: "cd /tmp; printf a > f; printf b >> f; cat f; rm f; test -e f; echo $?", want: "ab1\n"},
+		{script: "cat", stdin: "from stdin", want: "from stdin"},
+		{script: "echo x | sudo tee /etc/default; cat /etc/default", want: "x\nx\n"},
+		{script: "sudo id -un; id -u; sudo -n true && echo yes; sudo -u vagrant whoami", want: "root\n1000\nyes\nvagrant\n"},
+		{script: "sudo sh -c 'echo $1 $HOME' x y", want: "y /root\n"},
+		{script: "sh -s a b", stdin: "echo $2; exit 3", want: "b\n", exit: 3},
+		{script: "mkdir -p /a/b/c; touch /a/b/c/d; ls /a/b/c; cp -r /a /e; find /e -type f; rm -rf /a /e; ls /a", want: "d\n/e/b/c/d\n", exit: 2},
+		{script: "for i in 3 1 2; do echo $i; done | sort | head -n 2 | tail -1", want: "2\n"},
+		{script: "printf 'a b\\nc\\n' | wc -l; printf 'k=v\\n' | cut -d= -f2; printf 'abc' | tr a-b x", want: "2\nv\nxxc"},
+		{script: "cat /etc/passwd | grep -c inside", want: "1\n"},
+		{script: "false || echo no; nosuch; echo $?", want: "no\n127\n"},
+		{script: "exit 42", exit: 42},
+		{script: "printf '#!/bin/sh\\necho script $1\\n' > /tmp/s; /tmp/s x; chmod +x /tmp/s; /tmp/s x; sh /tmp/s y", want: "script x\nscript y\n"},
+		{script: "echo 'X=sourced' > /tmp/v; . /tmp/v; echo $X", want: "sourced\n"},
+		{script: "command -v docker cat nosuch; type -t cd; which sudo", want: "/usr/bin/docker\n/bin/cat\nbuiltin\n/usr/bin/sudo\n"},
+		{script: "ln -s /etc/passwd /tmp/l; cat /tmp/l; readlink /tmp/l; realpath /tmp/l", want: "root:inside\n../etc/passwd\n/etc/passwd\n"},
+		{script: "ps -p 1 -o comm=; ps -o pid= -p 4711; nproc", want: "init\n4711\n2\n"},
+		{script: "kill 4711 && kill -9 12; echo $?", want: "1\n"},
+		{script: "install -m 0640 /etc/passwd /tmp/p; stat -c %a /tmp/p; mv -f /tmp/p /tmp/q; ls /tmp/q", want: "640\n/tmp/q\n"},
+		{script: "timeout 0.05 sleep 100; echo $?", want: "124\n"},
+		{script: "echo one two | xargs -n 1 echo item", want: "item one\nitem two\n"},
+		{script: "env -i A=b env", want: "A=b\n"},
+		{script: "x=$(mktemp -d); test -d $x && echo made; umask", want: "made\n0022\n"},
+		{script: "echo data > /dev/null; cat /dev/null; echo err > /dev/stderr; head -c 3 < /dev/zero | wc -c", want: "3\n"},
+		{script: "echo $(( 6 * 7 )); f() { return 5; }; f; echo $?", want: "42\n5\n"},
+		{script: "df -Pk / | tail -1 | tr -s ' ' | cut -d' ' -f6; uname -sm | cut -d' ' -f1", want: "/\nLinux\n"},
+		{script: "date +%Y | grep -q ^20 && echo ok; [ -d /etc ] && [ ! -e /etc/x ] && [ -x /etc ]; echo $?", want: "ok\n0\n"},
+	} {
+		out, errOut, exit := w.run(c.script, c.stdin)
+		if out != c.want || exit != c.exit {
+			t.Errorf("%s\n got %q, exit %d (stderr %q)\nwant %q, exit %d", c.script, out, exit, errOut, c.want, c.exit)
+		}
+	}
+}
+
+func TestServices(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		script, want string
+		exit         int
+	}{
+		{"service docker status", "docker stop/waiting\n", 0},
+		{"sudo service docker start", "docker start/running, process 4712\n", 0},
+		{"sudo service docker restart", "docker stop/waiting\ndocker start/running, process 4712\n", 0},
+		{"sudo restart docker", "docker stop/waiting\ndocker start/running, process 4712\n", 0},
+		{"systemctl is-active docker.service", "active\n", 0},
+		{"sudo systemctl restart docker", "", 0},
+		{"sudo initctl stop docker", "docker stop/waiting\n", 0},
+		{"systemctl is-active docker; systemctl -q is-active docker", "inactive\n", 3},
+		{"service nginx start", "", 1},
+		{"systemctl start nginx", "", 5},
+	} {
+		if out, errOut, exit := w.run(c.script, ""); out != c.want || exit != c.exit {
+			t.Errorf("%s: %q, exit %d (%s), want %q, %d", c.script, out, exit, errOut, c.want, c.exit)
+		}
+	}
+	w.machine.failed = "unknown flag: --nope"
+	if _, errOut, exit := w.run("service docker start", ""); exit == 0 || !strings.Contains(errOut, "unknown flag: --nope") {
+		t.Errorf("a service that fails: exit %d, %q", exit, errOut)
+	}
+}
+
+// TestNothingEscapes tries to read, write, test, list or learn anything of the
+// computer. Every script must end without the secret, and leave it unchanged.
+func TestNothingEscapes(t *testing.T) {
+	w := newWorld(t)
+	outer := filepath.Dir(w.dir)
+	if err := os.Symlink(outer, filepath.Join(w.dir, "tmp/out")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../../secret", filepath.Join(w.dir, "tmp/rel")); err != nil {
+		t.Fatal(err)
+	}
+	hostOnly := filepath.Join(outer, "secret")
+	t.Setenv("LAB_TEST_SECRET", "SECRET")
+	for _, script := range []string{
+		"cat ../../../../secret", "cat /../secret", "cat " + hostOnly, "cat /tmp/out/secret", "cat /tmp/rel", "cat < /tmp/rel", "cat < " + hostOnly,
+		"cd /tmp/out && cat secret", "cd ../../../..; cat secret", "cd " + outer + " && echo SECRET", "cp /tmp/rel /x && cat /x", "cp -r /tmp/out /y; cat /y/secret",
+		"ln -s ../../../../../../../.." + hostOnly + " /l; cat /l", "ln -s " + hostOnly + " /m; cat /m", "ln /tmp/rel /n; cat /n", "mv /tmp/out/secret /o; cat /o",
+		"echo changed > /tmp/rel", "echo changed > /tmp/out/secret", "echo changed >> " + hostOnly, "tee /tmp/rel < /etc/passwd", "rm -rf /tmp/out/secret", "rm -rf /tmp/out/", "chmod 777 /tmp/rel",
+		"touch /tmp/out/new", "mkdir /tmp/out/dir", "truncate -s 0 /tmp/rel", "install /etc/passwd /tmp/out/secret", "cp /etc/passwd /tmp/rel",
+		"test -e " + hostOnly + " && echo SECRET", "[ -x " + hostOnly + " ] && echo SECRET", "[[ -r /tmp/rel ]] && echo SECRET", "test -x /usr/bin/env && echo SECRET", "test -e /proc/self/exe && echo SECRET",
+		"cat /proc/self/environ", "cat /proc/self/cwd/secret", "cat /proc/1/environ | grep SECRET", "ls /proc/self/root && echo SECRET", "cat /dev/fd/9", "cat /proc/self/root" + hostOnly,
+		". " + hostOnly, "source /tmp/rel", ". ../../../secret", "builtin source " + hostOnly, "command . " + hostOnly, "eval '. " + hostOnly + "'",
+		"cat <(cat /etc/passwd && echo SECRET)", "eval 'cat <(echo SECRET)'", "trap 'cat <(echo SECRET)' EXIT", "sh -c 'cat <(echo SECRET)'", "x='cat <(echo SECRET)'; eval \"$x\"", "f() { eval 'cat <(echo SECRET)'; }; f",
+		"shopt -s expand_aliases; alias x='cat <(echo SECRET)'; x", "echo 'cat <(echo SECRET)' > /tmp/ps; . /tmp/ps", "echo 'cat <(echo SECRET)' | sh", "echo SECRET > >(cat)", "export TMPDIR=/tmp; eval 'cat <(echo SECRET)'",
+		"/bin/busybox echo SECRET", "/usr/bin/env && printenv LAB_TEST_SECRET", "exec /usr/bin/printenv LAB_TEST_SECRET", "echo $LAB_TEST_SECRET", "env | grep SECRET", "sudo env | grep SECRET", "perl -e 'print SECRET'", "python3 -c 'print(\"SECRET\")'",
+		"find / -name secret | grep secret && echo SECRET", "ls /tmp/out | grep secret && echo SECRET", "ls -R / | grep secret && echo SECRET", "echo /tmp/out/* | grep secret && echo SECRET", "echo /tmp/out/s* | grep secret && echo SECRET", "echo ../../../../s* | grep secret && echo SECRET",
+		"scp -t /tmp/out", "scp -f /tmp/rel", "curl -s file://" + hostOnly, "curl -s -d @" + hostOnly + " http://127.0.0.1:1/", "base64 -d " + hostOnly, "grep -r SECRET /tmp/out/secret", "tail /tmp/rel", "stat /tmp/rel", "sha256sum /tmp/rel", "readlink -f /tmp/out | grep . && cat $(readlink -f /tmp/out)/secret",
+		"mapfile -t x < /tmp/rel; echo ${x[0]}", "read x < " + hostOnly + "; echo $x", "echo $(< " + hostOnly + ")", "while read l; do echo $l; done < /tmp/rel", "pushd " + outer + " && cat secret", "CDPATH=" + outer + "; cd . ; cat secret", "HOME=" + outer + "; cd; cat secret", "cat ~/../../../secret",
+	} {
+		out, _, exit := w.run(script, "\x00\x00")
+		if strings.Contains(out, "SECRET") {
+			t.Errorf("%s: %q, exit %d", script, out, exit)
+		}
+		if text, err := os.ReadFile(hostOnly); string(text) != "SECRET\n" || err != nil {
+			t.Fatalf("%s changed the computer: %q, %v", script, text, err)
+		}
+		if entries, _ := os.ReadDir(outer); len(entries) != 2 {
+			t.Fatalf("%s made something outside: %v", script, entries)
+		}
+		if i, err := os.Stat(hostOnly); err != nil || i.Mode().Perm() != 0o644 {
+			t.Fatalf("%s changed a mode: %v %v", script, i, err)
+		}
+	}
+}
+
+func TestTheComputerIsInvisible(t *testing.T) {
+	w := newWorld(t)
+	for script, want := range map[string]string{
+		"echo ~root ~vagrant ~daemon ~nobody":                 "/root /home/vagrant ~daemon ~nobody\n",
+		"echo $UID $EUID $HOME $TMPDIR":                       "1000 1000 /home/vagrant\n",
+		"command -v gofmt go gcc env | grep -v ^/usr/bin/env": "",
+		"builtin type ls":                                     "ls is /bin/ls\n",
+		"command command -v perl":                             "",
+		"cd /tmp; pwd -P":                                     "/tmp\n",
+		"cd /; cd ..; cd ../..; pwd":                          "/\n",
+	} {
+		if out, errOut, _ := w.run(script, ""); out != want {
+			t.Errorf("%s: %q (%s), want %q", script, out, errOut, want)
+		}
+	}
+}
+
+func TestBaseIsTheRootOfAContainer(t *testing.T) {
+	w := newWorld(t)
+	os.MkdirAll(filepath.Join(w.dir, "var/c/rootfs/etc"), 0o755)
+	os.WriteFile(filepath.Join(w.dir, "var/c/rootfs/etc/passwd"), []byte("container\n"), 0o644)
+	os.Symlink("../../../../tmp", filepath.Join(w.dir, "var/c/rootfs/etc/shared")) // a bind mount of the engine
+	w.cfg.Base, w.cfg.Dir = "var/c/rootfs", "/"
+	out, errOut, _ := w.run("cat /etc/passwd ../../../etc/passwd; ln -s /etc/passwd /a; cat /a; ls -d /home; echo x > /etc/shared/f; ln -s ../../../../../../etc/passwd up; cat up", "")
+	if out != "container\ncontainer\ncontainer\ncontainer\n" {
+		t.Errorf("%q, %s", out, errOut)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "tmp/f")); err != nil {
+		t.Errorf("a volume leads nowhere: %v", err)
+	}
+}
+
+func TestCancelEndsEverything(t *testing.T) {
+	w := newWorld(t)
+	for _, script := range []string{"sleep 1000", "cat", "while :; do :; done", "sleep 1000 | cat", "sudo sh -c 'sleep 1000'", "tail -f /etc/passwd", "read x", "sleep 1000 & wait"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cfg := w.cfg
+		started := &signalWriter{written: make(chan struct{})}
+		cfg.Stdout = started
+		never, keep, _ := os.Pipe()
+		cfg.Stdin = never
+		done := make(chan error, 1)
+		go func() { _, err := Run(ctx, cfg, "echo started; "+script); done <- err }()
+		<-started.written
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want canceled", script, err)
+		}
+		keep.Close()
+		never.Close()
+	}
+}
+
+type signalWriter struct {
+	once    sync.Once
+	written chan struct{}
+}
+
+func (s *signalWriter) Write(p []byte) (int, error) {
+	s.once.Do(func() { close(s.written) })
+	return len(p), nil
+}
+
+func TestSessionKeepsItsState(t *testing.T) {
+	w := newWorld(t)
+	var out lockedBuffer
+	w.cfg.Stdout, w.cfg.Stderr = &out, &out
+	s, err := New(w.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"cd /tmp", "x=5", "f() { echo $((x+1)); }", "f", "syntax ( error", "cat"} {
+		if _, exited, err := s.Line(t.Context(), line, strings.NewReader("typed\n")); exited || err != nil {
+			t.Fatalf("%s: %v, %v", line, exited, err)
+		}
+	}
+	if s.Dir() != "/tmp" || !strings.Contains(out.String(), "6\n") || !strings.Contains(out.String(), "typed\n") {
+		t.Errorf("in %s, out %q", s.Dir(), out.String())
+	}
+	if exit, exited, _ := s.Line(t.Context(), "echo bye; exit 7", nil); exit != 7 || !exited {
+		t.Errorf("exit: %d, %v", exit, exited)
+	}
+	if !Incomplete("for i in 1 2; do") || Incomplete("echo a") || Incomplete("syntax ( error") {
+		t.Error("Incomplete is wrong")
+	}
+}
+
+func TestCurl(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/missing" {
+			http.Error(rw, "gone", http.StatusNotFound)
+			return
+		}
+		fmt.Fprintf(rw, "%s %s %s", r.Method, r.URL.Path, r.Header.Get("X-A"))
+	})}
+	go srv.Serve(l)
+	t.Cleanup(func() { srv.Close() })
+	w := newWorld(t)
+	url := "http://" + l.Addr().String()
+	for script, want := range map[string]string{
+		"curl -s " + url + "/health":                                 "GET /health ",
+		"curl -sX PUT -H 'X-A: b' " + url + "/x":                     "PUT /x b",
+		"curl -s -d a=b " + url + "/x":                               "POST /x ",
+		"curl -s -o /dev/null -w '%{http_code}' " + url + "/missing": "404",
+		"curl -sf " + url + "/missing; echo $?":                      "22\n",
+		"curl -s http://127.0.0.1:1/; echo $?":                       "7\n",
+	} {
+		if out, errOut, _ := w.run(script, ""); out != want {
+			t.Errorf("%s: %q (%s), want %q", script, out, errOut, want)
+		}
+	}
+}
+
+func FuzzScript(f *testing.F) {
+	for _, s := range []string{"echo ${x:-~root}; cat <(a)", "a=(1 2); echo ${a[@]}", "cd /; ls *", ". /etc/passwd", "f(){ f; }; f", "kill %1", "trap x EXIT", "sudo -u", "find / -name", "head -n", "tr", "cut -f9999999-"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, script string) {
+		dir := t.TempDir()
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		Run(ctx, Config{Root: root, Dir: "/", User: "root", Hostname: "h", Machine: &fakeMachine{}}, script)
+	})
+}
+
+func FuzzParseControl(f *testing.F) {
+	f.Add("C0644 12 name with spaces")
+	f.Add("D0755 0 dir")
+	f.Add("T1 0 2 0")
+	f.Fuzz(func(t *testing.T, line string) {
+		c, err := parseControl(line)
+		if err == nil && (strings.Contains(c.name, "/") || c.name == ".." || c.size < 0) {
+			t.Fatalf("%q: %+v", line, c)
+		}
+	})
+}
+
+func FuzzSymlink(f *testing.F) {
+	f.Add("/etc/passwd", "/tmp/x")
+	f.Add("../../..", "/a/b")
+	f.Fuzz(func(t *testing.T, target, at string) {
+		dir := filepath.Dir(filepath.Clean("/" + at))
+		got := inside(target, dir)
+		if strings.HasPrefix(got, "/") || climbs(got, dir) {
+			t.Fatalf("%q in %q leads outside: %q", target, dir, got)
+		}
+	})
+}
