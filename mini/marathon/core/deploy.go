@@ -115,7 +115,7 @@ func (c *Core) begin(d *deployment) {
 		return
 	}
 	step := d.Steps[d.at]
-	c.Bus.Publish("deployment_info", event.Step{Plan: planView(d.Plan), CurrentStep: step})
+	c.Bus.Publish("deployment_info", event.Step{Plan: planView(d.Plan), CurrentStep: printed([]group.Step{step})[0]})
 	d.running = nil
 	for _, a := range step.Actions {
 		d.running = append(d.running, c.start(d, a))
@@ -176,7 +176,7 @@ func (c *Core) progress(d *deployment) {
 	if !all {
 		return
 	}
-	c.Bus.Publish("deployment_step_success", event.Step{Plan: planView(d.Plan), CurrentStep: d.Steps[d.at]})
+	c.Bus.Publish("deployment_step_success", event.Step{Plan: planView(d.Plan), CurrentStep: printed(d.Steps)[d.at]})
 	d.at++
 	c.begin(d)
 }

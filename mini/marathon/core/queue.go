@@ -37,14 +37,6 @@ func (c *Core) entryOf(appID string) *entry {
 	return nil
 }
 
-// queued is how many tasks of an app are left to launch.
-func (c *Core) queued(appID string) int {
-	if e := c.entryOf(appID); e != nil {
-		return e.left
-	}
-	return 0
-}
-
 // setQueue makes n tasks of the app wait for offers; 0 takes it off the
 // queue.
 func (c *Core) setQueue(a app.App, n int) {

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/mesoslab/lab/mini/marathon/app"
+	"github.com/mesoslab/lab/mini/marathon/core"
+)
+
+// scaling reads scale and wipe, which exclude each other.
+func (r *request) scaling() (bool, error) {
+	scale := r.flag("scale", false)
+	if scale && r.flag("wipe", false) {
+		return false, &illegalError{http.StatusBadRequest, "You cannot use scale and wipe at the same time."}
+	}
+	return scale, nil
+}
+
+func appTasks(r *request, id string) error {
+	switch r.Method {
+	case http.MethodGet:
+		if _, err := r.core.App(id); err != nil {
+			return err
+		}
+		return showTasks(r, false, func(t core.TaskView) bool { return t.AppID == id })
+	case http.MethodDelete:
+		ids, err := r.core.TaskIDs(id, r.URL.Query().Get("host"))
+		if err != nil {
+			return err
+		}
+		return kill(r, ids, func(ts []core.TaskView) any { return map[string]any{"tasks": ts} })
+	}
+	return errMethod
+}
+
+func tasksBelow(r *request, groupID string) error {
+	ids, err := r.core.AppsOf(groupID)
+	if err != nil {
+		return err
+	}
+	return showTasks(r, false, func(t core.TaskView) bool { return slices.Contains(ids, t.AppID) })
+}
+
+func appTask(r *request, id, taskID string) error {
+	if r.Method != http.MethodDelete {
+		return errMethod
+	}
+	if err := r.core.HasTask(id, taskID); err != nil {
+		return err
+	}
+	return kill(r, []string{taskID}, func(ts []core.TaskView) any {
+		if len(ts) == 0 {
+			return map[string]any{"task": nil}
+		}
+		return map[string]any{"task": ts[0]}
+	})
+}
+
+// kill ends tasks and answers with them, or with the deployment that scales.
+func kill(r *request, ids []string, show func([]core.TaskView) any) error {
+	scale, err := r.scaling()
+	if err != nil {
+		return err
+	}
+	ts, res, err := r.core.KillTasks(ids, scale, r.force())
+	switch {
+	case err != nil:
+		return err
+	case scale:
+		return r.json(http.StatusOK, res)
+	}
+	return r.json(http.StatusOK, show(ts))
+}
+
+func listTasks(r *request) error {
+	q := r.URL.Query()
+	want := slices.Concat(q["status"], q["status[]"])
+	return showTasks(r, true, func(t core.TaskView) bool {
+		state := "running"
+		if t.StartedAt.IsZero() {
+			state = "staging"
+		}
+		return len(want) == 0 || slices.Contains(want, state)
+	})
+}
+
+// showTasks prints tasks as JSON or, if the client prefers it, as text.
+func showTasks(r *request, servicePorts bool, keep func(core.TaskView) bool) error {
+	ts, err := r.core.Tasks(keep)
+	if err != nil {
+		return err
+	}
+	if r.plain() {
+		r.w.Header().Set("Content-Type", "text/plain")
+		_, err := fmt.Fprint(r.w, endpoints(ts))
+		return err
+	}
+	if !servicePorts {
+		for i := range ts {
+			ts[i].ServicePorts = nil
+		}
+	}
+	return r.json(http.StatusOK, map[string]any{"tasks": ts})
+}
+
+// endpoints prints one line for each service port: the app, the port, and
+// host:port of every running task, with tabs between.
+func endpoints(ts []core.TaskView) string {
+	byApp := map[string][]core.TaskView{}
+	var apps []string
+	for _, t := range ts {
+		if t.StartedAt.IsZero() {
+			continue
+		}
+		if byApp[t.AppID] == nil {
+			apps = append(apps, t.AppID)
+		}
+		byApp[t.AppID] = append(byApp[t.AppID], t)
+	}
+	var b strings.Builder
+	for _, id := range apps {
+		tasks := byApp[id]
+		slices.SortStableFunc(tasks, func(a, b core.TaskView) int { return cmp.Compare(a.Host, b.Host) })
+		if len(tasks[0].ServicePorts) == 0 {
+			fmt.Fprintf(&b, "%s\t \t", app.Underscored(id))
+			for _, t := range tasks {
+				fmt.Fprintf(&b, "%s\t", t.Host)
+			}
+			b.WriteByte('\n')
+		}
+		for i, port := range tasks[0].ServicePorts {
+			fmt.Fprintf(&b, "%s\t%d\t", app.Underscored(id), port)
+			for _, t := range tasks {
+				if i < len(t.Ports) {
+					fmt.Fprintf(&b, "%s:%d\t", t.Host, t.Ports[i])
+				}
+			}
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+func deleteTasks(r *request) error {
+	body, err := r.body()
+	if err != nil {
+		return err
+	}
+	var ids []string
+	err = app.Read(body, func(v app.Value) {
+		if f, ok := v.Field("ids"); ok {
+			ids = f.Texts()
+		} else if v.Object() {
+			f.Fail("error.path.missing")
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, ok := app.OfTask(id); !ok {
+			return &illegalError{http.StatusBadRequest, "Invalid task id '" + id + "'."}
+		}
+	}
+	return kill(r, ids, func(ts []core.TaskView) any { return map[string]any{"tasks": ts} })
+}

@@ -1,0 +1,22 @@
+// Package marathon is a small Marathon 1.1.1: a Mesos framework that keeps
+// apps running, with the REST interface, events and behaviour of the real
+// one (contracts sections 1–5).
+//
+// Nouns: options (the flags), marathon (one process: candidate, standby or
+// leader). The work is done below: app and group (definitions, trees,
+// plans), store (state and election in ZooKeeper), scheduler (Mesos v1 API),
+// match (offers), health (checks), event (the bus), core (one term of
+// leadership), api (REST) and ui (the page).
+//
+// Run listens on --http_port, keeps state and leadership under --zk, and
+// subscribes to the Mesos that --master names (1.0 or later). It survives
+// the loss of any of them: without ZooKeeper it answers 503 and comes back,
+// without a master it waits; tasks are never touched by its own stop or
+// start. It ends with its context (exit code 143, as a JVM on SIGTERM), with
+// 1 for wrong flags or a port that is taken, and with 9 when Mesos refuses
+// the framework.
+//
+// Left out: HTTPS, authentication, artifact store, HTTP event callbacks,
+// plugins, resident apps, ip-per-task. Flags for them are accepted and do
+// nothing, apps that need them are refused.
+package marathon
