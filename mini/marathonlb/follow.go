@@ -30,7 +30,7 @@ type follower struct {
 
 // events keeps a stream open until ctx ends.
 func (f *follower) events(ctx context.Context) {
-	backoff, ever, start := backoffStart, false, time.Now()
+	backoff, ever, start, said := backoffStart, false, time.Now(), ""
 	for ctx.Err() == nil {
 		opened := time.Now()
 		base := f.marathon.url()
@@ -47,7 +47,10 @@ func (f *follower) events(ctx context.Context) {
 		if ever || time.Since(start) >= firstFor {
 			wait, backoff = f.after(backoff, time.Since(opened))
 		}
-		f.log("event stream of %s: %v; reconnecting in %v", base, err, wait.Round(time.Millisecond))
+		if ever || err.Error() != said { // not the same words every 500 ms
+			said = err.Error()
+			f.log("event stream of %s: %v; reconnecting in %v", base, err, wait.Round(time.Millisecond))
+		}
 		sleep(ctx, wait)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,15 +49,31 @@ func (s *service) labels(a app, index int) error {
 // ignored returns the HAPROXY_* labels of an app that mean something to
 // marathon-lb and nothing here, sorted.
 func ignored(a app) []string {
-	known := regexp.MustCompile(`^HAPROXY_(GROUP|APP_ID|DEPLOYMENT_[A-Z_]+|\d+_(GROUP|VHOST|PATH|STICKY|MODE|BALANCE|PORT|BIND_ADDR|BACKEND_WEIGHT))$`)
 	var names []string
 	for name := range a.Labels {
-		if strings.HasPrefix(name, "HAPROXY_") && !known.MatchString(name) {
+		if word, ours := strings.CutPrefix(name, "HAPROXY_"); ours && !known(word) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// known says whether the rest of a label's name, behind HAPROXY_, has an
+// effect.
+func known(word string) bool {
+	if word == "GROUP" || word == "APP_ID" || strings.HasPrefix(word, "DEPLOYMENT_") {
+		return true
+	}
+	index, word, _ := strings.Cut(word, "_")
+	if _, err := strconv.Atoi(index); err != nil {
+		return false
+	}
+	switch word {
+	case "GROUP", "VHOST", "PATH", "STICKY", "MODE", "BALANCE", "PORT", "BIND_ADDR", "BACKEND_WEIGHT":
+		return true
+	}
+	return false
 }
 
 // integer reads a number as Python's int() does, in decimal.

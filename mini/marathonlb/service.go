@@ -67,7 +67,7 @@ func (b *builder) build(apps []app) ([]service, error) {
 				errs = append(errs, err)
 				continue
 			}
-			if err := validID(a.ID); err != nil {
+			if err := s.valid(); err != nil {
 				errs = append(errs, err)
 				continue
 			}
@@ -105,11 +105,15 @@ func hasOwnAddress(a app) bool {
 	return len(a.IPAddress) > 0 && !bytes.Equal(a.IPAddress, []byte("null"))
 }
 
-// validID refuses ids that cannot stand in haproxy.cfg; Marathon has none.
-func validID(id string) error {
-	ok := func(r rune) bool { return hostRune(r) && r != '*' || r == '/' || r == '_' }
-	if len(id) < 2 || id[0] != '/' || strings.ContainsFunc(id, func(r rune) bool { return !ok(r) }) {
-		return fmt.Errorf("app %q: not an app id", id)
+// valid refuses ids and ports that cannot stand in haproxy.cfg; Marathon has
+// none.
+func (s service) valid() error {
+	strange := func(r rune) bool { return (!hostRune(r) || r == '*') && r != '/' && r != '_' }
+	if len(s.appID) < 2 || s.appID[0] != '/' || strings.ContainsFunc(s.appID, strange) {
+		return fmt.Errorf("app %q: not an app id", s.appID)
+	}
+	if s.port < 1 || s.port > 65535 {
+		return fmt.Errorf("app %s: service port %d is not a port number", s.appID, s.port)
 	}
 	return nil
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // answer is the way back to the client: it remembers the status, adds no
-// header of its own, and gives up on a client that takes nothing for too long.
+// header of its own, passes bytes on as they come, and gives up on a client
+// that takes nothing for too long.
 type answer struct {
 	http.ResponseWriter
 	limit      time.Duration
@@ -31,8 +32,13 @@ func (a *answer) WriteHeader(status int) {
 }
 
 func (a *answer) Write(p []byte) (int, error) {
-	_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(a.limit))
-	return a.ResponseWriter.Write(p)
+	control := http.NewResponseController(a.ResponseWriter)
+	_ = control.SetWriteDeadline(time.Now().Add(a.limit))
+	n, err := a.ResponseWriter.Write(p)
+	if err == nil {
+		err = control.Flush()
+	}
+	return n, err
 }
 
 // Unwrap lets http.ResponseController flush and hijack.

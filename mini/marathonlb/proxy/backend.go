@@ -191,14 +191,10 @@ func (b *backend) pause(ctx context.Context, failure error, redispatch bool) err
 			return nil
 		}
 	}
-	t := time.NewTimer(min(b.limits.RetryPause, b.limits.Connect))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
+	if !wait(ctx, min(b.limits.RetryPause, b.limits.Connect)) {
 		return context.Cause(ctx)
 	}
+	return nil
 }
 
 func timedOut(err error) bool {

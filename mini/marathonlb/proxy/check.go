@@ -21,14 +21,7 @@ type result struct {
 
 // watch probes s until ctx ends, for the first time after a delay.
 func (p *Proxy) watch(ctx context.Context, backend string, s *server, c Check, delay time.Duration) {
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
+	for wait(ctx, delay) {
 		start := time.Now()
 		r := p.probe(ctx, s.conf.Load().Addr, c)
 		if ctx.Err() != nil {
@@ -43,7 +36,22 @@ func (p *Proxy) watch(ctx context.Context, backend string, s *server, c Check, d
 			p.log("Server %s/%s is %s, reason: %s, code: %d, check duration: %dms",
 				backend, s.conf.Load().Name, word, r.status, r.code, r.took.Milliseconds())
 		}
-		timer.Reset(c.Interval)
+		delay = c.Interval
+	}
+}
+
+// wait lets d pass; false means that ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

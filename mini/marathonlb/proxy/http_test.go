@@ -247,6 +247,7 @@ func TestLeastConn(t *testing.T) {
 		synctest.Wait()
 		for range 5 {
 			l.get()
+			synctest.Wait() // the session has ended, too
 		}
 		if n := y.requests.Load(); n != 5 {
 			t.Errorf("%d requests at the idle server", n)

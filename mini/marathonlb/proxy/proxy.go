@@ -67,7 +67,7 @@ func New(n Network, l Limits, logf func(format string, args ...any)) *Proxy {
 		ResponseHeaderTimeout: l.Server,
 	}
 	p.reverse = &httputil.ReverseProxy{
-		Rewrite: rewrite, Transport: p, FlushInterval: -1, BufferPool: pool{&p.buffers},
+		Rewrite: rewrite, Transport: p, BufferPool: pool{&p.buffers},
 		ErrorLog: p.silent, ErrorHandler: p.refuse,
 	}
 	return p
