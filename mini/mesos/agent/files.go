@@ -130,7 +130,7 @@ func (a *agent) read(w http.ResponseWriter, r *http.Request) {
 		}
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < -1 {
-			return 0, fmt.Errorf("Failed to parse %s: %q", key, text)
+			return 0, fmt.Errorf("failed to parse %s %q", key, text)
 		}
 		return n, nil
 	}
@@ -140,7 +140,7 @@ func (a *agent) read(w http.ResponseWriter, r *http.Request) {
 		err = err2
 	}
 	if err != nil {
-		http.Error(w, err.Error()+".", http.StatusBadRequest)
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	root, name, _, ok := a.sandboxFile(w, r)
