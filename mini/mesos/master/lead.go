@@ -21,7 +21,10 @@ type reign struct{ cluster *cluster.Cluster }
 // led and does so no more.
 func (m *master) elect(ctx context.Context, wg *sync.WaitGroup) error {
 	var group election.Group = election.Fixed(m.info)
-	if m.cfg.ZK != "" {
+	switch {
+	case m.group != nil:
+		group = m.group
+	case m.cfg.ZK != "":
 		z, err := election.Open(ctx, m.cfg.ZK, election.Options{
 			Dial: m.env.Dial, SessionTimeout: m.cfg.ZKSessionTimeout, Logf: m.log.printf,
 		})
@@ -124,7 +127,7 @@ func (m *master) clusterOptions() cluster.Options {
 		Weights: m.cfg.Weights, Roles: m.cfg.Roles,
 		MaxCompletedFrameworks: m.cfg.MaxCompletedFrameworks, MaxCompletedTasks: m.cfg.MaxCompletedTasks,
 		MaxUnreachableTasks: m.cfg.MaxUnreachableTasks,
-		Logf:                m.log.printf,
+		Logf:                m.log.printf, Audit: m.audit,
 	}
 	if m.cfg.Old {
 		o.Compat = cluster.V026

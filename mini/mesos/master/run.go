@@ -40,7 +40,7 @@ func Run(ctx context.Context, env mini.Env) int {
 		fmt.Fprintf(env.Stderr, "%v\n\nSee `mesos-master --help`\n", err)
 		return 1
 	}
-	m := &master{env: env, cfg: cfg, started: time.Now(), log: &logger{w: env.Stderr, quiet: cfg.Quiet}}
+	m := newMaster(env, cfg)
 	if list := flags.NoEffect(env.Args); len(list) > 0 {
 		m.log.printf("flags without effect in this master: %s", strings.Join(list, " "))
 	}
@@ -52,6 +52,10 @@ func Run(ctx context.Context, env mini.Env) int {
 	return 0
 }
 
+func newMaster(env mini.Env, cfg flags.Config) *master {
+	return &master{env: env, cfg: cfg, started: time.Now(), log: &logger{w: env.Stderr, quiet: cfg.Quiet}}
+}
+
 // master is one running master.
 type master struct {
 	env     mini.Env
@@ -59,6 +63,8 @@ type master struct {
 	started time.Time
 	log     *logger
 	info    election.Master
+	audit   func(error)    // see cluster.Options; for tests
+	group   election.Group // instead of ZooKeeper; for tests
 
 	mu       sync.Mutex
 	leader   election.Master
@@ -82,23 +88,30 @@ func (m *master) run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	// Requests outlive ctx: a cluster that closes its streams itself takes no
+	// scheduler or agent for lost.
+	base, endRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer endRequests()
 	server := m.env.Server(m)
-	server.BaseContext = func(net.Listener) context.Context { return ctx }
-	var wg sync.WaitGroup
-	wg.Go(func() {
+	server.BaseContext = func(net.Listener) context.Context { return base }
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
 		if err := server.Serve(l); ctx.Err() == nil {
 			cancel(fmt.Errorf("serve: %w", err))
 		}
-	})
+	}()
 	m.log.printf("master %s started on %s", m.info.ID, m.info.PID)
+	var wg sync.WaitGroup
 	wg.Go(func() { cancel(m.elect(ctx, &wg)) })
-	<-ctx.Done()
-	server.Close()
+	wg.Wait()
 	m.mu.Lock()
 	m.closing = true
 	m.mu.Unlock()
+	endRequests()
+	server.Close()
 	m.requests.Wait()
-	wg.Wait()
+	<-served
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

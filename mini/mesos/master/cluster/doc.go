@@ -186,7 +186,7 @@ func (c *Cluster) close() {
 func (c *Cluster) lock() { c.mu.Lock() }
 
 func (c *Cluster) unlock() {
-	if c.o.Audit != nil {
+	if c.o.Audit != nil && !c.closed {
 		c.o.Audit(c.verify())
 	}
 	c.mu.Unlock()
