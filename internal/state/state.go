@@ -28,6 +28,8 @@ type Record struct {
 	Created  time.Time     `json:"created"`
 	Machines []lab.Machine `json:"machines"` // as last seen up; nodes come from Spec
 	Ready    time.Time     `json:"ready,omitzero"`
+	// App is the hash of the sample app as it was deployed last.
+	App string `json:"app,omitempty"`
 }
 
 // Store is the folder that holds all labs of a user.

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/client"
+	"github.com/spf13/cobra"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/flow"
+	"github.com/mesoslab/lab/provision"
+)
+
+func (a *app) logsCommand() *cobra.Command {
+	var follow bool
+	var tail string
+	cmd := &cobra.Command{
+		Use: "logs MACHINE [CONTAINER]", Short: "print what a machine or one of its containers has logged",
+		Args: argCount(cobra.RangeArgs(1, 2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return a.machineLog(cmd.Context(), args[0], follow)
+			}
+			return a.containerLog(cmd.Context(), args[0], args[1], follow, tail)
+		},
+	}
+	cmd.Flags().BoolVar(&follow, "follow", false, "go on as more is logged")
+	cmd.Flags().StringVar(&tail, "tail", "all", "how many lines of the end (containers)")
+	// -f means --file everywhere else; here it is what everybody's fingers know.
+	cmd.Flags().BoolVarP(&follow, "follow-log", "f", false, "the same as --follow")
+	cmd.Flags().MarkHidden("follow-log")
+	return cmd
+}
+
+// machineLog prints the machine's own log from the state folder, so that it
+// can be read after the machine has died.
+func (a *app) machineLog(ctx context.Context, word string, follow bool) error {
+	l, m, err := a.machine(word)
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(flow.Log(l, m.Name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &lab.Error{ID: "no-log", Op: "read log", Machine: m.Name, Err: errors.New("it has logged nothing"), Advice: "lab logs " + m.Name + " CONTAINER prints a container's"}
+	}
+	if err != nil {
+		return fmt.Errorf("read log of %s: %w", m.Name, err)
+	}
+	defer file.Close()
+	for {
+		if _, err := io.Copy(a.out, file); err != nil {
+			return fmt.Errorf("read log of %s: %w", m.Name, err)
+		}
+		if !follow {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil // Ctrl-C is how following ends
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (a *app) containerLog(ctx context.Context, word, container string, follow bool, tail string) error {
+	_, m, err := a.machine(word)
+	if err != nil {
+		return err
+	}
+	connect, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	host, err := provision.Connect(connect, m)
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	docker, err := host.Docker(connect)
+	if err != nil {
+		return err
+	}
+	info, err := docker.ContainerInspect(ctx, container, client.ContainerInspectOptions{})
+	if err != nil {
+		return a.unknownContainer(ctx, docker, m.Name, container, err)
+	}
+	stream, err := docker.ContainerLogs(ctx, container, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow, Tail: tail})
+	if err != nil {
+		return fmt.Errorf("read log of %s on %s: %w", container, m.Name, err)
+	}
+	defer stream.Close()
+	if info.Container.Config.Tty {
+		_, err = io.Copy(a.out, stream)
+	} else {
+		_, err = stdcopy.StdCopy(a.out, a.err, stream)
+	}
+	if follow && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (a *app) unknownContainer(ctx context.Context, docker *client.Client, node, word string, cause error) error {
+	list, err := docker.ContainerList(ctx, client.ContainerListOptions{All: true})
+	if err != nil {
+		return fmt.Errorf("list containers on %s: %w", node, err)
+	}
+	var names []string
+	for _, c := range list.Items {
+		for _, n := range c.Names {
+			names = append(names, n[1:])
+		}
+	}
+	slices.Sort(names)
+	return &lab.Error{
+		ID: "unknown-container", Op: "find container", Machine: node, Err: fmt.Errorf("%w: %w", lab.ErrUsage, cause),
+		Advice: fmt.Sprintf("containers there: %v%s", names, lab.DidYouMean(word, names)),
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/local"
+	"github.com/mesoslab/lab/local/engine"
+	"github.com/mesoslab/lab/local/machine"
+)
+
+// providers makes every provider that this version knows.
+func (a *app) providers() (map[string]lab.Provider, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	opt := local.Options{Executable: exe}
+	// Tests hand in a pipe whose end takes all machines along.
+	if text, ok := a.getenv("LAB_DIE_WITH_FD"); ok {
+		fd, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, usage("LAB_DIE_WITH_FD=%q: %v", text, err)
+		}
+		opt.DieWithFD = os.NewFile(uintptr(fd), "die-with")
+	}
+	return map[string]lab.Provider{"local": local.New(opt)}, nil
+}
+
+// catalogue lists the images of embedded engines: the mini stack, and nginx
+// as an alias of its web server, so that the article's nginx.json runs
+// unchanged.
+func catalogue() []engine.Image {
+	mini := func(name string, words ...string) engine.Image {
+		return engine.Image{Name: name, Entrypoint: append([]string{"/lab", "mini"}, words...)}
+	}
+	web := mini("lab/web")
+	web.Cmd, web.Aliases, web.ExposedPorts = []string{"nginx", "-g", "daemon off;"}, []string{"nginx"}, []string{"80/tcp"}
+	zookeeper := mini("lab/zookeeper")
+	zookeeper.Cmd = []string{"zkServer.sh", "start-foreground"}
+	lb := mini("lab/marathon-lb")
+	lb.Cmd = []string{"start-marathonlb.sh"}
+	return []engine.Image{zookeeper, mini("lab/mesos"), mini("lab/marathon", "marathon"), lb, web}
+}
+
+// runMachine is the process of an embedded machine: "lab machine run FOLDER".
+func runMachine(args, environ []string, stderr io.Writer) int {
+	if len(args) < 2 || args[0] != "run" {
+		fmt.Fprintln(stderr, "lab machine: only \"run FOLDER\" is known, and only lab itself calls it")
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return machine.Run(ctx, args[1], machine.Config{Args: args[2:], Environ: environ, Catalogue: catalogue(), Stderr: stderr})
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/term"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/state"
+	"github.com/mesoslab/lab/provision"
+)
+
+func (a *app) sshCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ssh MACHINE [COMMAND…]", Short: "open a shell on a machine, or run a command there",
+		Args: argCount(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, m, err := a.machine(args[0])
+			if err != nil {
+				return err
+			}
+			if path, err := exec.LookPath("ssh"); err == nil {
+				return a.systemSSH(cmd.Context(), path, l, m, args[1:])
+			}
+			return a.ownSSH(cmd.Context(), m, args[1:])
+		},
+	}
+	cmd.Flags().SetInterspersed(false) // flags after the machine belong to the command
+	return cmd
+}
+
+// machine finds a machine of the lab that has been up.
+func (a *app) machine(word string) (*state.Lab, lab.Machine, error) {
+	l, _, err := a.theLab()
+	if err != nil {
+		return nil, lab.Machine{}, err
+	}
+	nodes, err := l.Spec.Nodes()
+	if err != nil {
+		return nil, lab.Machine{}, err
+	}
+	n, err := lab.FindNode(nodes, word)
+	if err != nil {
+		return nil, lab.Machine{}, fmt.Errorf("%w: %w", lab.ErrUsage, err)
+	}
+	i := slices.IndexFunc(l.Machines, func(m lab.Machine) bool { return m.Name == n.Name })
+	if i < 0 {
+		return nil, lab.Machine{}, &lab.Error{ID: "machine-not-made", Op: "find machine", Machine: n.Name, Err: errors.New("it has not been up yet"), Advice: "lab create makes what is missing"}
+	}
+	return l, l.Machines[i], nil
+}
+
+// systemSSH runs the system's ssh with the lab's key and pinned host key.
+func (a *app) systemSSH(ctx context.Context, path string, l *state.Lab, m lab.Machine, command []string) error {
+	known := filepath.Join(l.Dir, "known_hosts")
+	host, port, _ := strings.Cut(m.SSH.Addr, ":")
+	line := fmt.Sprintf("[%s]:%s %s\n", host, port, strings.TrimSpace(m.SSH.HostKey))
+	if err := appendOnce(known, line); err != nil {
+		return fmt.Errorf("write known hosts: %w", err)
+	}
+	args := []string{
+		"-F", "/dev/null", "-p", port, "-i", m.SSH.KeyFile, "-o", "IdentitiesOnly=yes", "-o", "UserKnownHostsFile=" + known,
+		"-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=ERROR", m.SSH.User + "@" + host,
+	}
+	if len(command) > 0 {
+		args = append(args, provision.Quote(command...))
+		if len(command) == 1 {
+			args[len(args)-1] = command[0] // one word may be a whole command line
+		}
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out, a.err
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
+		return codeError(exit.ExitCode())
+	}
+	return err
+}
+
+func appendOnce(name, line string) error {
+	data, err := os.ReadFile(name)
+	if err == nil && strings.Contains(string(data), line) {
+		return nil
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(f, line)
+	return errors.Join(err, f.Close())
+}
+
+// ownSSH is for computers without an ssh command.
+func (a *app) ownSSH(ctx context.Context, m lab.Machine, command []string) error {
+	host, err := provision.Connect(ctx, m)
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	session, err := host.SSH().NewSession()
+	if err != nil {
+		return fmt.Errorf("open session on %s: %w", m.Name, err)
+	}
+	defer session.Close()
+	session.Stdin, session.Stdout, session.Stderr = a.in, a.out, a.err
+	if len(command) > 0 {
+		line := provision.Quote(command...)
+		if len(command) == 1 {
+			line = command[0]
+		}
+		return remoteExit(session.Run(line))
+	}
+	if f, ok := a.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		old, err := term.MakeRaw(int(f.Fd()))
+		if err != nil {
+			return fmt.Errorf("prepare terminal: %w", err)
+		}
+		defer term.Restore(int(f.Fd()), old)
+		width, height, err := term.GetSize(int(f.Fd()))
+		if err != nil {
+			width, height = 80, 24
+		}
+		if err := session.RequestPty("xterm", height, width, ssh.TerminalModes{}); err != nil {
+			return fmt.Errorf("ask for a terminal: %w", err)
+		}
+	}
+	if err := session.Shell(); err != nil {
+		return fmt.Errorf("open shell on %s: %w", m.Name, err)
+	}
+	return remoteExit(session.Wait())
+}
+
+func remoteExit(err error) error {
+	var exit *ssh.ExitError
+	if errors.As(err, &exit) {
+		return codeError(exit.ExitStatus())
+	}
+	return err
+}

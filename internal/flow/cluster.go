@@ -1,0 +1,133 @@
+package flow
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/scenarios"
+	"github.com/mesoslab/lab/stack"
+)
+
+// cluster shows the stack's clients to scenarios in their own words.
+type cluster struct {
+	stack.Clients
+	platform stack.Platform
+}
+
+var _ scenarios.Cluster = (*cluster)(nil)
+
+// Agents lists the slaves of the leading master.
+func (c *cluster) Agents(ctx context.Context) ([]scenarios.Agent, error) {
+	slaves, err := c.Mesos.Slaves(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []scenarios.Agent
+	for _, s := range slaves {
+		out = append(out, scenarios.Agent{ID: s.ID, IP: s.IP(), Active: s.Active})
+	}
+	return out, nil
+}
+
+// App reads an app, its tasks, and what Marathon still owes it.
+func (c *cluster) App(ctx context.Context, id string) (scenarios.App, error) {
+	var app stack.App
+	var queue []stack.QueueItem
+	var appErr, queueErr error
+	var both sync.WaitGroup
+	both.Go(func() { app, appErr = c.Marathon.App(ctx, id) })
+	both.Go(func() { queue, queueErr = c.Marathon.Queue(ctx) })
+	both.Wait()
+	if appErr != nil {
+		return scenarios.App{}, appErr
+	}
+	if queueErr != nil {
+		return scenarios.App{}, queueErr
+	}
+	out := scenarios.App{ID: app.ID, Instances: app.Instances, HasChecks: len(app.HealthChecks) > 0, Deployments: len(app.Deployments)}
+	for _, q := range queue {
+		if q.App.ID == app.ID {
+			out.Queued += q.Count
+		}
+	}
+	for _, t := range app.Tasks {
+		healthy, _ := t.Healthy()
+		task := scenarios.Task{ID: t.ID, IP: t.Host, Staged: t.StagedAt, Started: t.StartedAt, Healthy: healthy}
+		if len(t.Ports) > 0 {
+			task.Port = t.Ports[0]
+		}
+		out.Tasks = append(out.Tasks, task)
+	}
+	return out, nil
+}
+
+// Backends lists the load balancer's servers for an app, as host:port. Their
+// names are made of address and port (192_168_59_2_31005).
+func (c *cluster) Backends(ctx context.Context, app string) ([]string, error) {
+	stats, err := c.LB.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	prefix := strings.ReplaceAll(strings.Trim(app, "/"), "/", "_") + "_"
+	var out []string
+	for _, s := range stats {
+		if !s.IsServer() || !strings.HasPrefix(s.Proxy, prefix) {
+			continue
+		}
+		if i := strings.LastIndex(s.Server, "_"); i > 0 {
+			out = append(out, net.JoinHostPort(strings.ReplaceAll(s.Server[:i], "_", "."), s.Server[i+1:]))
+		}
+	}
+	return out, nil
+}
+
+// Events follows Marathon's stream.
+func (c *cluster) Events(ctx context.Context, fn func(scenarios.StreamEvent)) error {
+	stream, err := c.Marathon.Subscribe(ctx)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	for e, err := range stream.All() {
+		if err != nil {
+			return err
+		}
+		fn(scenarios.StreamEvent{
+			Type: e.Type, App: strings.TrimPrefix(e.AppID, "/"), TaskID: e.TaskID, TaskStatus: e.TaskStatus,
+			Alive: e.Alive != nil && *e.Alive,
+		})
+	}
+	return nil
+}
+
+// Scale asks Marathon for another number of instances.
+func (c *cluster) Scale(ctx context.Context, app string, instances int) error {
+	_, err := c.Marathon.Scale(ctx, app, instances, false)
+	return err
+}
+
+// KillTasks ends tasks and scales their app down with each.
+func (c *cluster) KillTasks(ctx context.Context, ids []string) error {
+	for _, id := range ids {
+		app, _, _ := strings.Cut(id, ".")
+		if err := c.killOne(ctx, strings.ReplaceAll(app, "_", "/"), id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killOne waits while another deployment holds the app's lock.
+func (c *cluster) killOne(ctx context.Context, app, id string) error {
+	return lab.Until(ctx, 100*time.Millisecond, "Marathon to kill "+id, func(ctx context.Context) error {
+		err := c.Marathon.KillTask(ctx, app, id, true)
+		if lab.ErrorID(err) == "app-locked" {
+			return err
+		}
+		return lab.Permanent(err)
+	})
+}

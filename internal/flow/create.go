@@ -1,0 +1,283 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/state"
+	"github.com/mesoslab/lab/provision"
+	"github.com/mesoslab/lab/stack"
+)
+
+// Created tells what create found and did.
+type Created struct {
+	Name      string           `json:"name"`
+	Provider  string           `json:"provider"`
+	Why       string           `json:"why,omitempty"`
+	Subnet    string           `json:"subnet,omitempty"`
+	MasterIP  string           `json:"master_ip"`
+	Changed   []string         `json:"changed"` // what was made or mended; empty on a whole lab
+	Seconds   float64          `json:"seconds"`
+	Endpoints []stack.Endpoint `json:"endpoints"`
+	Placement []string         `json:"placement,omitempty"` // node2:31841, the random ports of the sample app
+}
+
+// changes collects what create did, from several goroutines.
+type changes struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (c *changes) add(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = append(c.list, fmt.Sprintf(format, args...))
+}
+
+// Create builds the lab that given describes, or repairs what is missing of
+// it. What is given wins over what the lab was made with; the rest stays.
+func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err error) {
+	start := time.Now()
+	name := given.Name
+	if name == "" {
+		name = "lab"
+	}
+	err = f.locked(name, "lab create", func() error {
+		var did changes
+		l, err := f.recall(ctx, given, &did)
+		if err != nil {
+			return err
+		}
+		report, closeLog, err := f.recorded(l)
+		if err != nil {
+			return err
+		}
+		out, err = f.create(ctx, l, report, &did)
+		return errors.Join(err, closeLog())
+	})
+	if err != nil {
+		return nil, err
+	}
+	out.Seconds = time.Since(start).Seconds()
+	return out, nil
+}
+
+// recall loads the lab and lays the given spec over it, or makes a new
+// record. The record is written before anything is made.
+func (f *Flow) recall(ctx context.Context, given lab.Spec, did *changes) (*state.Lab, error) {
+	name := given.Name
+	if name == "" {
+		name = "lab"
+	}
+	l, err := f.Store.Load(name)
+	if errors.Is(err, lab.ErrNotFound) {
+		did.add("lab %s", name)
+		return f.record(ctx, given)
+	}
+	if err != nil {
+		return nil, err
+	}
+	spec := merge(l.Spec, given)
+	if problems := spec.Validate(); len(problems) > 0 {
+		return nil, &lab.Error{ID: "spec-invalid", Op: "change lab " + name, Err: fmt.Errorf("%w: %s", lab.ErrUsage, problems[0]), Advice: "nothing was changed"}
+	}
+	if err := changeable(l.Spec, spec, l.Provider); err != nil {
+		return nil, err
+	}
+	if spec.Slaves != l.Spec.Slaves {
+		did.add("slaves: %d instead of %d", spec.Slaves, l.Spec.Slaves)
+	}
+	l.Spec = spec
+	return l, l.Save()
+}
+
+func (f *Flow) record(ctx context.Context, given lab.Spec) (*state.Lab, error) {
+	name, provider, err := f.provider(given.Provider)
+	if err != nil {
+		return nil, err
+	}
+	spec := given.WithDefaults()
+	features := provider.Features()
+	if spec.Mesos.SlavePingTimeout == 0 {
+		spec.Mesos.SlavePingTimeout = features.PingTimeout
+	}
+	if spec.Mesos.MaxSlavePingTimeouts == 0 {
+		spec.Mesos.MaxSlavePingTimeouts = features.PingTimeouts
+	}
+	free := func(subnet string) bool {
+		p, ok := provider.(subnetProber)
+		return !ok || p.SubnetFree(ctx, subnet, spec.Ports)
+	}
+	return f.Store.Allocate(spec, name, features.Subnets, free)
+}
+
+func (f *Flow) create(ctx context.Context, l *state.Lab, report lab.Report, did *changes) (*Created, error) {
+	_, provider, err := f.provider(l.Provider)
+	if err != nil {
+		return nil, err
+	}
+	app, err := definition(l.Spec)
+	if err != nil {
+		return nil, err
+	}
+	f.announce(l, report)
+	if err := f.mendPower(ctx, l, did); err != nil {
+		return nil, err
+	}
+	if err := f.removeSurplus(ctx, l, provider, report, did); err != nil {
+		return nil, err
+	}
+	hosts, machines, err := f.machines(ctx, l, provider, report, did)
+	defer closeAll(hosts)
+	if err != nil {
+		return nil, err
+	}
+	l.Machines = machines
+	if err := l.Save(); err != nil {
+		return nil, err
+	}
+	return f.platform(ctx, l, provider, hosts, app, report, did)
+}
+
+// announce says what is about to be made, where and why there.
+func (f *Flow) announce(l *state.Lab, report lab.Report) {
+	why := ""
+	if f.Why != "" && l.Ready.IsZero() {
+		why = " (" + f.Why + ")"
+	}
+	where := l.Spec.Subnet
+	if where == "" {
+		where = fmt.Sprint(l.Spec.IPs)
+	}
+	report.Emit(lab.Event{Op: "create", Kind: lab.EventNote, Text: fmt.Sprintf("lab %s · provider %s%s · %d machines on %s", l.Spec.Name, l.Provider, why, l.Spec.Slaves+1, where)})
+}
+
+// mendPower undoes faults that an interrupted scenario has left.
+func (f *Flow) mendPower(ctx context.Context, l *state.Lab, did *changes) error {
+	mended, err := f.heal(ctx, l)
+	for _, fault := range mended {
+		did.add("healed: %s", fault)
+	}
+	return err
+}
+
+// removeSurplus ends machines that the spec no longer wants.
+func (f *Flow) removeSurplus(ctx context.Context, l *state.Lab, provider lab.Provider, report lab.Report, did *changes) error {
+	plan, err := f.plan(l, report)
+	if err != nil {
+		return err
+	}
+	all, err := allNodes(l, slices.Clone(plan.Nodes))
+	if err != nil {
+		return err
+	}
+	surplus := all[len(plan.Nodes):]
+	if len(surplus) == 0 {
+		return nil
+	}
+	plan.Nodes = surplus
+	for _, n := range surplus {
+		did.add("removed %s", n.Name)
+	}
+	return report.Step("create", "", "remove", func(wait func(string)) error {
+		wait(fmt.Sprintf("%d machines to end", len(surplus)))
+		return provider.Destroy(ctx, plan)
+	})
+}
+
+// machines boots the machines and opens their engines, all at once.
+func (f *Flow) machines(ctx context.Context, l *state.Lab, provider lab.Provider, report lab.Report, did *changes) (map[string]*provision.Host, []lab.Machine, error) {
+	plan, err := f.plan(l, grouped(report, "machine"))
+	if err != nil {
+		return nil, nil, err
+	}
+	before, err := provider.Status(ctx, plan)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range before {
+		if s.State != lab.StateRunning {
+			did.add("booted %s", s.Machine.Name)
+		}
+	}
+	for _, n := range plan.Nodes {
+		report.Emit(lab.Event{Op: "create", Kind: lab.EventStart, Node: n.Name, Step: "machine"})
+	}
+	machines, err := provider.Up(ctx, plan)
+	if err != nil {
+		return nil, nil, err
+	}
+	hosts := map[string]*provision.Host{}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	for _, m := range machines {
+		group.Go(func() error {
+			host, err := prepare(ctx, m, l.Spec, plan.Nodes, plan.Report, did)
+			if host != nil {
+				mu.Lock()
+				hosts[m.Name] = host
+				mu.Unlock()
+			}
+			if err == nil {
+				report.Emit(lab.Event{Op: "create", Kind: lab.EventDone, Node: m.Name, Step: "machine"})
+			}
+			return err
+		})
+	}
+	return hosts, machines, group.Wait()
+}
+
+// prepare connects to one machine and makes its engine listen as the spec
+// wants it.
+func prepare(ctx context.Context, m lab.Machine, spec lab.Spec, nodes []lab.Node, report lab.Report, did *changes) (host *provision.Host, err error) {
+	err = report.Step("create", m.Name, "ssh", func(wait func(string)) error {
+		wait("SSH on " + m.SSH.Addr)
+		host, err = provision.Connect(ctx, m)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = report.Step("create", m.Name, "DOCKER_OPTS", func(wait func(string)) error {
+		wait("Docker")
+		facts, err := provision.FindFacts(ctx, host)
+		if err != nil {
+			return err
+		}
+		if _, err := provision.SetHosts(ctx, host, nodes); err != nil {
+			return err
+		}
+		changed, err := provision.ConfigureDocker(ctx, host, facts, provision.DockerOpts(spec.Docker))
+		if changed {
+			did.add("DOCKER_OPTS on %s", m.Name)
+		}
+		return err
+	})
+	if err != nil || spec.Docker.TCP == "off" {
+		return host, err
+	}
+	return host, report.Step("create", m.Name, fmt.Sprintf(":%d", spec.Ports.Docker), func(wait func(string)) error {
+		wait(fmt.Sprintf("Docker on tcp/%d", spec.Ports.Docker))
+		if spec.Docker.TCP == "local" {
+			return provision.VerifyTCPFrom(ctx, host.Dial, "127.0.0.1", spec.Ports.Docker, verifyWait)
+		}
+		return provision.VerifyTCP(ctx, m.IP.String(), spec.Ports.Docker, verifyWait)
+	})
+}
+
+// verifyWait is how long an engine may take to open its port: real ones that
+// insist on their warning need 16 s.
+const verifyWait = 40 * time.Second
+
+func closeAll(hosts map[string]*provision.Host) {
+	for _, h := range hosts {
+		h.Close()
+	}
+}

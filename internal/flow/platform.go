@@ -1,0 +1,177 @@
+package flow
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/state"
+	"github.com/mesoslab/lab/provision"
+	"github.com/mesoslab/lab/stack"
+)
+
+// sampleApp is the app that a spec asks for, or none. own is set where it
+// comes from a file.
+type sampleApp struct {
+	wanted  bool
+	article bool
+	own     *stack.Definition
+}
+
+// definition reads the spec's app before anything is made: a file that is
+// missing must not be found out after the machines have booted.
+func definition(spec lab.Spec) (sampleApp, error) {
+	switch spec.App {
+	case "none":
+		return sampleApp{}, nil
+	case "nginx", "article":
+		return sampleApp{wanted: true, article: spec.App == "article"}, nil
+	}
+	d, err := readApp(spec.App)
+	return sampleApp{wanted: true, own: &d}, err
+}
+
+func readApp(file string) (stack.Definition, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return stack.Definition{}, &lab.Error{ID: "app-missing", Op: "read app", Err: fmt.Errorf("%w: %w", lab.ErrUsage, err), Advice: "give the path of a Marathon JSON file"}
+	}
+	return stack.LoadDefinition(file, data)
+}
+
+// platform brings up the stack and the sample app on prepared machines.
+func (f *Flow) platform(ctx context.Context, l *state.Lab, provider lab.Provider, hosts map[string]*provision.Host, app sampleApp, report lab.Report, did *changes) (*Created, error) {
+	p, err := f.resolve(l, provider)
+	if err != nil {
+		return nil, err
+	}
+	engines, err := engines(ctx, hosts)
+	if err != nil {
+		return nil, err
+	}
+	clients := p.Clients(nil)
+	for _, n := range p.Nodes {
+		report.Emit(lab.Event{Op: "create", Kind: lab.EventStart, Node: n.Name, Step: "stack"})
+	}
+	res, err := stack.Converge(ctx, p, engines, clients, stack.Options{Op: "create", Report: withoutGates(grouped(report, "stack"))})
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range p.Nodes {
+		report.Emit(lab.Event{Op: "create", Kind: lab.EventDone, Node: n.Name, Step: "stack"})
+	}
+	for _, name := range slices.Concat(res.Created, res.Recreated, res.Started) {
+		did.add("started %s", name)
+	}
+	for _, name := range res.Removed {
+		did.add("removed %s", name)
+	}
+	out := &Created{Name: l.Spec.Name, Provider: l.Provider, Subnet: l.Spec.Subnet, MasterIP: p.Master().IP.String(), Endpoints: p.Endpoints()}
+	if out.Placement, err = f.deploySample(ctx, l, p, clients, app, report, did); err != nil {
+		return nil, err
+	}
+	if l.Ready.IsZero() {
+		l.Ready = time.Now().UTC()
+	}
+	out.Changed = append([]string{}, did.list...)
+	return out, l.Save()
+}
+
+// withoutGates drops the notes that Converge makes for programs: the steps
+// say the same to people.
+func withoutGates(report lab.Report) lab.Report {
+	return func(e lab.Event) {
+		if e.Kind != lab.EventNote {
+			report.Emit(e)
+		}
+	}
+}
+
+// resolve makes the platform of a lab.
+func (f *Flow) resolve(l *state.Lab, provider lab.Provider) (stack.Platform, error) {
+	nodes, err := l.Spec.Nodes()
+	if err != nil {
+		return stack.Platform{}, err
+	}
+	return stack.New(l.Spec, l.ID, provider.Features(), nodes)
+}
+
+// engines opens the Docker engines of all hosts.
+func engines(ctx context.Context, hosts map[string]*provision.Host) (map[string]stack.Machine, error) {
+	out := map[string]stack.Machine{}
+	for name, h := range hosts {
+		docker, err := h.Docker(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		out[name] = stack.Machine{Docker: docker, Shell: h}
+	}
+	return out, nil
+}
+
+// deploySample deploys the sample app where it is missing or where the spec
+// asks for another one than last time. What people have done to it since
+// (scaled it, changed its image) is theirs and stays.
+func (f *Flow) deploySample(ctx context.Context, l *state.Lab, p stack.Platform, c stack.Clients, app sampleApp, report lab.Report, did *changes) ([]string, error) {
+	if !app.wanted {
+		return nil, nil
+	}
+	d := p.SampleApp(app.article)
+	if app.own != nil {
+		d = *app.own
+	}
+	sum := sha256.Sum256(d.JSON)
+	hash := hex.EncodeToString(sum[:8])
+	if hash == l.App {
+		if _, err := c.Marathon.App(ctx, d.ID); err == nil {
+			d.JSON, _ = json.Marshal(map[string]string{"id": d.ID})
+		} else if !errors.Is(err, lab.ErrNotFound) {
+			return nil, err
+		}
+	}
+	got, action, err := p.Deploy(ctx, c, d, stack.Options{Op: "create", Report: withoutGates(report)})
+	if err != nil {
+		return nil, err
+	}
+	l.App = hash
+	if action != stack.DeployUnchanged {
+		did.add("%s %s", action, d.ID)
+	}
+	return placement(p, got), nil
+}
+
+// placement lists where an app's tasks run, as node:port.
+func placement(p stack.Platform, app stack.App) []string {
+	var out []string
+	for _, t := range app.Tasks {
+		node := p.NodeAt(t.Host)
+		if node == "" {
+			node = t.Host
+		}
+		for _, port := range t.Ports {
+			out = append(out, fmt.Sprintf("%s:%d", node, port))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Endpoints lists what people open in a lab.
+func (f *Flow) Endpoints(l *state.Lab) ([]stack.Endpoint, error) {
+	_, provider, err := f.provider(l.Provider)
+	if err != nil {
+		return nil, err
+	}
+	p, err := f.resolve(l, provider)
+	if err != nil {
+		return nil, err
+	}
+	return p.Endpoints(), nil
+}

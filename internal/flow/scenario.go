@@ -1,0 +1,233 @@
+package flow
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/state"
+	"github.com/mesoslab/lab/provision"
+	"github.com/mesoslab/lab/scenarios"
+	"github.com/mesoslab/lab/stack"
+)
+
+// Scenario runs a scenario on a lab while it holds the lab's lock.
+func (f *Flow) Scenario(ctx context.Context, name string, sc scenarios.Scenario, opt scenarios.Options) (res *scenarios.Result, err error) {
+	err = f.locked(name, "lab scenario "+sc.Name, func() error {
+		l, err := f.Store.Load(name)
+		if err != nil {
+			return err
+		}
+		report, closeLog, err := f.recorded(l)
+		if err != nil {
+			return err
+		}
+		opt.Report = report
+		live, err := f.live(ctx, l, sc.Name)
+		if err == nil {
+			res, err = scenarios.Run(ctx, live, &cluster{live.clients, live.platform}, sc, opt)
+			live.close()
+		}
+		return errors.Join(err, closeLog())
+	})
+	return res, err
+}
+
+// live is a running lab as scenarios act on it: the only place where a fault
+// and its journal entry meet.
+type live struct {
+	lab      *state.Lab
+	by       string
+	provider lab.Provider
+	plan     lab.Plan
+	platform stack.Platform
+	clients  stack.Clients
+
+	mu    sync.Mutex
+	hosts map[string]*provision.Host
+}
+
+var _ scenarios.Lab = (*live)(nil)
+
+// live checks that the lab is in a state from which a scenario can start.
+func (f *Flow) live(ctx context.Context, l *state.Lab, by string) (*live, error) {
+	_, provider, err := f.provider(l.Provider)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := f.plan(l, f.Report)
+	if err != nil {
+		return nil, err
+	}
+	if faults, err := l.Faults(); err != nil {
+		return nil, err
+	} else if len(faults) > 0 {
+		return nil, &lab.Error{ID: "lab-broken", Op: "start scenario", Err: fmt.Errorf("still broken: %s", faults[0]), Advice: "lab heal mends it"}
+	}
+	power, err := provider.Status(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range power {
+		if s.State != lab.StateRunning {
+			return nil, &lab.Error{ID: "lab-not-whole", Op: "start scenario", Machine: s.Machine.Name, Err: fmt.Errorf("it is %s", s.State), Advice: "lab create repairs what is missing"}
+		}
+	}
+	p, err := f.resolve(l, provider)
+	if err != nil {
+		return nil, err
+	}
+	return &live{lab: l, by: by, provider: provider, plan: plan, platform: p, clients: p.Clients(nil), hosts: map[string]*provision.Host{}}, nil
+}
+
+func (v *live) close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	closeAll(v.hosts)
+}
+
+// Machines returns the lab's machines.
+func (v *live) Machines() []lab.Machine { return v.lab.Machines }
+
+// Settings returns the figures that rule the phases of healing.
+func (v *live) Settings() scenarios.Settings {
+	return scenarios.Settings{
+		PingTimeout: v.platform.PingTimeout, PingTimeouts: v.platform.PingTimeouts,
+		AppURL: fmt.Sprintf("http://%s:%d/", v.platform.Master().IP, v.platform.Spec.Ports.App),
+	}
+}
+
+// Break writes the journal, then does the fault.
+func (v *live) Break(ctx context.Context, node string, how lab.Power) error {
+	fault := state.Fault{ID: rand.Text(), Time: time.Now().UTC(), By: "scenario " + v.by, Fault: string(how) + " " + node, Undo: lab.PowerOn, Nodes: []string{node}}
+	if err := v.lab.RecordFault(fault); err != nil {
+		return err
+	}
+	v.forget(node)
+	return v.provider.Power(ctx, v.plan, []string{node}, how)
+}
+
+// Mend undoes every fault of the machine, then strikes them.
+func (v *live) Mend(ctx context.Context, node string) error {
+	if err := v.provider.Power(ctx, v.plan, []string{node}, lab.PowerOn); err != nil {
+		return err
+	}
+	faults, err := v.lab.Faults()
+	if err != nil {
+		return err
+	}
+	for _, f := range faults {
+		if slices.Contains(f.Nodes, node) {
+			if err := v.lab.StrikeFault(f.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reachPatience is how long a peer waits before it calls a machine silent.
+const reachPatience = 500 * time.Millisecond
+
+// Reach lets one machine knock at another's SSH port.
+func (v *live) Reach(ctx context.Context, from, to string) error {
+	host, err := v.host(ctx, from)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", from, err)
+	}
+	i := slices.IndexFunc(v.lab.Machines, func(m lab.Machine) bool { return m.Name == to })
+	ctx, cancel := context.WithTimeout(ctx, reachPatience)
+	defer cancel()
+	conn, err := host.Dial(ctx, "tcp", v.lab.Machines[i].SSH.Addr)
+	switch {
+	case err == nil:
+		return conn.Close()
+	case ctx.Err() != nil || isTimeout(err):
+		return fmt.Errorf("%s waits for %s: %w", from, to, os.ErrDeadlineExceeded)
+	}
+	return fmt.Errorf("%s asks %s: %w", from, to, err)
+}
+
+// isTimeout also knows the words in which sshd passes on that a connection
+// timed out.
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout() || strings.Contains(err.Error(), "timed out") || strings.Contains(err.Error(), "i/o timeout")
+}
+
+// Containers asks a machine's own engine for Mesos' task containers.
+func (v *live) Containers(ctx context.Context, node string) ([]scenarios.Container, error) {
+	host, err := v.host(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	docker, err := host.Docker(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := docker.ContainerList(ctx, client.ContainerListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var out []scenarios.Container
+	for _, c := range list.Items {
+		if !slices.ContainsFunc(c.Names, func(n string) bool { return strings.HasPrefix(n, "/mesos-") }) {
+			continue
+		}
+		info, err := docker.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{})
+		if err != nil {
+			return nil, err
+		}
+		task := ""
+		for _, kv := range info.Container.Config.Env {
+			if id, ok := strings.CutPrefix(kv, "MESOS_TASK_ID="); ok {
+				task = id
+			}
+		}
+		out = append(out, scenarios.Container{ID: c.ID, TaskID: task})
+	}
+	return out, nil
+}
+
+// host connects once to a machine and keeps the connection until the machine
+// is broken.
+func (v *live) host(ctx context.Context, node string) (*provision.Host, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if h := v.hosts[node]; h != nil {
+		select {
+		case <-h.Done():
+		default:
+			return h, nil
+		}
+	}
+	i := slices.IndexFunc(v.lab.Machines, func(m lab.Machine) bool { return m.Name == node })
+	if i < 0 {
+		return nil, fmt.Errorf("machine %s: %w", node, lab.ErrNotFound)
+	}
+	h, err := provision.Connect(ctx, v.lab.Machines[i])
+	if err != nil {
+		return nil, err
+	}
+	v.hosts[node] = h
+	return h, nil
+}
+
+func (v *live) forget(node string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if h := v.hosts[node]; h != nil {
+		h.Close()
+		delete(v.hosts, node)
+	}
+}
