@@ -33,6 +33,7 @@ type bench struct {
 
 	mu      sync.Mutex
 	started []Command
+	procs   []Process
 	fail    error // Start's answer while set
 }
 
@@ -71,7 +72,7 @@ func newBench(t testing.TB, root string, edit ...func(*Config)) *bench {
 	for _, f := range edit {
 		f(&b.cfg)
 	}
-	e, err := New(t.Context(), b.cfg)
+	e, err := New(context.WithoutCancel(t.Context()), b.cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +81,23 @@ func newBench(t testing.TB, root string, edit ...func(*Config)) *bench {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel() // no patience
 		b.Close(ctx)
+		b.cancel()
+		for _, p := range b.procs { // a cut engine leaves them running
+			p.Signal(syscall.SIGKILL)
+		}
 	})
 	return b
+}
+
+// process is the container's present process.
+func (c *container) process(t testing.TB) Process {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life == nil {
+		t.Fatalf("%s has no process", c.rec.Name)
+	}
+	return c.life.proc
 }
 
 func (b *bench) start(ctx context.Context, c Command) (Process, error) {
@@ -91,7 +107,11 @@ func (b *bench) start(ctx context.Context, c Command) (Process, error) {
 	if b.fail != nil {
 		return nil, b.fail
 	}
-	return startGoroutine(ctx, c)
+	p, err := startGoroutine(ctx, c)
+	if err == nil {
+		b.procs = append(b.procs, p)
+	}
+	return p, err
 }
 
 // starts is how often a process was started.
