@@ -42,6 +42,8 @@ type marathon struct {
 	detector scheduler.Detector
 	stop     context.CancelFunc
 
+	logMu sync.Mutex
+
 	mu   sync.Mutex
 	term *api.Term
 	exit int
@@ -225,5 +227,7 @@ func (m *marathon) Leader() string { return m.election.Leader() }
 func (m *marathon) Abdicate() { m.election.Abdicate() }
 
 func (m *marathon) log(format string, args ...any) {
+	m.logMu.Lock()
+	defer m.logMu.Unlock()
 	fmt.Fprintf(m.env.Stdout, "%s %s\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), fmt.Sprintf(format, args...))
 }

@@ -1,0 +1,235 @@
+package core
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+)
+
+const sleeper = `{"id":"sleep","cmd":"sleep 1000","cpus":0.5,"mem":32,"instances":2}`
+
+func TestCreatedAppRunsAndItsDeploymentEnds(t *testing.T) {
+	run(t, func(l *lab) {
+		v := l.create(sleeper)
+		if len(v.Deployments) != 1 || v.VersionInfo != nil || *v.TasksStaged != 0 {
+			t.Errorf("answer to POST: %+v", v)
+		}
+		if n := len(l.twin.Tasks()); n != 2 {
+			t.Fatalf("%d tasks are staged at once, want 2", n)
+		}
+		ds, _ := l.Deployments()
+		if len(ds) != 1 || ds[0].CurrentStep != 2 || ds[0].TotalSteps != 2 || ds[0].CurrentActions[0].Action != "ScaleApplication" {
+			t.Errorf("deployment under way: %+v", ds)
+		}
+		l.pass(time.Second)
+		got := l.view("/sleep")
+		if *got.TasksRunning != 2 || len(got.Deployments) != 0 {
+			t.Errorf("after a second: %d run, deployments %v", *got.TasksRunning, got.Deployments)
+		}
+		want := []string{"scheduler_registered_event", "deployment_info", "deployment_step_success", "deployment_info",
+			"group_change_success", "status_update_event", "status_update_event", "deployment_step_success", "deployment_success"}
+		if k := l.log.kinds(); !slices.Equal(k, want) {
+			t.Errorf("events\n%v, want\n%v", k, want)
+		}
+		if n := l.twin.Unacknowledged(); n != 0 {
+			t.Errorf("%d updates are not acknowledged", n)
+		}
+	})
+}
+
+func TestLostTaskIsReplacedWhenTheBackOffEnds(t *testing.T) {
+	run(t, func(l *lab) {
+		l.create(sleeper)
+		l.pass(time.Minute)
+		victim := l.twin.Tasks()[0].Info
+		lost := time.Now()
+		l.twin.RemoveAgent(victim.AgentID.Value)
+		l.pass(0)
+		q, _ := l.Queue()
+		if len(q) != 1 || q[0].Delay.Overdue || q[0].Delay.TimeLeftSeconds != 1 {
+			t.Errorf("queue right after the loss: %+v", q)
+		}
+		l.pass(900 * time.Millisecond)
+		before := len(l.running("/sleep"))
+		l.pass(100 * time.Millisecond) // the back-off of 1 s ends now
+		fresh := l.running("/sleep")
+		if len(fresh) <= before || len(fresh) != 2 {
+			t.Errorf("%d tasks before, %d right at the end of the back-off (%v after the loss)", before, len(fresh), time.Since(lost))
+		}
+		f := l.view("/sleep").LastTaskFailure
+		if f == nil || f.State != "TASK_LOST" || !strings.Contains(f.Message, "health check timed out") {
+			t.Errorf("last failure: %+v", f)
+		}
+	})
+}
+
+func TestBackOffGrowsAndIsReset(t *testing.T) {
+	run(t, func(l *lab) {
+		l.create(`{"id":"crash","cmd":"exit 1","cpus":0.1,"mem":32}`)
+		l.pass(300 * time.Millisecond)
+		wait := func() time.Duration {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			for _, d := range l.delays {
+				return d.wait
+			}
+			return 0
+		}
+		var seen []time.Duration
+		for range 3 {
+			for len(l.running("/crash")) == 0 {
+				l.pass(10 * time.Millisecond)
+			}
+			l.pass(250 * time.Millisecond)
+			l.twin.End(l.running("/crash")[0], mesos.TASK_FAILED, "Command exited with status 1")
+			l.pass(0)
+			seen = append(seen, wait())
+		}
+		want := []time.Duration{time.Second, 1150 * time.Millisecond, 1322500 * time.Microsecond}
+		if !slices.Equal(seen, want) {
+			t.Errorf("back-offs %v, want %v", seen, want)
+		}
+		if err := l.ResetDelay("/crash"); err != nil {
+			t.Fatal(err)
+		}
+		l.pass(0)
+		if len(l.running("/crash")) != 1 {
+			t.Error("DELETE of the delay does not launch at once")
+		}
+		if err := l.ResetDelay("/crash"); err == nil {
+			t.Error("an app with nothing to launch is not in the queue, yet its delay could be reset")
+		}
+	})
+}
+
+func TestKilledTasksCostNoBackOff(t *testing.T) {
+	run(t, func(l *lab) {
+		l.create(sleeper)
+		l.pass(time.Second)
+		old := l.running("/sleep")
+		views, _, err := l.KillTasks([]string{old[0], "no_such.task"}, false, false)
+		if err != nil || len(views) != 1 {
+			t.Fatalf("killed %v, %v", views, err)
+		}
+		l.pass(100 * time.Millisecond)
+		if now := l.running("/sleep"); len(now) != 2 || slices.Contains(now, old[0]) {
+			t.Errorf("right after TASK_KILLED %v run, before %v", now, old)
+		}
+	})
+}
+
+func TestScaleDownKillsTheYoungestAndScalesUpAgain(t *testing.T) {
+	run(t, func(l *lab) {
+		l.create(sleeper)
+		l.pass(time.Second)
+		old := l.running("/sleep")
+		if _, err := l.update("/sleep", `{"instances":4}`, false); err != nil {
+			t.Fatal(err)
+		}
+		l.pass(time.Second)
+		if n := len(l.running("/sleep")); n != 4 {
+			t.Fatalf("%d run after scaling up", n)
+		}
+		if _, err := l.update("/sleep", `{"instances":2}`, false); err != nil {
+			t.Fatal(err)
+		}
+		l.pass(time.Second)
+		if now := l.running("/sleep"); !slices.Equal(now, old) {
+			t.Errorf("%v are left, the oldest are %v", now, old)
+		}
+		v := l.view("/sleep")
+		if v.VersionInfo.LastConfigChangeAt.Equal(v.VersionInfo.LastScalingAt) {
+			t.Error("scaling changed the configuration's version")
+		}
+	})
+}
+
+func TestKillWithScaleTakesThoseNamed(t *testing.T) {
+	run(t, func(l *lab) {
+		l.create(sleeper)
+		l.pass(time.Second)
+		old := l.running("/sleep")
+		_, res, err := l.KillTasks(old[:1], true, false)
+		if err != nil || res.DeploymentID == "" {
+			t.Fatal(res, err)
+		}
+		l.pass(time.Second)
+		if now := l.running("/sleep"); !slices.Equal(now, old[1:]) {
+			t.Errorf("%v are left, want %v", now, old[1:])
+		}
+		if n := l.view("/sleep").Instances; n != 1 {
+			t.Errorf("instances are %d", n)
+		}
+	})
+}
+
+func TestDestroyedAppIsGone(t *testing.T) {
+	run(t, func(l *lab) {
+		l.create(sleeper)
+		l.pass(time.Second)
+		if _, err := l.DeleteApp("/sleep", true); err != nil {
+			t.Fatal(err)
+		}
+		l.pass(time.Second)
+		if n := len(l.twin.Tasks()); n != 0 {
+			t.Errorf("%d tasks are left", n)
+		}
+		if _, err := l.App("/sleep"); err == nil {
+			t.Error("the app is still there")
+		}
+		if l.log.count("app_terminated_event") != 1 || l.deploying() != 0 {
+			t.Error("its end was not told, or its deployment hangs")
+		}
+		keys, _ := l.store.Keys(t.Context())
+		for _, k := range keys {
+			if strings.HasPrefix(k, "app:") || strings.HasPrefix(k, "task:") || strings.HasPrefix(k, "deployment:") {
+				t.Errorf("the store still holds %s", k)
+			}
+		}
+	})
+}
+
+func TestUnknownTasksAreKilledUnlessLost(t *testing.T) {
+	run(t, func(l *lab) {
+		l.twin.Stray("S0", "ghost.1", mesos.TASK_RUNNING)
+		l.twin.Stray("S0", "ghost.2", mesos.TASK_LOST)
+		l.pass(time.Second)
+		kills := l.twin.Calls(scheduler.Call_KILL)
+		if len(kills) != 1 || kills[0].Kill.TaskID.Value != "ghost.1" {
+			t.Errorf("kills: %v", kills)
+		}
+		if l.twin.Unacknowledged() != 0 {
+			t.Error("updates of unknown tasks are not acknowledged")
+		}
+	})
+}
+
+func TestTasksThatDoNotComeUpAreKilled(t *testing.T) {
+	run(t, func(l *lab) {
+		l.twin.StartDelay = time.Hour
+		l.create(`{"id":"slow","cmd":"x","cpus":0.1,"mem":32}`)
+		first := l.running("/slow")[0]
+		l.pass(299 * time.Second)
+		if !slices.Contains(l.running("/slow"), first) {
+			t.Fatal("killed before the time-out")
+		}
+		l.pass(10 * time.Second)
+		if slices.Contains(l.running("/slow"), first) {
+			t.Error("not killed after the time-out")
+		}
+	})
+}
+
+func TestReconciliationFindsWhatWasMissed(t *testing.T) {
+	run(t, func(l *lab) {
+		l.create(sleeper)
+		l.pass(20 * time.Second) // past the first reconciliation
+		if n := len(l.twin.Calls(scheduler.Call_RECONCILE)); n != 1 {
+			t.Errorf("%d reconciliations in the first 20 s (with no task known at 15 s only the implicit one… or both)", n)
+		}
+	})
+}

@@ -1,0 +1,221 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mesoslab/lab/mini/marathon/app"
+	"github.com/mesoslab/lab/mini/marathon/event"
+	"github.com/mesoslab/lab/mini/marathon/health"
+	"github.com/mesoslab/lab/mini/marathon/scheduler"
+	"github.com/mesoslab/lab/mini/marathon/store"
+)
+
+// lab is a Core over a Mesos twin and a store in memory, in a bubble.
+type lab struct {
+	*Core
+	t      *testing.T
+	twin   *scheduler.Twin
+	store  *store.Memory
+	log    *eventLog
+	sick   *sickness
+	cancel context.CancelFunc
+	done   chan struct{}
+	cfg    Config
+}
+
+// eventLog keeps the events of the bus in order.
+type eventLog struct {
+	mu   sync.Mutex
+	msgs []event.Message
+}
+
+func (l *eventLog) kinds() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []string
+	for _, m := range l.msgs {
+		out = append(out, m.Type)
+	}
+	return out
+}
+
+func (l *eventLog) count(kind string) int {
+	n := 0
+	for _, k := range l.kinds() {
+		if k == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// sickness answers probes: an address that is in it fails.
+type sickness struct {
+	mu     sync.Mutex
+	status map[string]int // by host:port; 0 = 200
+	all    int
+}
+
+func (s *sickness) set(address string, status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status[address] = status
+}
+
+func (s *sickness) of(address string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.status[address]; c != 0 {
+		return c
+	}
+	return s.all
+}
+
+// dial is a server for one request that answers what the sickness says.
+func (s *sickness) dial(_ context.Context, _, address string) (net.Conn, error) {
+	code := s.of(address)
+	if code < 0 {
+		return nil, errors.New("connection refused")
+	}
+	a, b := net.Pipe()
+	go func() {
+		defer b.Close()
+		buf := make([]byte, 4096)
+		if _, err := b.Read(buf); err != nil {
+			return
+		}
+		fmt.Fprintf(b, "HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", code, http.StatusText(code))
+		_, _ = io.Copy(io.Discard, b)
+	}()
+	return a, nil
+}
+
+// run plays one lab in a bubble: three agents of 4 cpus and 4096 MiB.
+func run(t *testing.T, fn func(l *lab)) { runWith(t, Defaults(), fn) }
+
+func runWith(t *testing.T, cfg Config, fn func(l *lab)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		twin := scheduler.NewTwin()
+		twin.StartDelay, twin.StopDelay = 200*time.Millisecond, 100*time.Millisecond
+		for i, rack := range []string{"r1", "r1", "r2"} {
+			twin.AddAgent(fmt.Sprintf("S%d", i), fmt.Sprintf("10.0.0.%d", i+1), 4, 4096, map[string]string{"rack": rack})
+		}
+		l := &lab{t: t, twin: twin, store: store.NewMemory("me:8080"), sick: &sickness{status: map[string]int{}, all: 200}, cfg: cfg}
+		l.start()
+		fn(l)
+		l.stop()
+		for _, v := range twin.Violations() {
+			t.Errorf("never to happen: %s", v)
+		}
+	})
+}
+
+// start begins a term.
+func (l *lab) start() {
+	l.t.Helper()
+	ctx, cancel := context.WithCancel(l.t.Context())
+	l.cancel, l.done = cancel, make(chan struct{})
+	bus := event.NewBus()
+	l.log = &eventLog{}
+	sub := bus.Subscribe()
+	go func() {
+		for m := range sub.C {
+			l.log.mu.Lock()
+			l.log.msgs = append(l.log.msgs, m)
+			l.log.mu.Unlock()
+		}
+	}()
+	c, err := New(ctx, l.cfg, Deps{Store: l.store, Mesos: l.twin, Bus: bus, Probe: health.Prober{Dial: l.sick.dial},
+		Rand: rand.New(rand.NewPCG(1, 2)), Log: l.t.Logf})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.Core = c
+	go func() {
+		defer close(l.done)
+		l.twin.Attach(ctx, c)
+		c.Wait()
+		bus.Close()
+	}()
+	synctest.Wait()
+}
+
+// stop ends the term and waits for all it started.
+func (l *lab) stop() {
+	l.cancel()
+	<-l.done
+	synctest.Wait()
+}
+
+// pass lets time pass.
+func (l *lab) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// create makes an app from JSON.
+func (l *lab) create(body string) AppView {
+	l.t.Helper()
+	u, err := app.ParseNew([]byte(body))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	v, err := l.CreateApp(u, false)
+	if err != nil {
+		l.t.Fatalf("create %s: %v", body, err)
+	}
+	synctest.Wait()
+	return v
+}
+
+// update changes an app.
+func (l *lab) update(id, body string, force bool) (Result, error) {
+	l.t.Helper()
+	u, err := app.ParseUpdate([]byte(body))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	res, _, err := l.UpdateApp(id, u, force)
+	synctest.Wait()
+	return res, err
+}
+
+// running lists the ids of an app's tasks that Mesos runs.
+func (l *lab) running(appID string) []string {
+	var ids []string
+	for _, t := range l.twin.Tasks() {
+		if of, _ := app.OfTask(t.Info.TaskID.Value); of == appID {
+			ids = append(ids, t.Info.TaskID.Value)
+		}
+	}
+	return ids
+}
+
+func (l *lab) view(id string) AppView {
+	l.t.Helper()
+	v, err := l.AppView(id, Embed{Counts: true, Deployments: true, Tasks: true, LastTaskFailure: true, Readiness: true})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return v
+}
+
+func (l *lab) deploying() int {
+	l.t.Helper()
+	ds, err := l.Deployments()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return len(ds)
+}
