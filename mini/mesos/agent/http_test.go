@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesoslab/lab/internal/labtest"
 )
 
 // keys lists the keys of a JSON document in order, with their places; list
@@ -53,10 +55,7 @@ func keys(t *testing.T, doc []byte) []string {
 
 func capture(t *testing.T, situation, name string) []byte {
 	t.Helper()
-	dir := os.Getenv("LAB_CONTRACTS")
-	if dir == "" {
-		t.Skip("LAB_CONTRACTS is not set: no captures to compare with")
-	}
+	dir := labtest.Contracts(t)
 	b, err := os.ReadFile(filepath.Join(dir, "captures-mesos/1.3.2", situation, "1.3.2-"+situation+"-agent1-"+name))
 	if err != nil {
 		t.Fatal(err)
