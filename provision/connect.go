@@ -58,7 +58,7 @@ func (c Connector) Connect(ctx context.Context, m lab.Machine) (*Host, error) {
 	defer cancel()
 	var client *ssh.Client
 	var refusedSince time.Time
-	err = lab.Until(waitCtx, 100*time.Millisecond, "ssh at "+m.SSH.Addr, func(ctx context.Context) error {
+	err = lab.Until(waitCtx, 100*time.Millisecond, "ssh at "+m.SSH.Addr, remembering(func(ctx context.Context) error {
 		var err error
 		client, err = c.attempt(ctx, m.SSH.Addr, config)
 		if !authRefused(err) {
@@ -69,7 +69,7 @@ func (c Connector) Connect(ctx context.Context, m lab.Machine) (*Host, error) {
 			return lab.Permanent(err)
 		}
 		return err
-	})
+	}))
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("connect to %s: %w", m.Name, err)

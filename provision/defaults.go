@@ -54,7 +54,11 @@ func doubleQuote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`").Replace(s) + `"`
 }
 
-var errUnbalanced = errors.New("a quote is opened and never closed")
+// What cannot be added to.
+var (
+	errUnbalanced = errors.New("a quote is opened and never closed")
+	errContinued  = errors.New("the last line ends with a backslash")
+)
 
 // assignments finds key=value at the start of commands, in the order of the
 // file. It knows quotes, backslashes, comments, ; and &: as much of the shell
@@ -93,7 +97,9 @@ func commandEnd(text string, start int) (int, error) {
 		c := text[i]
 		switch {
 		case c == '\\' && quote != '\'':
-			i++
+			if i++; i >= len(text)-1 && (i == len(text) || text[i] == '\n') {
+				return 0, errContinued
+			}
 		case quote != 0:
 			if c == quote {
 				quote = 0

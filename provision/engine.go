@@ -142,13 +142,13 @@ func (h *Host) AwaitDocker(ctx context.Context, wait time.Duration) (Engine, err
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	var engine Engine
-	err := lab.Until(ctx, 50*time.Millisecond, "Docker's socket on "+h.machine.Name, func(ctx context.Context) error {
+	err := lab.Until(ctx, 50*time.Millisecond, "Docker's socket on "+h.machine.Name, remembering(func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		var err error
 		engine, err = h.EngineVersion(ctx)
 		return err
-	})
+	}))
 	return engine, err
 }
 

@@ -16,6 +16,9 @@ import (
 // DialFunc opens a connection, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
+// pingTimeout bounds one question to a port.
+const pingTimeout = 5 * time.Second
+
 // VerifyTCP waits until the engine at addr:port answers /_ping, asked from this
 // computer as the article's scripts would. The error id is docker-port-closed;
 // it tells what was seen last.
@@ -27,12 +30,12 @@ func VerifyTCP(ctx context.Context, addr string, port int, wait time.Duration) e
 // from a machine, for engines that listen on 127.0.0.1 only.
 func VerifyTCPFrom(ctx context.Context, dial DialFunc, addr string, port int, wait time.Duration) error {
 	at := net.JoinHostPort(addr, strconv.Itoa(port))
-	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	transport := &http.Transport{DialContext: bounded(dial, pingTimeout), DisableKeepAlives: true}
 	waitCtx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	err := lab.Until(waitCtx, 50*time.Millisecond, "Docker at tcp://"+at, func(ctx context.Context) error {
+	err := lab.Until(waitCtx, 50*time.Millisecond, "Docker at tcp://"+at, remembering(func(ctx context.Context) error {
 		return ping(ctx, transport, at)
-	})
+	}))
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ type pingError struct{ status string }
 func (e *pingError) Error() string { return fmt.Sprintf("/_ping answers %s", e.status) }
 
 func ping(ctx context.Context, transport *http.Transport, at string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at+"/_ping", nil)
 	if err != nil {

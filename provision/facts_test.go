@@ -1,0 +1,166 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const debianFacts = `@os
+PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+ID=debian
+VERSION_ID="12"
+@init
+systemd
+@arch
+x86_64
+@hostname
+node1
+@user
+vagrant
+@uid
+1000
+@sudo
+yes
+@docker
+/usr/sbin/dockerd
+/usr/bin/docker
+@cgroup
+2
+@memory
+MemTotal:        1017904 kB
+MemFree:          100000 kB
+@disk
+Filesystem     1024-blocks    Used Available Capacity Mounted on
+/dev/vda1         10255636 1234567   8476543      13% /
+@date
+1467811127.500000000
+`
+
+func TestParseFacts(t *testing.T) {
+	got, err := parseFacts(debianFacts, time.Unix(1467811125, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Facts{
+		OSID: "debian", OSVersion: "12", OSName: "Debian GNU/Linux 12 (bookworm)", Init: Systemd, Arch: "amd64",
+		Hostname: "node1", User: "vagrant", UID: 1000, Sudo: true, Engine: Engine{State: EngineStopped}, Cgroup: 2,
+		MemoryMiB: 994, DiskMiB: 8277, ClockOffset: 2500 * time.Millisecond,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestParseFactsOfLittle(t *testing.T) {
+	little := "@os\n@init\nupstart\n@arch\nriscv64\n@hostname\n@user\n@uid\n@sudo\n@docker\n@cgroup\n@memory\n@disk\n@date\n1467811125.%N\n"
+	got, err := parseFacts(little, time.Unix(1467811125, 5e8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Facts{Init: Upstart, Arch: "riscv64", UID: -1, Engine: Engine{State: EngineMissing}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := parseFacts("@os\n@init\n", time.Now()); err == nil {
+		t.Error("an answer that is cut off was accepted")
+	}
+}
+
+// shellHost runs the script by this computer's shell.
+type shellHost struct {
+	sh     string
+	engine error
+}
+
+func (h shellHost) Run(ctx context.Context, cmd string, _ io.Reader) ([]byte, error) {
+	return exec.CommandContext(ctx, h.sh, "-c", cmd).Output()
+}
+
+func (h shellHost) EngineVersion(context.Context) (Engine, error) {
+	return Engine{State: EngineRunning, Number: "20.10.24"}, h.engine
+}
+
+func TestFactsScript(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no sh")
+	}
+	f, err := FindFacts(t.Context(), shellHost{sh: sh})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Arch != runtime.GOARCH || f.Hostname == "" || f.User == "" || f.UID < 0 {
+		t.Errorf("facts of this computer: %+v", f)
+	}
+	if f.ClockOffset.Abs() > time.Minute {
+		t.Errorf("this computer's clock is %s off itself", f.ClockOffset)
+	}
+	if f.Engine.Number != "20.10.24" {
+		t.Errorf("engine %+v", f.Engine)
+	}
+	f, err = FindFacts(t.Context(), shellHost{sh: sh, engine: errors.New("nobody there")})
+	if err != nil || f.Engine.State == EngineRunning {
+		t.Errorf("with a silent engine: %+v, %v", f.Engine, err)
+	}
+}
+
+func TestParseVersion(t *testing.T) {
+	for _, tt := range []struct {
+		name, server, body string
+		want               Engine
+	}{
+		{"Debian", "Docker/20.10.24 (linux)", `{"Platform":{"Name":""},"Components":[{"Name":"Engine"}],"Version":"20.10.24+dfsg1","ApiVersion":"1.41","MinAPIVersion":"1.12"}`,
+			Engine{State: EngineRunning, Server: "Docker/20.10.24 (linux)", Number: "20.10.24+dfsg1", API: "1.41", MinAPI: "1.12"}},
+		{"2016", "Docker/1.11.1 (linux)", `{"Version":"1.11.1","ApiVersion":"1.23"}`,
+			Engine{State: EngineRunning, Server: "Docker/1.11.1 (linux)", Number: "1.11.1", API: "1.23"}},
+		{"embedded by header", "lab-engine/dev", `{"Version":"dev","ApiVersion":"1.44"}`,
+			Engine{State: EngineRunning, Server: "lab-engine/dev", Number: "dev", API: "1.44", Embedded: true}},
+		{"embedded by platform", "", `{"Platform":{"Name":"lab-engine"},"Version":"dev","ApiVersion":"1.44"}`,
+			Engine{State: EngineRunning, Number: "dev", API: "1.44", Embedded: true}},
+	} {
+		got, err := parseVersion(tt.server, []byte(tt.body))
+		if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v %s", tt.name, err, diff)
+		}
+	}
+	for _, body := range []string{"", "404 page not found", "{}"} {
+		if _, err := parseVersion("", []byte(body)); err == nil {
+			t.Errorf("%q was taken for an engine", body)
+		}
+	}
+}
+
+func TestClientVersion(t *testing.T) {
+	for _, tt := range []struct{ api, min, want string }{
+		{"1.23", "", "1.23"}, {"1.41", "1.12", "1.41"}, {"1.44", "1.24", "1.44"}, {"1.99", "1.44", "1.56"}, {"1.17", "", ""}, {"1.99", "1.57", ""},
+	} {
+		got, err := clientVersion(Engine{API: tt.api, MinAPI: tt.min})
+		if got != tt.want || (err != nil) != (tt.want == "") {
+			t.Errorf("API %s from %s: %q, %v, want %q", tt.api, tt.min, got, err, tt.want)
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no sh")
+	}
+	for _, word := range []string{"plain", "", "two words", "it's", `"$HOME" \`, "-m", "a;b", "~", "ü*"} {
+		out, err := exec.Command(sh, "-c", Quote("printf", "%s", word)).Output()
+		if err != nil || string(out) != word {
+			t.Errorf("%q comes back as %q, %v", word, out, err)
+		}
+	}
+	if got := Quote("systemctl", "restart", "docker.service"); strings.Contains(got, "'") {
+		t.Errorf("plain words were quoted: %s", got)
+	}
+}
