@@ -37,12 +37,13 @@ type rig struct {
 	t   *testing.T
 	ctx context.Context
 	net *labtest.Network
+	dir string // one folder for every host: hosts differ in their paths only
 }
 
 func newRig(t *testing.T) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel) // runs inside the bubble, before it must be empty
-	return &rig{t: t, ctx: ctx, net: labtest.NewNetwork()}
+	return &rig{t: t, ctx: ctx, net: labtest.NewNetwork(), dir: t.TempDir()}
 }
 
 // testMaster is one running master.
@@ -55,7 +56,7 @@ type testMaster struct {
 
 func (r *rig) env(ip string, args ...string) mini.Env {
 	h := r.net.Host(ip)
-	return mini.Env{Args: args, Root: r.t.TempDir(), Hostname: "host-" + ip, Listen: h.Listen, Dial: h.Dial,
+	return mini.Env{Args: args, Root: r.dir, Hostname: "host-" + ip, Listen: h.Listen, Dial: h.Dial,
 		Stdout: io.Discard, Stderr: testWriter{r.t}}
 }
 
