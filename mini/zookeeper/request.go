@@ -63,10 +63,12 @@ func (s *server) request(c *conn, packet []byte) error {
 	if s.closing {
 		return errEnded // the log could not be written: say nothing
 	}
-	s.reply(c, start, jute.ReplyHeader{Xid: h.Xid, Zxid: s.state.Zxid, Err: code(err)}, body)
 	if code(err) == jute.Unimplemented {
+		s.reply(c, start, jute.ReplyHeader{Xid: h.Xid, Zxid: -1, Err: jute.Unimplemented}, nil)
+		c.gone = true
 		return errEnded
 	}
+	s.reply(c, start, jute.ReplyHeader{Xid: h.Xid, Zxid: s.state.Zxid, Err: code(err)}, body)
 	return nil
 }
 
@@ -242,6 +244,7 @@ func (s *server) auth(c *conn, start time.Time, h jute.RequestHeader, r jute.Aut
 	default:
 		s.log.note("session 0x%x: authentication scheme %q is not known", c.session.id, r.Scheme)
 		s.reply(c, start, jute.ReplyHeader{Xid: h.Xid, Err: jute.AuthFailed}, nil)
+		c.gone = true
 		return errEnded
 	}
 	c.addIdentity(id)

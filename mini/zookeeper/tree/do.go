@@ -109,7 +109,7 @@ func (t *Tree) planCreate(tx Tx, r jute.CreateRequest) (Change, error) {
 }
 
 func (t *Tree) planDelete(tx Tx, r jute.DeleteRequest) (Change, error) {
-	if !strings.HasPrefix(r.Path, "/") || special(r.Path) {
+	if !strings.Contains(r.Path, "/") || strings.Contains(r.Path, "\x00") || special(r.Path) {
 		return Change{}, jute.BadArguments
 	}
 	n := t.nodes[r.Path]
@@ -129,6 +129,9 @@ func (t *Tree) planDelete(tx Tx, r jute.DeleteRequest) (Change, error) {
 }
 
 func (t *Tree) planSetACL(tx Tx, r jute.SetACLRequest) (Change, error) {
+	if !ValidPath(r.Path) {
+		return Change{}, jute.BadArguments
+	}
 	acl, err := fixACL(r.ACL, tx.IDs)
 	if err != nil {
 		return Change{}, err
@@ -150,6 +153,8 @@ func (t *Tree) planSetACL(tx Tx, r jute.SetACLRequest) (Change, error) {
 func (t *Tree) versioned(path string, version, perm int32, ids []Identity) (*node, error) {
 	n := t.nodes[path]
 	switch {
+	case !ValidPath(path):
+		return nil, jute.BadArguments
 	case n == nil:
 		return nil, jute.NoNode
 	case !allowed(n.acl, perm, ids):

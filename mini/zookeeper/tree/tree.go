@@ -116,9 +116,17 @@ func (n *node) stat() jute.Stat {
 	}
 }
 
+// find returns the node that a reading request means: "" is the root, too.
+func (t *Tree) find(path string) *node {
+	if path == "" {
+		path = "/"
+	}
+	return t.nodes[path]
+}
+
 // Stat returns the Stat of a node, or false.
 func (t *Tree) Stat(path string) (jute.Stat, bool) {
-	n := t.nodes[path]
+	n := t.find(path)
 	if n == nil {
 		return jute.Stat{}, false
 	}
@@ -148,7 +156,7 @@ func (t *Tree) Children(path string, ids []Identity) ([]string, jute.Stat, error
 // users of digest entries, not their digests (ZOOKEEPER-1392). Errors: NoNode,
 // NoAuth.
 func (t *Tree) ACL(path string, ids []Identity) ([]jute.ACL, jute.Stat, error) {
-	n := t.nodes[path]
+	n := t.find(path)
 	if n == nil {
 		return nil, jute.Stat{}, jute.NoNode
 	}
@@ -165,7 +173,7 @@ func (t *Tree) ACL(path string, ids []Identity) ([]jute.ACL, jute.Stat, error) {
 }
 
 func (t *Tree) readable(path string, ids []Identity) (*node, error) {
-	n := t.nodes[path]
+	n := t.find(path)
 	if n == nil {
 		return nil, jute.NoNode
 	}

@@ -35,6 +35,9 @@ func TestFreshTreeIsZooKeepers(t *testing.T) {
 	if err != nil || !slices.Equal(kids, []string{"quota"}) {
 		t.Errorf("children of /zookeeper: %v, %v", kids, err)
 	}
+	if again, ok := tr.Stat(""); !ok || again != st {
+		t.Errorf("the nameless root: %+v", again)
+	}
 	if acl, _, err := tr.ACL("/", nil); err != nil || !slices.Equal(acl, OpenACL()) {
 		t.Errorf("ACL of the root: %v, %v", acl, err)
 	}
