@@ -1,0 +1,170 @@
+package marathon
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+var openACL = zk.WorldACL(zk.PermAll)
+
+const nginx = `{"id":"nginx","instances":2,"cpus":0.2,"mem":20,"labels":{"HAPROXY_GROUP":"external"},
+ "container":{"type":"DOCKER","docker":{"image":"nginx:1.10","network":"BRIDGE",
+ "portMappings":[{"containerPort":80,"hostPort":0,"servicePort":10000,"protocol":"tcp"}]}}}`
+
+func (w *world) up(host string) {
+	w.t.Helper()
+	w.await("Marathon on "+host, func() bool { s, _, _ := w.call("GET", host, "/ping", ""); return s == 200 })
+}
+
+func (w *world) running(host string, n int) []string {
+	w.t.Helper()
+	w.await("the tasks", func() bool { return len(w.tasks(host)) == n })
+	return w.tasks(host)
+}
+
+func TestAppRunsAndSurvivesARestartOfMarathon(t *testing.T) {
+	inWorld(t, func(w *world) {
+		m := w.marathon(firstHost)
+		w.up(firstHost)
+		status, v, h := w.call("POST", firstHost, "/v2/apps", nginx)
+		if status != 201 || v["id"] != "/nginx" || h.Get("X-Marathon-Leader") != "http://"+firstHost+":8080" {
+			t.Fatalf("POST: %d %v %v", status, v, h)
+		}
+		before := w.running(firstHost, 2)
+		_, info, _ := w.call("GET", firstHost, "/v2/info", "")
+		if code := m.end(); code != 143 {
+			t.Errorf("exit code %d\n%s", code, m.out)
+		}
+		if n := len(w.twin.Tasks()); n != 2 {
+			t.Fatalf("%d tasks are left when Marathon has stopped", n)
+		}
+		time.Sleep(time.Minute)
+		m = w.marathon(firstHost)
+		w.up(firstHost)
+		time.Sleep(30 * time.Second) // past its first scale check and reconciliation
+		if after := w.running(firstHost, 2); !slices.Equal(before, after) {
+			t.Errorf("tasks %v became %v\n%s", before, after, m.out)
+		}
+		if _, again, _ := w.call("GET", firstHost, "/v2/info", ""); again["frameworkId"] != info["frameworkId"] || again["frameworkId"] == nil {
+			t.Errorf("framework %v became %v", info["frameworkId"], again["frameworkId"])
+		}
+		m.end()
+	})
+}
+
+func TestStandbyPassesOnAndTakesOver(t *testing.T) {
+	inWorld(t, func(w *world) {
+		one := w.marathon(firstHost)
+		w.up(firstHost)
+		two := w.marathon(secondHost)
+		w.up(secondHost)
+		if s, v, _ := w.call("POST", secondHost, "/v2/apps", nginx); s != 201 {
+			t.Fatalf("POST to the standby: %d %v", s, v)
+		}
+		before := w.running(firstHost, 2)
+		if _, l, _ := w.call("GET", secondHost, "/v2/leader", ""); l["leader"] != firstHost+":8080" {
+			t.Errorf("leader is %v", l)
+		}
+		w.net.Cut(firstHost) // a power cut: its session has to expire
+		cut := time.Now()
+		w.await("the new leader", func() bool {
+			s, l, _ := w.call("GET", secondHost, "/v2/leader", "")
+			return s == 200 && l["leader"] == secondHost+":8080"
+		})
+		if took := time.Since(cut); took > 40*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if after := w.running(secondHost, 2); !slices.Equal(before, after) {
+			t.Errorf("tasks %v became %v", before, after)
+		}
+		w.net.Mend(firstHost)
+		one.end()
+		two.end()
+	})
+}
+
+func TestAbdicationMovesTheLead(t *testing.T) {
+	inWorld(t, func(w *world) {
+		one := w.marathon(firstHost)
+		w.up(firstHost)
+		two := w.marathon(secondHost)
+		w.up(secondHost)
+		if s, v, _ := w.call("DELETE", firstHost, "/v2/leader", ""); s != 200 || v["message"] != "Leadership abdicated" {
+			t.Errorf("%d %v", s, v)
+		}
+		w.await("the other leader", func() bool {
+			_, l, _ := w.call("GET", firstHost, "/v2/leader", "")
+			return l["leader"] == secondHost+":8080"
+		})
+		one.end()
+		two.end()
+	})
+}
+
+func TestWithoutZooKeeperItAnswers503AndComesBack(t *testing.T) {
+	inWorld(t, func(w *world) {
+		m := w.marathon(firstHost)
+		w.up(firstHost)
+		w.call("POST", firstHost, "/v2/apps", nginx)
+		before := w.running(firstHost, 2)
+		w.net.Cut(zkHost)
+		w.await("503", func() bool {
+			s, _, _ := w.call("GET", firstHost, "/v2/apps", "")
+			return s == http.StatusServiceUnavailable
+		})
+		if len(w.twin.Tasks()) != 2 {
+			t.Error("tasks were touched")
+		}
+		w.net.Mend(zkHost)
+		w.up(firstHost)
+		time.Sleep(30 * time.Second)
+		if after := w.running(firstHost, 2); !slices.Equal(before, after) {
+			t.Errorf("tasks %v became %v\n%s", before, after, m.out)
+		}
+		m.end()
+	})
+}
+
+func TestMesosComesAndGoes(t *testing.T) {
+	inWorld(t, func(w *world) {
+		m := w.marathon(firstHost)
+		w.up(firstHost)
+		w.call("POST", firstHost, "/v2/apps", nginx)
+		before := w.running(firstHost, 2)
+		w.net.Cut(mesosHost)
+		time.Sleep(3 * time.Minute) // five heartbeats of 15 s are missed
+		if !strings.Contains(m.out.String(), "disconnected from") {
+			t.Errorf("a silent master is not noticed\n%s", m.out)
+		}
+		w.net.Mend(mesosHost)
+		time.Sleep(30 * time.Second)
+		victim := w.twin.Tasks()[0].Info
+		w.twin.RemoveAgent(victim.AgentID.Value)
+		w.await("the replacement", func() bool {
+			now := w.tasks(firstHost)
+			return len(now) == 2 && !slices.Equal(now, before)
+		})
+		m.end()
+	})
+}
+
+func TestRefusedFrameworkEndsTheProcess(t *testing.T) {
+	inWorld(t, func(w *world) {
+		m := w.marathon(firstHost)
+		w.up(firstHost)
+		w.await("the subscription", func() bool { _, i, _ := w.call("GET", firstHost, "/v2/info", ""); return i["frameworkId"] != nil })
+		w.twin.Refuse("Framework has been removed")
+		<-m.done
+		if m.code != 9 {
+			t.Errorf("exit code %d", m.code)
+		}
+		again := w.marathon(firstHost)
+		w.up(firstHost)
+		again.end()
+	})
+}
