@@ -30,13 +30,12 @@
 //   - Command.Listen answers what the program asks to listen on. With host
 //     networking a wildcard or loopback host becomes Config.IP. Otherwise a
 //     container port that is published becomes its host port or ports, any
-//     other port a random one of Config.IP. The listener it returns for
-//     published ports has the method Unwrap() []net.Listener, which gives the
-//     listeners as Config.Listen made them (one for each host port), for a
-//     machine that hands descriptors to a child. Unwrap and Accept both claim
-//     the port: until one is called, or Listen is, the engine itself accepts
-//     and resets connections to a published port, as docker-proxy does
-//     where nothing listens inside.
+//     other port a random one of Config.IP. The listener for a published port
+//     has the method Unwrap() []net.Listener, which gives the listeners as
+//     Config.Listen made them (one for each host port), for a machine that
+//     hands descriptors to a child; its Close then says that the child has
+//     closed its copies. While nothing inside listens, the engine itself
+//     accepts and resets connections to a published port, as docker-proxy does.
 //   - Process.Wait returns when the process has ended and all its output is
 //     written; its exit status is the shell's (128+n after signal n).
 //

@@ -4,8 +4,8 @@
 //
 // While the program inside does not listen, connections are accepted and reset,
 // as docker-proxy does. Once it asks to listen, it gets the connections; when
-// it closes its listener, they are reset again. A Published can also hand out
-// its sockets for good (Unwrap), for programs that live in another process.
+// it closes its listener, they are reset again. A claim can also hand out the
+// sockets themselves (Unwrap), for programs that live in another process.
 package ports
 
 import (
@@ -32,11 +32,17 @@ type Published struct {
 // Publish starts to answer on the sockets, which it owns from now on.
 func Publish(raw []net.Listener) *Published {
 	p := &Published{raw: raw}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.serve()
 	return p
 }
 
+// serve starts to accept; mu is held.
 func (p *Published) serve() {
+	if p.closed {
+		return
+	}
 	for _, l := range p.raw {
 		p.wg.Go(func() { p.accept(l) })
 	}
@@ -113,8 +119,13 @@ func (p *Published) Close() error {
 func (p *Published) release(u *listener) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.user == u {
-		p.user = nil
+	if p.user != u {
+		return
+	}
+	p.user = nil
+	if p.handed {
+		p.handed = false
+		p.serve()
 	}
 }
 
@@ -150,17 +161,18 @@ func (l *listener) Accept() (net.Conn, error) {
 // Addr is the first host port's address.
 func (l *listener) Addr() net.Addr { return l.p.raw[0].Addr() }
 
-// Close gives the claim back. The sockets stay open.
+// Close gives the claim back: the sockets stay open and reset connections
+// again. After Unwrap it means that the other process has closed its copies.
 func (l *listener) Close() error {
 	l.end()
 	l.p.release(l)
 	return nil
 }
 
-// Unwrap hands out the sockets themselves: from now on this process accepts
-// nothing on them, until Close of the Published closes them. The sockets must
-// have SetDeadline, as a *net.TCPListener has; else they are not handed out
-// (nil).
+// Unwrap hands out the sockets themselves: until Close this process accepts
+// nothing on them, and Accept fails. The sockets must have SetDeadline, as a
+// *net.TCPListener has; else they are not handed out (nil). They still belong
+// to the Published: pass copies on, do not close them.
 func (l *listener) Unwrap() []net.Listener {
 	type deadliner interface{ SetDeadline(time.Time) error }
 	p := l.p
@@ -171,9 +183,12 @@ func (l *listener) Unwrap() []net.Listener {
 	}
 	l.end() // a connection on its way to Accept is reset
 	p.mu.Lock()
-	again := p.handed
-	p.handed = true
+	again, mine := p.handed, p.user == l
+	p.handed = p.handed || mine
 	p.mu.Unlock()
+	if !mine {
+		return nil
+	}
 	if again {
 		return p.raw
 	}
