@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -75,6 +76,10 @@ func (s *Session) access(ctx context.Context, name string, mode interp.AccessMod
 // call sees every simple command before the interpreter does, and turns the
 // builtins that look at the computer into commands of ours.
 func (s *Session) call(ctx context.Context, args []string) ([]string, error) {
+	// A function that calls itself for ever must not exhaust this process.
+	if runtime.Callers(maxFrames, make([]uintptr, 1)) > 0 {
+		return nil, errors.New("maximum function nesting level exceeded")
+	}
 	rest := args
 	for len(rest) > 1 && (rest[0] == "builtin" || (rest[0] == "command" && !strings.HasPrefix(rest[1], "-"))) {
 		rest = rest[1:]
@@ -94,6 +99,9 @@ func (s *Session) call(ctx context.Context, args []string) ([]string, error) {
 	}
 	return args, nil
 }
+
+// maxFrames bounds the interpreter's recursion, in frames of Go.
+const maxFrames = 20000
 
 func isSyntax(err error) bool {
 	_, parse := errors.AsType[syntax.ParseError](err)

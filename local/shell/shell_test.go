@@ -156,6 +156,7 @@ func TestScripts(t *testing.T) {
 		{script: "echo data > /dev/null; cat /dev/null; echo err > /dev/stderr; head -c 3 < /dev/zero | wc -c", want: "3\n"},
 		{script: "echo $(( 6 * 7 )); f() { return 5; }; f; echo $?", want: "42\n5\n"},
 		{script: "df -Pk / | tail -1 | tr -s ' ' | cut -d' ' -f6; uname -sm | cut -d' ' -f1", want: "/\nLinux\n"},
+		{script: "f() { f; }; f; echo not reached", exit: 1},
 		{script: "date +%Y | grep -q ^20 && echo ok; [ -d /etc ] && [ ! -e /etc/x ] && [ -x /etc ]; echo $?", want: "ok\n0\n"},
 	} {
 		out, errOut, exit := w.run(c.script, c.stdin)

@@ -1,0 +1,196 @@
+// Package folder is what an embedded machine keeps on disk, for the machine
+// itself and for the provider that looks at it from outside.
+//
+// A Folder holds
+//
+//	machine.json     Settings: who the machine is; written before its first boot
+//	state.json       Life: what it is doing, and since when
+//	procs.json       Procs: the processes it has started
+//	lock             locked by the machine while it lives; pid and start time in it
+//	authorized_keys  who may come in by SSH
+//	host_key         the machine's own SSH key, host_key.pub the public half
+//	log              what the machine has to say
+//	root/            its disk
+//
+// Every file is replaced by rename: whoever is killed at any instant leaves
+// the old content or the new. A machine is alive exactly while lock is locked;
+// state.json of a dead machine tells how it ended.
+package folder
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mesoslab/lab/local/proctab"
+)
+
+// Names of what lies in a folder.
+const (
+	SettingsFile   = "machine.json"
+	LifeFile       = "state.json"
+	ProcsFile      = "procs.json"
+	LockFile       = "lock"
+	KeysFile       = "authorized_keys"
+	HostKeyFile    = "host_key"
+	HostKeyPubFile = "host_key.pub"
+	LogFile        = "log"
+	RootDir        = "root"
+)
+
+// EnvMark is the variable that every process of a machine carries, with the
+// machine's folder as its value.
+const EnvMark = "LAB_MACHINE"
+
+// Format is the version of the files.
+const Format = 1
+
+// Folder is the path of a machine's folder; "." for the machine itself.
+type Folder string
+
+// Path returns the path of something in the folder.
+func (f Folder) Path(name string) string { return filepath.Join(string(f), name) }
+
+// Settings say who a machine is.
+type Settings struct {
+	Format    int               `json:"format"`
+	LabID     string            `json:"lab_id"`
+	Name      string            `json:"name"`
+	IP        string            `json:"ip"`
+	CPUs      int               `json:"cpus"`
+	MemoryMiB int64             `json:"memory_mib"`
+	DiskMiB   int64             `json:"disk_mib"`
+	SSHPort   int               `json:"ssh_port"`
+	Hosts     map[string]string `json:"hosts"` // name → address, all machines of the lab
+	// AllowOtherUsers opens the ports to other users of the computer,
+	// AllowRootCmd lets tasks run commands although root runs the lab.
+	AllowOtherUsers bool `json:"allow_other_users"`
+	AllowRootCmd    bool `json:"allow_root_cmd"`
+}
+
+// State is what a machine is doing.
+type State string
+
+// A machine is Booting until its SSH server listens. Cut and Paused machines
+// are frozen; Off ones have ended, Failed ones could not boot.
+const (
+	Booting State = "booting"
+	Running State = "running"
+	Paused  State = "paused"
+	Cut     State = "cut"
+	Off     State = "off"
+	Failed  State = "failed"
+)
+
+// Life is the content of state.json.
+type Life struct {
+	State   State      `json:"state"`
+	Process proctab.ID `json:"process"`
+	Since   time.Time  `json:"since"`
+	Problem *Problem   `json:"problem,omitempty"`
+}
+
+// Problem is why a machine could not boot: the parts of a lab.Error.
+type Problem struct {
+	ID     string `json:"id"`
+	Op     string `json:"op"`
+	Text   string `json:"text"`
+	Advice string `json:"advice"`
+}
+
+// Proc is a process that a machine has started.
+type Proc struct {
+	proctab.ID
+	Name string    `json:"name"` // the container's
+	Argv []string  `json:"argv"`
+	At   time.Time `json:"at"`
+}
+
+// Settings reads machine.json.
+func (f Folder) Settings() (Settings, error) {
+	var s Settings
+	if err := f.read(SettingsFile, &s); err != nil {
+		return s, err
+	}
+	if s.Format != Format {
+		return s, fmt.Errorf("%s: format %d is not known to this version of lab", f.Path(SettingsFile), s.Format)
+	}
+	return s, nil
+}
+
+// WriteSettings writes machine.json.
+func (f Folder) WriteSettings(s Settings) error {
+	s.Format = Format
+	return f.write(SettingsFile, s)
+}
+
+// Life reads state.json; a machine that never lived is Off.
+func (f Folder) Life() (Life, error) {
+	var l Life
+	err := f.read(LifeFile, &l)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Life{State: Off}, nil
+	}
+	return l, err
+}
+
+// WriteLife writes state.json; Since is now unless it is set.
+func (f Folder) WriteLife(l Life) error {
+	if l.Since.IsZero() {
+		l.Since = time.Now()
+	}
+	return f.write(LifeFile, l)
+}
+
+// Procs reads procs.json.
+func (f Folder) Procs() ([]Proc, error) {
+	var p []Proc
+	err := f.read(ProcsFile, &p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return p, err
+}
+
+// WriteProcs writes procs.json.
+func (f Folder) WriteProcs(p []Proc) error { return f.write(ProcsFile, p) }
+
+func (f Folder) read(name string, v any) error {
+	text, err := os.ReadFile(f.Path(name))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("read %s: %w", f.Path(name), err)
+	}
+	return nil
+}
+
+func (f Folder) write(name string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", f.Path(name), err)
+	}
+	return Replace(f.Path(name), append(text, '\n'), 0o600)
+}
+
+// Replace writes a file by rename: readers see the old content or the new.
+func Replace(name string, data []byte, mode fs.FileMode) error {
+	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	_, err = temp.Write(data)
+	err = errors.Join(err, temp.Chmod(mode), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", name, err), os.Remove(temp.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,38 @@
+// Package machine is an embedded machine: one process that boots, serves SSH
+// and SFTP on its own address, runs a Docker-compatible engine as a service,
+// starts the processes of its containers, and can lose power.
+//
+// # Nouns
+//
+// Run is the machine's whole life in its folder (package folder), which is its
+// working directory. The network holds its listeners; the children are the
+// processes of its containers; a service can be started, stopped and asked:
+// docker, and ssh, which always runs. dockerd is one run of the docker
+// service: an engine and its listeners, as DOCKER_OPTS in /etc/default/docker
+// wants them. Without that file it listens on its unix socket only, like a
+// fresh Docker.
+//
+// # Power
+//
+//	SIGTERM   clean shutdown: containers are stopped, then the process ends
+//	SIGUSR1   power cut: children frozen, listeners hushed, then itself frozen
+//	SIGUSR2   pause: the same, but SIGCONT goes on where it stood
+//	SIGKILL   crash: the kernel answers for it, its children die with it
+//
+// A hushed listener is still there, but takes nobody: its backlog is zero and
+// filled by one connection of the machine's own, so that newcomers time out.
+// Connections that are open stay open, and silent. What is not lab's own
+// program (HAProxy) is frozen, but its listeners are not hushed.
+//
+// # Promises
+//
+// procs.json names every child before it counts as started. The machine
+// touches only its folder, listens only on its own address, and dials only
+// addresses of its lab. Killed at any instant it leaves files that the next
+// life can use, and no process that the next life or Destroy would not find
+// (on Linux none at all: children get SIGKILL when the machine dies).
+//
+// # Left out on purpose
+//
+// A kernel, users with rights, ptys, ssh -R, X11 and agent forwarding.
+package machine
