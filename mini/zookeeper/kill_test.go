@@ -104,30 +104,7 @@ func TestSIGKILLAmidWrites(t *testing.T) {
 				t.Fatalf("round %d: %s: %v, %+v, %v", round, p, ok, st, err)
 			}
 		}
-		paths := make(chan string, 10_000)
-		var writers sync.WaitGroup
-		for range 4 {
-			w := dial(t, addr, 30*time.Second, nil)
-			writers.Go(func() {
-				for {
-					p, err := w.Create("/q/n-", []byte("data"), zk.FlagSequence, zk.WorldACL(zk.PermAll))
-					if err != nil {
-						return
-					}
-					paths <- p
-				}
-			})
-		}
-		var acknowledged []string
-		for range 200 + 37*round {
-			acknowledged = append(acknowledged, <-paths)
-		}
-		kill()
-		writers.Wait()
-		close(paths)
-		for p := range paths {
-			acknowledged = append(acknowledged, p)
-		}
+		acknowledged := writeUntilKilled(t, addr, 200+37*round, kill)
 		// Their numbers are looked up from what the dead one left.
 		after := start(t, root, loopback, "/conf/zoo.cfg")
 		c2 := dial(t, after.addr, 30*time.Second, nil)
@@ -144,4 +121,35 @@ func TestSIGKILLAmidWrites(t *testing.T) {
 		c2.Close()
 		after.end()
 	}
+}
+
+// writeUntilKilled lets several clients create nodes, kills the server after n
+// of them, and returns the paths of all that were acknowledged.
+func writeUntilKilled(t *testing.T, addr string, n int, kill func()) []string {
+	t.Helper()
+	paths := make(chan string, 10_000)
+	var writers sync.WaitGroup
+	for range 4 {
+		w := dial(t, addr, 30*time.Second, nil)
+		writers.Go(func() {
+			for {
+				p, err := w.Create("/q/n-", []byte("data"), zk.FlagSequence, zk.WorldACL(zk.PermAll))
+				if err != nil {
+					return
+				}
+				paths <- p
+			}
+		})
+	}
+	var acknowledged []string
+	for range n {
+		acknowledged = append(acknowledged, <-paths)
+	}
+	kill()
+	writers.Wait()
+	close(paths)
+	for p := range paths {
+		acknowledged = append(acknowledged, p)
+	}
+	return acknowledged
 }
