@@ -38,7 +38,7 @@ func (z *ZooKeeper) oneSession(ctx context.Context) {
 	defer conn.Close()
 	if z.url.Auth != "" {
 		// Answered when a connection stands; resent by the library then.
-		go conn.AddAuth("digest", []byte(z.url.Auth))
+		z.running.Go(func() { conn.AddAuth("digest", []byte(z.url.Auth)) })
 	}
 	s := &session{conn: conn, lost: make(chan struct{})}
 	defer close(s.lost)

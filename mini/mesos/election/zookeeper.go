@@ -34,6 +34,7 @@ type ZooKeeper struct {
 	timeout time.Duration
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	logf    func(format string, args ...any)
+	running sync.WaitGroup
 
 	mu      sync.Mutex
 	live    *session
@@ -58,9 +59,13 @@ func Open(ctx context.Context, url string, o Options) (*ZooKeeper, error) {
 	if z.logf == nil {
 		z.logf = func(string, ...any) {}
 	}
-	go z.sessions(ctx)
+	z.running.Go(func() { z.sessions(ctx) })
 	return z, nil
 }
+
+// Wait returns when everything has ended that Open started, about a second
+// after its context at the latest: a session is closed politely.
+func (z *ZooKeeper) Wait() { z.running.Wait() }
 
 // Contend implements Group.
 func (z *ZooKeeper) Contend(ctx context.Context, m Master) (<-chan struct{}, error) {
@@ -76,7 +81,7 @@ func (z *ZooKeeper) Contend(ctx context.Context, m Master) (<-chan struct{}, err
 		node, err := z.enter(s, data)
 		if err == nil {
 			lost := make(chan struct{})
-			go z.guard(ctx, s, node, lost)
+			z.running.Go(func() { z.guard(ctx, s, node, lost) })
 			return lost, nil
 		}
 		z.giveUp(s, fmt.Errorf("contend: %w", err))
@@ -175,7 +180,7 @@ func (z *ZooKeeper) look(ctx context.Context, previous Master) (Master, <-chan s
 	}
 	leader, events, err := z.leader(s)
 	again := make(chan struct{})
-	go func() {
+	z.running.Go(func() {
 		defer close(again)
 		var retry <-chan time.Time
 		if err != nil {
@@ -187,7 +192,7 @@ func (z *ZooKeeper) look(ctx context.Context, previous Master) (Master, <-chan s
 		case <-s.lost:
 		case <-ctx.Done():
 		}
-	}()
+	})
 	if err != nil {
 		z.logf("zookeeper: detect leader: %v", err)
 		return previous, again, ctx.Err()

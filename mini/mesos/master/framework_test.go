@@ -301,6 +301,7 @@ func TestMasterRestart(t *testing.T) {
 		s2.new()
 		s2.call(calls.Reconcile())
 		got := brief(s2.new())
+		slices.Sort(got)
 		if len(got) != 2 || !strings.HasPrefix(got[0], "ta TASK_RUNNING") {
 			t.Errorf("reconcile when all are back: %v", got)
 		}

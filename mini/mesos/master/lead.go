@@ -32,6 +32,7 @@ func (m *master) elect(ctx context.Context, wg *sync.WaitGroup) error {
 			return err
 		}
 		group = z
+		wg.Go(z.Wait)
 	}
 	return m.contend(ctx, group, wg)
 }
