@@ -17,16 +17,26 @@ var pace = [...]struct{ every, until time.Duration }{
 	{500 * time.Millisecond, 0}, // to the end
 }
 
-// await is lab.Until with that pace.
+// await is lab.Until with that pace. An attempt that is cut off by the end of
+// the wait reports what the one before it saw.
 func await(ctx context.Context, what string, fn func(context.Context) error) error {
 	start := time.Now()
+	var last error
+	attempt := func(context.Context) error {
+		// The outer context: a change of pace must not cut a call off.
+		err := fn(ctx)
+		if err != nil && ctx.Err() != nil && last != nil {
+			return last
+		}
+		last = err
+		return err
+	}
 	for _, p := range pace {
 		phase, cancel := ctx, context.CancelFunc(func() {})
 		if p.until > 0 {
 			phase, cancel = context.WithDeadline(ctx, start.Add(p.until))
 		}
-		// fn gets the outer context: a change of pace must not cut its call off.
-		err := lab.Until(phase, p.every, what, func(context.Context) error { return fn(ctx) })
+		err := lab.Until(phase, p.every, what, attempt)
 		cancel()
 		waited, timedOut := errors.AsType[*lab.WaitError](err)
 		if !timedOut || ctx.Err() != nil || p.until == 0 {

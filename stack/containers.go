@@ -170,6 +170,10 @@ func (p Platform) extra() []string {
 	return out
 }
 
+// guardNames is the variable with the names that are as good as an address in
+// a Host header (package mini).
+const guardNames = "LAB_GUARD_NAMES="
+
 // env drops empty entries and adds what every mini program on an embedded
 // machine gets: who may speak to its control port (design.md, decision 18).
 func (p Platform) env(vars ...string) []string {
@@ -181,7 +185,7 @@ func (p Platform) env(vars ...string) []string {
 	for _, n := range p.Nodes {
 		names = append(names, n.Name, n.Alias())
 	}
-	vars = append(vars, "LAB_GUARD_NAMES="+strings.Join(names, ","))
+	vars = append(vars, guardNames+strings.Join(names, ","))
 	if p.Embedded && !p.Spec.Local.AllowOtherUsers {
 		vars = append(vars, "LAB_GUARD_SAME_USER=1")
 	}
@@ -218,8 +222,10 @@ func mesosDuration(d time.Duration) string {
 }
 
 // hash identifies a definition: another hash means that the container is made
-// again. Labels, gates and order are not part of it.
+// again. Labels, gates and order are not part of it, nor are the names of all
+// machines: one more slave must not restart the others.
 func (c Container) hash() string {
+	c.Env = slices.DeleteFunc(slices.Clone(c.Env), func(v string) bool { return strings.HasPrefix(v, guardNames) })
 	data, err := json.Marshal(c)
 	if err != nil {
 		panic("stack: a container of strings and bools marshals: " + err.Error())

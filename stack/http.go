@@ -37,7 +37,7 @@ func (p Platform) Clients(dial DialFunc) Clients {
 		dial = (&net.Dialer{}).DialContext
 	}
 	h := &http.Client{Transport: &http.Transport{
-		DialContext: dial, MaxIdleConnsPerHost: 8, IdleConnTimeout: 30 * time.Second,
+		DialContext: bounded(dial), MaxIdleConnsPerHost: 8, IdleConnTimeout: 30 * time.Second,
 	}}
 	ip := p.Master().IP.String()
 	base := func(port int) string { return "http://" + net.JoinHostPort(ip, strconv.Itoa(port)) }
@@ -47,6 +47,16 @@ func (p Platform) Clients(dial DialFunc) Clients {
 		Marathon:  &Marathon{Base: base(p.Spec.Ports.Marathon), HTTP: h},
 		LB:        &LoadBalancer{Base: base(p.Spec.Ports.LBStats), HTTP: h},
 		HTTP:      h,
+	}
+}
+
+// bounded gives each dial its own time-out: http.Transport goes on dialling for
+// the next request when the one that asked has given up.
+func bounded(dial DialFunc) DialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		return dial(ctx, network, addr)
 	}
 }
 
