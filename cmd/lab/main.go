@@ -31,7 +31,7 @@ func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int 
 		case "mini":
 			return runMini(args[1:], environ, stdin, stdout, stderr)
 		case "machine":
-			return runMachine(args[1:], environ, stderr)
+			return runMachine(args[1:], stderr)
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strconv"
-	"syscall"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/local"
@@ -50,12 +48,6 @@ func catalogue() []engine.Image {
 }
 
 // runMachine is the process of an embedded machine: "lab machine run FOLDER".
-func runMachine(args, environ []string, stderr io.Writer) int {
-	if len(args) < 2 || args[0] != "run" {
-		fmt.Fprintln(stderr, "lab machine: only \"run FOLDER\" is known, and only lab itself calls it")
-		return 2
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return machine.Run(ctx, args[1], machine.Config{Args: args[2:], Environ: environ, Catalogue: catalogue(), Stderr: stderr})
+func runMachine(args []string, stderr io.Writer) int {
+	return machine.Main(context.Background(), args, machine.Config{Catalogue: catalogue(), Version: buildVersion().Version, Log: stderr})
 }
