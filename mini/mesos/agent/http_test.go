@@ -172,13 +172,12 @@ func TestEndpoints(t *testing.T) {
 func TestSandboxFiles(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
-		m.running(w, id0, "a")
+		name := m.running(w, id0, "a")
 		executor := w.state()["frameworks"].([]any)[0].(map[string]any)["executors"].([]any)[0].(map[string]any)
 		dir := executor["directory"].(string)
 		inside := filepath.Join(w.root, dir)
-		if err := os.WriteFile(filepath.Join(inside, "stdout"), []byte("hello/world\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		w.engine.Print(name, "hello/world\n")
+		synctest.Wait()
 		if err := os.WriteFile(filepath.Join(w.root, "secret"), []byte("secret"), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -86,30 +84,6 @@ func (a *agent) adopt(fi mesos.FrameworkInfo) error {
 	}
 	f.info = fi
 	return a.store.SaveFramework(a.id(), wire.Of(fi))
-}
-
-// prepareTask makes the sandbox and says which container the task wants.
-func (a *agent) prepareTask(t *task) (docker.Spec, error) {
-	if err := a.runnable(t.info); err != nil {
-		return docker.Spec{}, err
-	}
-	spec, err := docker.SpecOf(t.info, docker.Placement{
-		Name: t.name, AgentID: a.id(), Framework: t.ref.FrameworkID,
-		Sandbox: t.sandbox, Mapped: a.cfg.SandboxDirectory,
-	})
-	if err != nil {
-		return docker.Spec{}, err
-	}
-	dir := a.env.Path(t.sandbox)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return docker.Spec{}, fmt.Errorf("make sandbox: %w", err)
-	}
-	latest := filepath.Join(filepath.Dir(dir), "latest")
-	os.Remove(latest)
-	if err := os.Symlink(t.container, latest); err != nil {
-		return docker.Spec{}, fmt.Errorf("make sandbox: %w", err)
-	}
-	return spec, nil
 }
 
 // runnable says why a task is none of this agent's kind.
@@ -195,6 +169,7 @@ func (a *agent) conclude(t *task, c change) {
 
 // watch stays with a started container until it has ended.
 func (a *agent) watch(t *task) {
+	a.spawn(func() { a.copyOutput(t) })
 	var info docker.Info
 	found := a.insist(a.ctx, "inspect container "+t.name, func(ctx context.Context) (err error) {
 		info, err = a.engine.Inspect(ctx, t.name)

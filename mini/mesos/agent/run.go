@@ -46,7 +46,12 @@ func Run(ctx context.Context, env mini.Env) int {
 		fmt.Fprintf(env.Stderr, "mesos-slave: --master: %v\n", err)
 		return 1
 	}
-	return run(ctx, env, cfg, engine, group, out)
+	code := run(ctx, env, cfg, engine, group, out)
+	cancel()
+	if z, ok := group.(*election.ZooKeeper); ok {
+		z.Wait()
+	}
+	return code
 }
 
 // run is Run with its world handed in.

@@ -10,13 +10,14 @@
 // keep no state of their own: Moby opens connections to one unix socket and
 // leaves none behind after Close.
 //
-// Left out: logs, attach, stats, registries with a login, volumes drivers.
+// Left out: attach, stats, registries with a login, volumes drivers.
 package docker
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"time"
 )
 
@@ -50,6 +51,9 @@ type Engine interface {
 	// Exec runs a command inside a running container and returns its exit
 	// code.
 	Exec(ctx context.Context, name string, cmd, env []string) (int, error)
+	// Logs copies a container's output from its beginning on, and returns
+	// nil when the container has ended and all of it is written.
+	Logs(ctx context.Context, name string, stdout, stderr io.Writer) error
 	// List returns the names of all containers, running or not, that begin
 	// with prefix.
 	List(ctx context.Context, prefix string) ([]string, error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -186,6 +187,32 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 			t.Error("it ended, it is said")
 		}
 		// The bubble's end shows that nobody was left waiting.
+	})
+}
+
+func TestLogs(t *testing.T) {
+	both(t, func(t *testing.T, e Engine, m *Memory) {
+		m.AddImage("i")
+		must(t, e.Create(t.Context(), Spec{Name: "c", Image: "i"}))
+		must(t, e.Start(t.Context(), "c"))
+		m.Print("c", "before\n")
+		time.AfterFunc(time.Minute, func() { m.Print("c", "after\n") })
+		time.AfterFunc(time.Hour, func() { m.Exit("c", 0) })
+		var out strings.Builder
+		must(t, e.Logs(t.Context(), "c", &out, io.Discard))
+		if out.String() != "before\nafter\n" {
+			t.Errorf("%q", out.String())
+		}
+		if err := e.Logs(t.Context(), "nobody", &out, io.Discard); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%v", err)
+		}
+		must(t, e.Create(t.Context(), Spec{Name: "d", Image: "i"}))
+		must(t, e.Start(t.Context(), "d"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := e.Logs(ctx, "d", &out, io.Discard); err == nil {
+			t.Error("it ended, it is said")
+		}
 	})
 }
 

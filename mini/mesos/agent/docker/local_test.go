@@ -53,6 +53,8 @@ func labEngine(t *testing.T) (dial DialFunc, started func() engine.Command) {
 		Catalogue: []engine.Image{{Name: "lab/web", Aliases: []string{"nginx"}, Entrypoint: []string{"/lab", "mini", "web"}, ExposedPorts: []string{"80/tcp"}}},
 		Start: func(_ context.Context, c engine.Command) (engine.Process, error) {
 			commands <- c
+			fmt.Fprintln(c.Stdout, "to stdout")
+			fmt.Fprintln(c.Stderr, "to stderr")
 			return sleeper{make(chan int, 1)}, nil
 		},
 		Exec: func(_ context.Context, c engine.ExecCommand) (int, error) {
@@ -129,6 +131,11 @@ func TestOnTheEngineOfEmbeddedMachines(t *testing.T) {
 	}()
 	must(t, e.Stop(ctx, name, 0))
 	must(t, <-waited)
+	var stdout, stderr strings.Builder
+	must(t, e.Logs(ctx, name, &stdout, &stderr))
+	if stdout.String() != "to stdout\n" || stderr.String() != "to stderr\n" {
+		t.Errorf("output %q and %q", stdout.String(), stderr.String())
+	}
 	must(t, e.Remove(ctx, name))
 	if _, err := e.Inspect(ctx, name); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed: %v", err)

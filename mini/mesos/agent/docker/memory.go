@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,8 @@ type record struct {
 	started bool
 	code    int
 	ended   chan struct{} // closed when it is not running any more
+	output  []byte
+	printed chan struct{} // closed, and made anew, when output grows
 }
 
 var _ Engine = (*Memory)(nil)
@@ -72,6 +75,17 @@ func (m *Memory) Exit(name string, code int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.end(name, code)
+}
+
+// Print lets a container write to its standard output.
+func (m *Memory) Print(name, text string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.containers[name]; c != nil {
+		c.output = append(c.output, text...)
+		close(c.printed)
+		c.printed = make(chan struct{})
+	}
 }
 
 // Running returns the names of the containers that run, sorted.
@@ -152,7 +166,7 @@ func (m *Memory) Create(_ context.Context, s Spec) error {
 	if m.containers == nil {
 		m.containers = map[string]*record{}
 	}
-	m.containers[s.Name] = &record{spec: s}
+	m.containers[s.Name] = &record{spec: s, printed: make(chan struct{})}
 	return nil
 }
 
@@ -273,6 +287,37 @@ func (m *Memory) Exec(ctx context.Context, name string, cmd, _ []string) (int, e
 		return 0, nil
 	}
 	return m.OnExec(ctx, name, cmd)
+}
+
+// Logs implements Engine. All output is standard output.
+func (m *Memory) Logs(ctx context.Context, name string, stdout, _ io.Writer) error {
+	for written := 0; ; {
+		m.mu.Lock()
+		c, err := m.find(name)
+		if err != nil {
+			m.mu.Unlock()
+			if written > 0 && errors.Is(err, ErrNotFound) {
+				return nil
+			}
+			return err
+		}
+		more, running := slices.Clone(c.output[written:]), c.running()
+		printed, ended := c.printed, c.ended
+		m.mu.Unlock()
+		n, err := stdout.Write(more)
+		if written += n; err != nil {
+			return err
+		}
+		if !running {
+			return nil
+		}
+		select {
+		case <-printed:
+		case <-ended:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // List implements Engine.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 	"github.com/moby/moby/client/pkg/versions"
@@ -267,6 +268,23 @@ func (m *Moby) Exec(ctx context.Context, name string, cmd, env []string) (int, e
 		return 0, errors.New("the command closed its output and still runs")
 	}
 	return r.ExitCode, nil
+}
+
+// Logs implements Engine.
+func (m *Moby) Logs(ctx context.Context, name string, stdout, stderr io.Writer) error {
+	api, err := m.client(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := api.ContainerLogs(ctx, name, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
+	if err != nil {
+		return notFound(err)
+	}
+	defer r.Close()
+	if _, err := stdcopy.StdCopy(stdout, stderr, r); err != nil {
+		return fmt.Errorf("output of container %s: %w", name, err)
+	}
+	return nil
 }
 
 // List implements Engine.

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -93,6 +94,7 @@ func (s *apiServer) routes() http.Handler {
 		done(w, err)
 	})
 	mux.HandleFunc("POST /{v}/containers/{name}/wait", s.wait)
+	mux.HandleFunc("GET /{v}/containers/{name}/logs", s.logs)
 	mux.HandleFunc("POST /{v}/containers/{name}/exec", s.execCreate)
 	mux.HandleFunc("POST /{v}/exec/{id}/start", s.execStart)
 	mux.HandleFunc("GET /{v}/exec/{id}/json", s.execInspect)
@@ -231,6 +233,26 @@ func (s *apiServer) wait(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func (s *apiServer) logs(w http.ResponseWriter, r *http.Request) {
+	if _, err := s.m.Inspect(r.Context(), r.PathValue("name")); err != nil {
+		fault(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+	s.m.Logs(r.Context(), r.PathValue("name"), frames{w}, nil)
+}
+
+// frames writes standard output as the engine multiplexes it.
+type frames struct{ w http.ResponseWriter }
+
+func (f frames) Write(p []byte) (int, error) {
+	head := binary.BigEndian.AppendUint32([]byte{1, 0, 0, 0}, uint32(len(p)))
+	if _, err := f.w.Write(append(head, p...)); err != nil {
+		return 0, err
+	}
+	return len(p), http.NewResponseController(f.w).Flush()
+}
+
 func (s *apiServer) execCreate(w http.ResponseWriter, r *http.Request) {
 	var q struct{ Cmd []string }
 	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
@@ -250,6 +272,10 @@ func (s *apiServer) execCreate(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *apiServer) execStart(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil { // it may come after the head
+		fault(w, err)
+		return
+	}
 	s.mu.Lock()
 	x := s.execs[r.PathValue("id")]
 	s.mu.Unlock()
