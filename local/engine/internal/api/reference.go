@@ -7,7 +7,10 @@ import (
 
 var (
 	repository = regexp.MustCompile(`^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
-	tagName    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	// A first part with a dot or a port is a registry.
+	registryHost = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9-]*(\.[a-zA-Z0-9-]+)*(\.[a-zA-Z0-9-]+|:[0-9]+)$`)
+	digestName   = regexp.MustCompile(`^[a-z0-9]+:[A-Za-z0-9]+$`)
+	tagName      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 )
 
 // Reference is an image's name as people write it: nginx, nginx:1.10,
@@ -20,7 +23,10 @@ type Reference struct {
 
 // ParseReference reads a reference.
 func ParseReference(s string) (Reference, error) {
-	name, digest, _ := strings.Cut(s, "@")
+	name, digest, pinned := strings.Cut(s, "@")
+	if pinned && !digestName.MatchString(digest) {
+		return Reference{}, BadRequest("invalid reference format")
+	}
 	tag := ""
 	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
 		name, tag = name[:i], name[i+1:]
@@ -28,13 +34,15 @@ func ParseReference(s string) (Reference, error) {
 			return Reference{}, BadRequest("invalid reference format")
 		}
 	}
-	for _, prefix := range []string{"docker.io/", "index.docker.io/"} {
-		name = strings.TrimPrefix(name, prefix)
+	for before := ""; before != name; {
+		before = name
+		for _, prefix := range []string{"docker.io/", "index.docker.io/", "library/"} {
+			name = strings.TrimPrefix(name, prefix)
+		}
 	}
-	name = strings.TrimPrefix(name, "library/")
 	host, rest, _ := strings.Cut(name, "/")
 	path := name
-	if rest != "" && strings.ContainsAny(host, ".:") {
+	if rest != "" && registryHost.MatchString(host) {
 		path = rest
 	}
 	if strings.ToLower(path) != path {

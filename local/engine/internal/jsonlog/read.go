@@ -49,7 +49,7 @@ func (l *Log) Read(ctx context.Context, q Query, emit func(Entry) error) error {
 				}
 			}
 			past = false
-			if change == nil || !q.Follow || !q.Until.IsZero() && time.Now().After(q.Until) {
+			if change == nil || !q.Follow || !q.Until.IsZero() && !time.Now().Before(q.Until) {
 				return nil
 			}
 			if err := await(ctx, change, q.Until); err != nil {
