@@ -19,7 +19,7 @@ const (
 // word (create, destroy, scenario), Step a stable short word within it (boot,
 // ssh, docker-opts), Node the machine or "" for the whole lab. Text is what
 // is waited for, found or done, in words for people. Data holds figures for
-// programs.
+// programs; "quiet": true on a done event says that people need not hear of it.
 type Event struct {
 	Time time.Time      `json:"time"`
 	Op   string         `json:"op,omitempty"`

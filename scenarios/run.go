@@ -125,13 +125,18 @@ func (r *run) lines(ctx context.Context, sc Scenario) error {
 	return failed
 }
 
+// step runs one line. Its end is quiet: what a reader wants to hear is what
+// the observers see, not that a verb is done.
 func (r *run) step(e *script.Engine, s *script.State, sc Scenario, l Line) error {
-	return r.opt.Report.Step("scenario", "", "line/"+l.Text, func(func(string)) error {
-		if err := execute(e, s, sc.Name, l); err != nil {
-			return fmt.Errorf("%s:%d: %w", sc.Name, l.Number, cause(err))
-		}
-		return nil
-	})
+	r.opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventStart, Step: l.Text})
+	err := execute(e, s, sc.Name, l)
+	end := lab.Event{Op: "scenario", Kind: lab.EventDone, Step: l.Text, Data: map[string]any{"quiet": true}}
+	if err != nil {
+		err = fmt.Errorf("%s:%d: %w", sc.Name, l.Number, cause(err))
+		end.Kind, end.Err = lab.EventFail, err.Error()
+	}
+	r.opt.Report.Emit(end)
+	return err
 }
 
 // heal undoes every fault that is still in force.

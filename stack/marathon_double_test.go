@@ -20,7 +20,6 @@ type marathonDouble struct {
 	refuse      string        // body of a 422 to every change
 	launch      time.Duration // from a change until its instances are complete
 	changed     time.Time
-	events      chan string // frames of the stream
 }
 
 func (m *marathonDouble) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -21,6 +21,24 @@ func satisfies(app json.RawMessage, d Definition) bool {
 // givenPorts are keys under which 0 means "any".
 var givenPorts = map[string]bool{"servicePort": true, "ports": true, "port": true}
 
+// checkDefaults is what Marathon takes for a health check's missing values. A
+// list of checks is replaced as a whole, so what is not named must stand at
+// these.
+var checkDefaults = map[string]any{
+	"protocol": "HTTP", "path": "/", "gracePeriodSeconds": 300.0, "intervalSeconds": 60.0,
+	"timeoutSeconds": 20.0, "maxConsecutiveFailures": 3.0,
+}
+
+func defaultsHold(have, want map[string]any) bool {
+	for k, d := range checkDefaults {
+		_, named := want[k]
+		if h, shown := have[k]; !named && shown && h != nil && h != d {
+			return false
+		}
+	}
+	return true
+}
+
 func covers(have, want any, key string) bool {
 	switch want := want.(type) {
 	case map[string]any:
@@ -36,7 +54,7 @@ func covers(have, want any, key string) bool {
 				return false
 			}
 		}
-		return true
+		return key != "healthChecks" || defaultsHold(have, want)
 	case []any:
 		have, ok := have.([]any)
 		if !ok || len(have) != len(want) {

@@ -201,11 +201,11 @@ func (a *app) progress() (lab.Report, func()) {
 	if a.output == "json" {
 		return func(lab.Event) {}, func() {}
 	}
-	r := ui.NewPlain(a.err)
+	render := ui.NewPlain
 	if f, ok := a.err.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
-		r.Close()
-		r = ui.NewTerminal(a.err)
+		render = ui.NewTerminal
 	}
+	r := render(a.err)
 	return r.Report, r.Close
 }
 

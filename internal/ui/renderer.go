@@ -130,13 +130,17 @@ func (r *Renderer) Report(e lab.Event) {
 		}
 		r.open[k] = &openStep{since: e.Time}
 		if parent, ok := r.parent(k); ok {
-			r.children[parent] = append(r.children[parent], "")[:len(r.children[parent])]
+			r.children[parent] = slices.Clip(r.children[parent]) // a group from now on, though empty
 		}
 	case lab.EventWait:
 		if s := r.open[k]; s != nil {
 			s.wait = e.Text
 		}
 	case lab.EventDone:
+		if e.Data["quiet"] == true {
+			r.forget(k)
+			return
+		}
 		r.finish(k, e)
 	case lab.EventFail:
 		r.flush(k)
@@ -165,23 +169,19 @@ func (r *Renderer) finish(k key, e lab.Event) {
 	}
 	if p, ok := r.parent(k); ok {
 		r.children[p] = append(r.children[p], word+" ✔")
-	} else if !r.flush(k) && e.Step != "" && len(r.children[k]) == 0 {
-		if _, group := r.children[k]; !group {
-			r.line(strings.TrimSpace(fmt.Sprintf("%s %s ✔", e.Node, word)))
-		}
+	} else if _, group := r.children[k]; !group {
+		r.line(strings.TrimSpace(fmt.Sprintf("%s %s ✔", e.Node, word)))
+	} else {
+		r.flush(k)
 	}
 	r.forget(k)
 }
 
-// flush prints what a group has collected and reports whether it was one.
-func (r *Renderer) flush(k key) bool {
-	words := r.children[k]
-	if len(words) == 0 {
-		return false
+// flush prints what a group has collected.
+func (r *Renderer) flush(k key) {
+	if words := r.children[k]; len(words) > 0 {
+		r.line(strings.TrimSpace(k.node + "  " + strings.Join(words, "  ")))
 	}
-	delete(r.children, k)
-	r.line(strings.TrimSpace(k.node + "  " + strings.Join(words, "  ")))
-	return true
 }
 
 func (r *Renderer) forget(k key) {

@@ -142,7 +142,7 @@ func install(_ context.Context, p *Proc) int {
 		}
 		err := p.copyFile(p.Path(name), to, mode)
 		if err == nil {
-			err = p.Files().Root.Chmod(p.Files().name(to), mode)
+			err = p.Files().Chmod(to, mode)
 		}
 		if err != nil {
 			return p.errorf("cannot install '%s': %s", name, words(err))

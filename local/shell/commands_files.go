@@ -255,8 +255,8 @@ func (p *Proc) chmod(file, mode string, recursive bool) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Files().Root.Chmod(p.Files().name(file), m); err != nil {
-		return wrong("chmod", file, err)
+	if err := p.Files().Chmod(file, m); err != nil {
+		return err
 	}
 	if !recursive || !i.IsDir() {
 		return nil
@@ -342,7 +342,7 @@ func touch(_ context.Context, p *Proc) int {
 			err = nil
 		}
 		if err == nil {
-			err = p.Files().Root.Chtimes(p.Files().name(p.Path(name)), now, now)
+			err = p.Files().Chtimes(p.Path(name), now, now)
 		}
 		if err != nil {
 			status = p.errorf("cannot touch '%s': %s", name, words(err))

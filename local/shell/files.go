@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 	"syscall"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -198,4 +199,14 @@ func words(err error) string {
 	}
 	first, size := utf8.DecodeRuneInString(text)
 	return string(unicode.ToUpper(first)) + text[size:]
+}
+
+// Chmod is os.Chmod.
+func (f Files) Chmod(p string, mode fs.FileMode) error {
+	return wrong("chmod", p, f.Root.Chmod(f.name(p), mode))
+}
+
+// Chtimes is os.Chtimes.
+func (f Files) Chtimes(p string, access, modified time.Time) error {
+	return wrong("chtimes", p, f.Root.Chtimes(f.name(p), access, modified))
 }

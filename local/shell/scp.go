@@ -178,7 +178,7 @@ func (s *scpSide) sinkInto(ctx context.Context, target string, isDir bool) error
 		}
 		if c.kind != 'T' && !mtime.IsZero() {
 			// Times are a courtesy.
-			_ = s.p.Files().Root.Chtimes(s.p.Files().name(to), mtime, mtime)
+			_ = s.p.Files().Chtimes(to, mtime, mtime)
 			mtime = time.Time{}
 		}
 	}

@@ -227,9 +227,24 @@ func TestTasksThatDoNotComeUpAreKilled(t *testing.T) {
 func TestReconciliationFindsWhatWasMissed(t *testing.T) {
 	run(t, func(l *lab) {
 		l.create(sleeper)
-		l.pass(20 * time.Second) // past the first reconciliation
-		if n := len(l.twin.Calls(scheduler.Call_RECONCILE)); n != 1 {
-			t.Errorf("%d reconciliations in the first 20 s (with no task known at 15 s only the implicit one… or both)", n)
+		l.pass(14 * time.Second)
+		if n := len(l.twin.Calls(scheduler.Call_RECONCILE)); n != 0 {
+			t.Errorf("%d reconciliations before 15 s", n)
+		}
+		l.pass(2 * time.Second)
+		calls := l.twin.Calls(scheduler.Call_RECONCILE)
+		if len(calls) != 2 || len(calls[0].Reconcile.Tasks) != 2 || len(calls[1].Reconcile.Tasks) != 0 {
+			t.Fatalf("reconciliation is %v, want the two tasks, then the implicit one", calls)
+		}
+		victim := l.running("/sleep")[0]
+		l.twin.Forget(victim)
+		l.pass(590 * time.Second)
+		if len(l.view("/sleep").Tasks) != 2 {
+			t.Error("the missing task was noticed before the reconciliation was due")
+		}
+		l.pass(20 * time.Second)
+		if now := l.running("/sleep"); len(now) != 2 || slices.Contains(now, victim) {
+			t.Errorf("after the reconciliation %v run", now)
 		}
 	})
 }

@@ -97,6 +97,13 @@ func (m *Twin) End(taskID string, state mesos.TaskState, message string) {
 	}
 }
 
+// Forget drops a task without a word, as if its update were lost.
+func (m *Twin) Forget(taskID string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.tasks, taskID)
+}
+
 // Healthy plays a result of the executor's COMMAND check.
 func (m *Twin) Healthy(taskID string, healthy bool) {
 	m.mu.Lock()
