@@ -32,6 +32,9 @@ import (
 // Version is the Mesos version whose endpoints these are.
 const Version = "1.3.2"
 
+// nameRunes may stand in the name of a jsonp function.
+const nameRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$."
+
 // Master is what is known of the printing master itself.
 type Master struct {
 	Info    election.Master
@@ -170,6 +173,10 @@ func Answer(w http.ResponseWriter, r *http.Request, v any) {
 	body := mjson.Marshal(v)
 	w.Header().Set("Content-Type", "application/json")
 	if cb := r.URL.Query().Get("jsonp"); cb != "" {
+		if strings.ContainsFunc(cb, func(c rune) bool { return !strings.ContainsRune(nameRunes, c) }) {
+			http.Error(w, "jsonp must name a function", http.StatusBadRequest)
+			return
+		}
 		w.Header().Set("Content-Type", "text/javascript")
 		body = slices.Concat([]byte(cb+"("), body, []byte(");"))
 	}
