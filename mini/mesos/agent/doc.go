@@ -22,7 +22,9 @@
 //     containers, forgets its id and returns 0; the next run registers anew.
 //
 // It listens on --port (5051) behind Env.Server, speaks HTTP to the Docker
-// engine's socket, writes below --work_dir, and starts no processes itself.
+// engine's socket, writes below --work_dir, and starts no processes itself. A
+// task's sandbox is a folder under --work_dir, mounted into its container; the
+// container's output is kept there in the files stdout and stderr.
 //
 // Different from the real one, on purpose:
 //   - There are no executor processes: the agent watches containers through
@@ -32,7 +34,10 @@
 //   - If resources, attributes or the host name changed under an old id, it
 //     says so, ends what ran under the old id and starts under a new one; the
 //     real one exits with 1 and names the folder to delete.
+//   - A container that was made but never started when the agent ended is
+//     removed and its task reported TASK_LOST, not tried again.
 //   - Left out: tasks without a Docker container (they fail at once and are
 //     told so), custom executors, the fetcher, HTTP and TCP checks,
-//     authentication, oversubscription, gc of sandboxes, log files.
+//     authentication, oversubscription, the agent's operator API (POST
+//     /api/v1), use statistics of containers, gc of sandboxes, log files.
 package agent

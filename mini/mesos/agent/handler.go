@@ -64,7 +64,11 @@ func (a *agent) handler() http.Handler {
 func reply(w http.ResponseWriter, r *http.Request, answer any) {
 	body := mjson.Marshal(answer)
 	kind := "application/json"
-	if call := r.URL.Query().Get("jsonp"); call != "" && isName(call) {
+	if call := r.URL.Query().Get("jsonp"); call != "" {
+		if !isName(call) {
+			http.Error(w, "jsonp must name a function", http.StatusBadRequest)
+			return
+		}
 		kind = "text/javascript"
 		body = append(append([]byte(call+"("), body...), ");"...)
 	}

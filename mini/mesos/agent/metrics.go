@@ -75,6 +75,14 @@ func (a *agent) metrics() any {
 	put("tasks_killed", float64(a.counts.terminal[mesos.TASK_KILLED]))
 	put("tasks_lost", float64(a.counts.terminal[mesos.TASK_LOST]))
 	put("tasks_gone", 0)
+	o = a.shares(o, used)
+	slices.SortFunc(o, func(x, y mjson.Member) int { return cmp.Compare(x.Key, y.Key) })
+	return o
+}
+
+// shares adds how much there is of each resource and how much of it is used.
+func (a *agent) shares(o mjson.Object, used map[string]float64) mjson.Object {
+	put := func(name string, v float64) { o = o.Put("slave/"+name, v) }
 	sums := resources(a.info.Resources)
 	for _, name := range []string{"cpus", "mem", "disk", "gpus"} {
 		most, _ := sums.Get(name).(float64)
@@ -89,7 +97,6 @@ func (a *agent) metrics() any {
 		put(name+"_revocable_used", 0)
 		put(name+"_revocable_percent", 0)
 	}
-	slices.SortFunc(o, func(x, y mjson.Member) int { return cmp.Compare(x.Key, y.Key) })
 	return o
 }
 

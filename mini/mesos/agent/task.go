@@ -136,7 +136,10 @@ func (a *agent) report(t *task, c change) {
 	if n := len(t.statuses); n > 0 && t.statuses[n-1].GetState() == c.state {
 		t.statuses = t.statuses[:n-1]
 	}
-	t.statuses = append(t.statuses, s)
+	// And without data, which may be large.
+	kept := s
+	kept.Data = nil
+	t.statuses = append(t.statuses, kept)
 	if t.silent {
 		return
 	}
