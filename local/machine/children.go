@@ -1,3 +1,5 @@
+//go:build unix
+
 package machine
 
 import (
@@ -128,7 +130,7 @@ func (p *child) serve(conn *net.UnixConn, e engine.Command) {
 		}
 		return l, nil
 	})
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 		p.all.log.Warn("listeners of a process", "container", e.Name, "error", err)
 	}
 }

@@ -1,0 +1,87 @@
+//go:build unix
+
+package local
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/local/folder"
+	"github.com/mesoslab/lab/local/machine"
+	"github.com/mesoslab/lab/local/proctab"
+)
+
+// view is what is to be seen of a machine from outside.
+type view struct {
+	state lab.MachineState
+	alive bool // its lock is locked
+	life  folder.Life
+}
+
+// look changes nothing.
+func (s site) look() (view, error) {
+	if _, err := os.Stat(s.folder.Path(folder.SettingsFile)); errors.Is(err, fs.ErrNotExist) {
+		return view{state: lab.StateMissing}, nil
+	} else if err != nil {
+		return view{}, err
+	}
+	v := view{state: lab.StateOff}
+	var err error
+	if v.life, err = s.folder.Life(); err != nil {
+		return v, err
+	}
+	if v.alive, err = s.folder.Alive(); err != nil || !v.alive {
+		return v, err
+	}
+	if id, ok := s.folder.Holder(); ok && id != v.life.Process {
+		v.life = folder.Life{State: folder.Booting, Process: id} // state.json is an earlier life's
+	}
+	switch v.life.State {
+	case folder.Cut:
+		v.state = lab.StateCut
+	case folder.Paused:
+		v.state = lab.StatePaused
+	default:
+		v.state = lab.StateRunning
+	}
+	if v.state == lab.StateRunning && v.life.Process.State() == proctab.Stopped {
+		v.state = lab.StatePaused // frozen by a stranger's hand
+	}
+	return v, nil
+}
+
+// remains are all processes of the machine that live, this life's and those
+// of earlier ones; the machine itself comes last.
+func (s site) remains() []proctab.ID {
+	procs, _ := s.folder.Procs() // without a record the mark has to do
+	var own []proctab.ID
+	if id, ok := s.folder.Holder(); ok {
+		own = append(own, id)
+	}
+	if life, err := s.folder.Life(); err == nil && life.Process.PID > 0 && (len(own) == 0 || own[0] != life.Process) {
+		own = append(own, life.Process)
+	}
+	var out []proctab.ID
+	for _, id := range machine.Remains(string(s.folder), procs, proctab.ID{}) {
+		if !contains(own, id) && !contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	for _, id := range own {
+		if id.State() != proctab.Gone {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+func contains(ids []proctab.ID, id proctab.ID) bool {
+	for _, x := range ids {
+		if x == id {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,256 @@
+//go:build unix
+
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mesoslab/lab/internal/guard"
+	"github.com/mesoslab/lab/local/engine"
+	"github.com/mesoslab/lab/local/shell"
+)
+
+// stopTimeout bounds the end of the docker service: containers get ten
+// seconds each, all at once.
+const stopTimeout = 20 * time.Second
+
+// dockerService is the service docker: what "service docker …" acts on.
+type dockerService struct {
+	machine *machine
+
+	mu     sync.Mutex // held through every change
+	daemon *dockerd   // nil while it does not run
+	failed string     // why it does not, in dockerd's words
+}
+
+// act implements the verbs of service(8).
+func (s *dockerService) act(ctx context.Context, verb string) (shell.ServiceResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := shell.ServiceResult{Was: s.daemon != nil, PID: os.Getpid()}
+	switch verb {
+	case "start":
+		if s.daemon == nil {
+			s.startLocked(ctx)
+		}
+	case "stop":
+		s.stopLocked(ctx)
+		s.failed = ""
+	case "restart":
+		s.stopLocked(ctx)
+		s.startLocked(ctx)
+	case "reload", "status":
+	default:
+		return r, fmt.Errorf("unknown action %q", verb)
+	}
+	r.Running, r.Failed = s.daemon != nil, s.failed
+	return r, nil
+}
+
+func (s *dockerService) startLocked(ctx context.Context) {
+	s.failed = ""
+	d, err := s.machine.startDockerd(ctx)
+	if err != nil {
+		s.failed = err.Error()
+		s.machine.dockerLog("fatal", err.Error())
+		return
+	}
+	s.daemon = d
+}
+
+func (s *dockerService) stopLocked(ctx context.Context) {
+	if s.daemon == nil {
+		return
+	}
+	s.machine.dockerLog("info", "Processing signal 'terminated'")
+	// A stop that was begun is finished, whoever asked for it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := s.daemon.stop(ctx); err != nil {
+		s.machine.dockerLog("error", err.Error())
+	}
+	s.daemon = nil
+}
+
+// dockerd is one run of the engine.
+type dockerd struct {
+	engine  *engine.Engine
+	cancel  context.CancelFunc
+	servers []*http.Server
+	log     io.Closer
+	serving sync.WaitGroup
+}
+
+const dockerLogFile = "/var/log/docker.log"
+
+// dockerLog appends a line to the service's log, as dockerd writes it.
+func (m *machine) dockerLog(level, text string) {
+	f, err := m.files().OpenFile(dockerLogFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		m.log.Warn("docker.log", "error", err)
+		return
+	}
+	defer f.Close()
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(f, "time=%q level=%s msg=%q\n", time.Now().Format(time.RFC3339Nano), level, strings.TrimSpace(line))
+	}
+}
+
+// daemonFlags reads DOCKER_OPTS.
+func (m *machine) daemonFlags() (daemonFlags, error) {
+	f, err := m.files().Open(defaultsFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return parseDaemon("")
+	} else if err != nil {
+		return daemonFlags{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return daemonFlags{}, fmt.Errorf("read %s: %w", defaultsFile, err)
+	}
+	opts, err := dockerOpts(string(text))
+	if err != nil {
+		return daemonFlags{}, err
+	}
+	return parseDaemon(opts)
+}
+
+// startDockerd starts an engine, then its listeners, then the containers that
+// want to run.
+func (m *machine) startDockerd(ctx context.Context) (*dockerd, error) {
+	flags, err := m.daemonFlags()
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := m.dockerListeners(ctx, flags.Endpoints)
+	if err != nil {
+		return nil, fmt.Errorf("error starting daemon: %w", err)
+	}
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	d := &dockerd{cancel: cancel}
+	logFile, err := m.files().OpenFile(dockerLogFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err == nil {
+		d.log = logFile
+		d.engine, err = engine.New(life, m.engineConfig(logFile))
+	}
+	if err != nil {
+		cancel()
+		for _, l := range listeners {
+			l.Close()
+		}
+		return nil, errors.Join(fmt.Errorf("error starting daemon: %w", err), closeIf(d.log))
+	}
+	errorLog := slog.NewLogLogger(slog.NewTextHandler(logFile, nil), slog.LevelError)
+	for _, l := range listeners {
+		srv := m.policy(l).Server(d.engine.Handler())
+		srv.ErrorLog = errorLog
+		d.servers = append(d.servers, srv)
+		d.serving.Go(func() {
+			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				m.dockerLog("error", "API server: "+err.Error())
+			}
+		})
+		m.dockerLog("info", "API listen on "+l.Addr().String())
+	}
+	if err := d.engine.Boot(ctx); err != nil {
+		m.dockerLog("error", err.Error())
+	}
+	return d, nil
+}
+
+func closeIf(c io.Closer) error {
+	if c == nil {
+		return nil
+	}
+	return c.Close()
+}
+
+// policy says who may use an endpoint; nobody but this user reaches the unix
+// socket.
+func (m *machine) policy(l net.Listener) guard.Policy {
+	if l.Addr().Network() == "unix" {
+		return guard.Policy{}
+	}
+	return guard.Policy{Names: m.hosts.Names(), SameUser: !m.settings.AllowOtherUsers}
+}
+
+func (m *machine) dockerListeners(ctx context.Context, endpoints []endpoint) (out []net.Listener, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range out {
+				l.Close()
+			}
+		}
+	}()
+	seen := map[endpoint]bool{}
+	for _, e := range endpoints {
+		if e.Network == "tcp" {
+			if e.Address, err = m.net.own(e.Address); err != nil {
+				return out, err
+			}
+		}
+		if seen[e] {
+			continue
+		}
+		seen[e] = true
+		l, err := m.listenDocker(ctx, e)
+		if err != nil {
+			return out, err
+		}
+		l.setOwner("dockerd", os.Getpid())
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func (m *machine) listenDocker(ctx context.Context, e endpoint) (*socket, error) {
+	if e.Network == "tcp" {
+		return m.net.listen(ctx, "tcp", e.Address)
+	}
+	// Through os.Root first: a link in the way must not lead elsewhere.
+	if err := m.files().MkdirAll(dirOf(e.Address), 0o755); err != nil {
+		return nil, err
+	}
+	if err := m.files().Remove(e.Address); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if real, err := m.realDir(dirOf(e.Address)); err != nil {
+		return nil, err
+	} else if path := real + "/" + baseOf(e.Address); len(path) > maxSocketPath {
+		return nil, fmt.Errorf("unix://%s: the path is too long for a socket", e.Address)
+	} else {
+		l, err := m.net.listen(ctx, "unix", path)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			l.Close()
+			return nil, err
+		}
+		return l, nil
+	}
+}
+
+// stop stops the containers, as dockerd without live-restore does, and then
+// the API.
+func (d *dockerd) stop(ctx context.Context) error {
+	err := d.engine.Close(ctx)
+	d.cancel()
+	for _, srv := range d.servers {
+		err = errors.Join(err, srv.Close())
+	}
+	d.serving.Wait()
+	return errors.Join(err, d.log.Close())
+}

@@ -1,0 +1,260 @@
+//go:build unix
+
+package machine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mesoslab/lab/local/engine"
+	"github.com/mesoslab/lab/local/folder"
+	"github.com/mesoslab/lab/local/handoff"
+	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/local/shell"
+)
+
+// Config is what the lab binary hands to its machines.
+type Config struct {
+	// Executable is the binary whose "mini" words the containers run; empty
+	// means this process's own.
+	Executable string
+	// Catalogue lists the engine's images.
+	Catalogue []engine.Image
+	// Version is lab's, for the engine's answers.
+	Version string
+	// Log gets what the machine has to say; the provider makes it the file log.
+	Log io.Writer
+	// LockFD is the descriptor of the locked file lock, 0 if the machine is to
+	// lock it itself. DieWithFD, if not 0, is a pipe with whose other end the
+	// machine dies (for tests).
+	LockFD, DieWithFD int
+}
+
+// machine is one life of a machine; its working directory is its folder.
+type machine struct {
+	cfg      Config
+	folder   folder.Folder
+	settings folder.Settings
+	hosts    handoff.Hosts
+	self     proctab.ID
+	mark     string // the folder's full path, carried by every process
+	boot     time.Time
+	log      *slog.Logger
+	root     *os.Root
+	net      *network
+	children *children
+	docker   *dockerService
+	life     context.Context // ends with the machine
+}
+
+// rootDir is the machine's disk, and where the engine keeps its things in it.
+const (
+	rootDir       = folder.RootDir
+	engineDir     = rootDir + "/var/lib/docker"
+	maxSocketPath = 100 // sun_path has 104 bytes on some systems
+)
+
+func (m *machine) files() shell.Files { return shell.Files{Root: m.root} }
+
+func dirOf(p string) string  { return path.Dir(path.Clean("/" + p)) }
+func baseOf(p string) string { return path.Base(path.Clean("/" + p)) }
+
+// realDir resolves the links of a directory on the machine to a path of this
+// process, checking that it lies on the machine.
+func (m *machine) realDir(dir string) (string, error) {
+	real, err := filepath.EvalSymlinks(rootDir + dir)
+	if err != nil {
+		return "", err
+	}
+	if real != rootDir && !strings.HasPrefix(real, rootDir+"/") {
+		return "", fmt.Errorf("%s: path leads out of the machine", dir)
+	}
+	return real, nil
+}
+
+func (m *machine) engineConfig(log io.Writer) engine.Config {
+	return engine.Config{
+		Dir: engineDir, MachineRoot: rootDir, Hostname: m.settings.Name, IP: m.settings.IP,
+		CPUs: float64(m.settings.CPUs), MemoryMiB: m.settings.MemoryMiB, Catalogue: m.cfg.Catalogue, Version: m.cfg.Version,
+		Start: m.startProcess, Exec: m.execProcess, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Listen: func(ctx context.Context, network, address string) (net.Listener, error) {
+			// A nil *socket is no nil net.Listener.
+			s, err := m.net.listen(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return s, nil
+		},
+	}
+}
+
+// environ is what every process of the machine gets.
+func (m *machine) environ() []string {
+	env := []string{
+		handoff.EnvIP + "=" + m.settings.IP, handoff.EnvHosts + "=" + m.hosts.String(), folder.EnvMark + "=" + m.mark,
+		"LAB_GUARD_NAMES=" + strings.Join(m.hosts.Names(), ","),
+		fmt.Sprintf("LAB_MACHINE_CPUS=%d", m.settings.CPUs), fmt.Sprintf("LAB_MACHINE_MEMORY_MIB=%d", m.settings.MemoryMiB),
+		fmt.Sprintf("LAB_MACHINE_DISK_MIB=%d", m.settings.DiskMiB),
+	}
+	if !m.settings.AllowOtherUsers {
+		env = append(env, "LAB_GUARD_SAME_USER=1")
+	}
+	if m.settings.AllowRootCmd {
+		env = append(env, "LAB_ALLOW_ROOT_CMD=1")
+	}
+	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
+		env = append(env, "GOCOVERDIR="+dir)
+	}
+	return env
+}
+
+// startProcess is the engine's Start.
+func (m *machine) startProcess(ctx context.Context, c engine.Command) (engine.Process, error) {
+	if len(c.Argv) == 0 {
+		return nil, fmt.Errorf("no command: %w", exec.ErrNotFound)
+	}
+	if c.Argv[0] == "/lab" {
+		return m.children.start(ctx, c)
+	}
+	cfg, err := m.containerShell(c.Dir, c.WorkingDir, c.User, c.Hostname, c.Env)
+	if err != nil {
+		return nil, err
+	}
+	if !runnable(cfg, c.Argv[0]) {
+		return nil, fmt.Errorf("exec: %q: executable file not found in $PATH: %w", c.Argv[0], exec.ErrNotFound)
+	}
+	cfg.Stdin, cfg.Stdout, cfg.Stderr = c.Stdin, c.Stdout, c.Stderr
+	return startScript(m.life, cfg, c.Argv), nil
+}
+
+// execProcess is the engine's Exec.
+func (m *machine) execProcess(ctx context.Context, c engine.ExecCommand) (int, error) {
+	if len(c.Argv) == 0 {
+		return 0, fmt.Errorf("no command: %w", exec.ErrNotFound)
+	}
+	cfg, err := m.containerShell(c.Dir, c.WorkingDir, c.User, c.Hostname, c.Env)
+	if err != nil {
+		return 0, err
+	}
+	if !runnable(cfg, c.Argv[0]) {
+		return 0, fmt.Errorf("exec: %q: executable file not found in $PATH: %w", c.Argv[0], exec.ErrNotFound)
+	}
+	cfg.Stdin, cfg.Stdout, cfg.Stderr = c.Stdin, c.Stdout, c.Stderr
+	if c.Tty && (len(c.Argv) == 1) && (baseOf(c.Argv[0]) == "sh" || baseOf(c.Argv[0]) == "bash") {
+		return interactive(ctx, cfg, c.Stdin, c.Stdout, nil)
+	}
+	return shell.RunArgv(ctx, cfg, c.Argv)
+}
+
+// containerShell configures a shell whose "/" is a container's rootfs, a path
+// of this process.
+func (m *machine) containerShell(rootfs, workingDir, user, hostname string, env []string) (shell.Config, error) {
+	base, err := filepath.Rel(rootDir, rootfs)
+	if err != nil || base == ".." || strings.HasPrefix(base, "../") {
+		return shell.Config{}, fmt.Errorf("rootfs %s lies outside the machine", rootfs)
+	}
+	if user, _, _ = strings.Cut(user, ":"); user == "" || user == "0" {
+		user = "root"
+	}
+	return shell.Config{
+		Root: m.root, Base: filepath.ToSlash(base), Dir: workingDir, Env: env, User: user, Hostname: hostname,
+		Machine: containerView{m}, Commands: containerCommands(),
+	}, nil
+}
+
+// containerCommands are the commands inside containers: those about services
+// are the machine's own business.
+func containerCommands() map[string]shell.Command {
+	all := shell.Standard()
+	for _, name := range []string{"service", "systemctl", "initctl", "restart", "start", "stop", "reload", "status", "docker", "dockerd", "sudo", "scp"} {
+		delete(all, name)
+	}
+	return all
+}
+
+// builtins of the shell that count as programs.
+func runnable(cfg shell.Config, name string) bool {
+	switch baseOf(name) {
+	case "echo", "true", "false", "test", "[", "printf", "pwd", "kill":
+		return true
+	}
+	if shell.Known(cfg.Commands, name) {
+		return true
+	}
+	if !strings.Contains(name, "/") {
+		return false
+	}
+	_, err := shell.Files{Root: cfg.Root, Base: cfg.Base}.Stat(name)
+	return err == nil
+}
+
+// Info implements shell.Machine.
+func (m *machine) Info() shell.Info {
+	return shell.Info{Boot: m.boot, IP: m.settings.IP, CPUs: m.settings.CPUs, MemoryMiB: m.settings.MemoryMiB, DiskMiB: m.settings.DiskMiB}
+}
+
+// Processes implements shell.Machine.
+func (m *machine) Processes() []shell.Process {
+	out := []shell.Process{
+		{PID: os.Getpid(), User: "root", Start: m.boot, Name: "dockerd", Command: "/usr/bin/dockerd"},
+	}
+	for _, p := range m.children.list() {
+		out = append(out, shell.Process{PID: p.Pid(), User: "root", Start: p.record.At, Name: baseOf(p.record.Argv[0]), Command: strings.Join(p.record.Argv, " ")})
+	}
+	return out
+}
+
+// Sockets implements shell.Machine.
+func (m *machine) Sockets() []shell.Socket {
+	var out []shell.Socket
+	for _, s := range m.net.list() {
+		m.net.mu.Lock()
+		out = append(out, shell.Socket{Network: strings.TrimRight(s.Addr().Network(), "4"), Address: strings.TrimPrefix(s.Addr().String(), rootDir), Program: s.program, PID: s.pid})
+		m.net.mu.Unlock()
+	}
+	return out
+}
+
+// Kill implements shell.Machine. Only the machine's children can be reached.
+func (m *machine) Kill(pid int, sig syscall.Signal) error {
+	for _, p := range m.children.list() {
+		if p.Pid() == pid {
+			return p.Signal(sig)
+		}
+	}
+	return syscall.ESRCH
+}
+
+// Service implements shell.Machine.
+func (m *machine) Service(ctx context.Context, name, verb string) (shell.ServiceResult, error) {
+	switch name {
+	case "docker":
+		return m.docker.act(ctx, verb)
+	case "ssh", "sshd":
+		return shell.ServiceResult{Was: verb != "start", Running: true, PID: os.Getpid()}, nil
+	}
+	return shell.ServiceResult{}, shell.ErrNoService
+}
+
+// Dial implements shell.Machine.
+func (m *machine) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return m.net.dialLab(ctx, network, address)
+}
+
+// containerView is the machine as a container sees it.
+type containerView struct{ *machine }
+
+// Service knows no services in a container.
+func (containerView) Service(context.Context, string, string) (shell.ServiceResult, error) {
+	return shell.ServiceResult{}, shell.ErrNoService
+}

@@ -1,0 +1,247 @@
+//go:build unix
+
+package machine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/mesoslab/lab/local/shell"
+)
+
+// session is one SSH session: requests prepare it, then one of exec, shell and
+// subsystem starts it.
+type session struct {
+	server  *sshServer
+	user    string
+	channel ssh.Channel
+	env     []string
+	pty     bool
+	resize  chan size // latest size of the terminal
+
+	mu      sync.Mutex
+	cancel  context.CancelFunc
+	signal  string
+	started bool
+	run     func() // prepared, not yet started
+}
+
+type size struct{ columns, rows int }
+
+func (s *sshServer) session(ctx context.Context, conn *ssh.ServerConn, ch ssh.NewChannel) {
+	channel, requests, err := ch.Accept()
+	if err != nil {
+		return
+	}
+	defer channel.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	addr := conn.RemoteAddr().String()
+	x := &session{
+		server: s, user: conn.User(), channel: channel, resize: make(chan size, 1), cancel: cancel,
+		env: []string{"SSH_CONNECTION=" + strings.NewReplacer(":", " ").Replace(addr+" "+conn.LocalAddr().String()), "SSH_CLIENT=" + strings.ReplaceAll(addr, ":", " ")},
+	}
+	var work sync.WaitGroup
+	for r := range requests {
+		ok := x.request(ctx, r)
+		if r.WantReply {
+			if err := r.Reply(ok, nil); err != nil {
+				break
+			}
+		}
+		if run := x.take(); ok && run != nil {
+			work.Go(run)
+		}
+	}
+	cancel() // the client is gone
+	work.Wait()
+}
+
+// request handles one request; a started program waits in take until the
+// client has its answer.
+func (x *session) request(ctx context.Context, r *ssh.Request) bool {
+	switch r.Type {
+	case "env":
+		var v struct{ Name, Value string }
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.started || ssh.Unmarshal(r.Payload, &v) != nil || len(x.env) > 200 || strings.ContainsAny(v.Name, "=\x00") {
+			return false
+		}
+		x.env = append(x.env, v.Name+"="+v.Value)
+		return true
+	case "pty-req":
+		var v struct {
+			Term                         string
+			Columns, Rows, Width, Height uint32
+			Modes                        string
+		}
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.started || ssh.Unmarshal(r.Payload, &v) != nil {
+			return false
+		}
+		x.pty = true
+		x.env = append(x.env, "TERM="+v.Term)
+		x.setSize(size{int(v.Columns), int(v.Rows)})
+		return true
+	case "window-change":
+		var v struct{ Columns, Rows, Width, Height uint32 }
+		if ssh.Unmarshal(r.Payload, &v) == nil {
+			x.setSize(size{int(v.Columns), int(v.Rows)})
+		}
+		return true
+	case "signal":
+		var v struct{ Name string }
+		if ssh.Unmarshal(r.Payload, &v) != nil {
+			return false
+		}
+		x.mu.Lock()
+		x.signal = v.Name
+		x.mu.Unlock()
+		x.cancel()
+		return true
+	case "exec", "shell", "subsystem":
+		return x.prepare(ctx, r)
+	}
+	return false
+}
+
+func (x *session) setSize(s size) {
+	s.columns, s.rows = min(max(s.columns, 1), 1000), min(max(s.rows, 1), 1000)
+	select {
+	case <-x.resize: // an older size nobody looked at
+	default:
+	}
+	x.resize <- s
+}
+
+// prepare decides what is to run.
+func (x *session) prepare(ctx context.Context, r *ssh.Request) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.started {
+		return false
+	}
+	var v struct{ Text string }
+	if r.Type != "shell" && ssh.Unmarshal(r.Payload, &v) != nil {
+		return false
+	}
+	switch {
+	case r.Type == "subsystem" && v.Text != "sftp":
+		return false
+	case r.Type == "subsystem":
+		x.run = func() { x.finish(ctx, x.sftp) }
+	case r.Type == "exec":
+		x.run = func() { x.finish(ctx, func(ctx context.Context) int { return x.command(ctx, v.Text) }) }
+	default:
+		x.run = func() { x.finish(ctx, x.login) }
+	}
+	x.started = true
+	return true
+}
+
+// take hands out the prepared program, once.
+func (x *session) take() func() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	run := x.run
+	x.run = nil
+	return run
+}
+
+// finish runs fn and tells the client how it ended.
+func (x *session) finish(ctx context.Context, fn func(context.Context) int) {
+	exit := fn(ctx)
+	x.mu.Lock()
+	signal := x.signal
+	x.mu.Unlock()
+	// A client that is gone hears neither.
+	_ = x.channel.CloseWrite()
+	if signal != "" && ctx.Err() != nil {
+		_, _ = x.channel.SendRequest("exit-signal", false, ssh.Marshal(struct {
+			Name       string
+			CoreDumped bool
+			Message    string
+			Language   string
+		}{Name: signal}))
+	} else {
+		_, _ = x.channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(exit)}))
+	}
+	x.channel.Close()
+}
+
+func (x *session) home() string {
+	if x.user == "root" {
+		return "/root"
+	}
+	return "/home/" + x.user
+}
+
+// config is the shell of the session's user.
+func (x *session) config() shell.Config {
+	m := x.server.machine
+	return shell.Config{
+		Root: m.root, Dir: x.home(), Env: x.env, User: x.user, Hostname: m.settings.Name, Machine: m,
+		Stdin: x.channel, Stdout: x.channel, Stderr: x.channel.Stderr(),
+	}
+}
+
+func (x *session) command(ctx context.Context, script string) int {
+	cfg := x.config()
+	if x.pty {
+		cfg.Stdout = &crlf{w: x.channel}
+		cfg.Stderr = cfg.Stdout
+		in := newTyped(x.channel, x.cancel)
+		cfg.Stdin = in
+	}
+	exit, err := shell.Run(ctx, cfg, script)
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintln(cfg.Stderr, err)
+	}
+	return exit
+}
+
+// login is a shell without a command: interactive on a terminal, else a
+// script from standard input.
+func (x *session) login(ctx context.Context) int {
+	cfg := x.config()
+	if x.pty {
+		exit, err := interactive(ctx, cfg, x.channel, x.channel, x.resize)
+		if err != nil && ctx.Err() == nil {
+			fmt.Fprintln(x.channel.Stderr(), err)
+		}
+		return exit
+	}
+	text, err := io.ReadAll(x.channel)
+	if err != nil {
+		return 1
+	}
+	cfg.Stdin = nil
+	exit, err := shell.Run(ctx, cfg, string(text))
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintln(cfg.Stderr, err)
+	}
+	return exit
+}
+
+// prompt is "vagrant@node2:~$ ".
+func prompt(cfg shell.Config, dir, home string) string {
+	switch {
+	case dir == home:
+		dir = "~"
+	case strings.HasPrefix(dir, home+"/"):
+		dir = "~" + strings.TrimPrefix(dir, home)
+	}
+	sign := "$"
+	if cfg.User == "root" {
+		sign = "#"
+	}
+	return fmt.Sprintf("%s@%s:%s%s ", cfg.User, cfg.Hostname, path.Clean(dir), sign)
+}

@@ -1,0 +1,68 @@
+//go:build unix
+
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"github.com/mesoslab/lab"
+)
+
+// checkPorts looks whether the ports that the spec wants on this machine can
+// be had, before anything is started.
+func (s site) checkPorts(ctx context.Context) error {
+	ports := s.plan.Spec.WithDefaults().Ports
+	wanted := ports.All()
+	if s.node.Role == lab.RoleSlave {
+		wanted = []lab.Port{{Path: "ports.ssh", Port: ports.SSH}, {Path: "ports.docker", Port: ports.Docker}}
+	}
+	var errs []error
+	for _, port := range wanted {
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp4", net.JoinHostPort(s.node.IP.String(), strconv.Itoa(port.Port)))
+		if err == nil {
+			l.Close()
+			continue
+		}
+		if errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return s.addressMissing(err)
+		}
+		errs = append(errs, s.portError(port, err))
+	}
+	return errors.Join(errs...)
+}
+
+func (s site) addressMissing(err error) error {
+	e := &lab.Error{ID: "address-missing", Op: "listen", Machine: s.node.Name, Err: fmt.Errorf("this computer has no address %s: %w", s.node.IP, err)}
+	e.Advice = "all of 127.0.0.0/8 is usually there; look at the lo interface"
+	if runtime.GOOS == "darwin" {
+		e.Advice = "run, again after each restart:"
+		for _, n := range s.plan.Nodes {
+			e.Advice += fmt.Sprintf(" sudo ifconfig lo0 alias %s;", n.IP)
+		}
+	}
+	return e
+}
+
+func (s site) portError(port lab.Port, err error) error {
+	e := &lab.Error{ID: "port-failed", Op: "listen", Machine: s.node.Name, Err: err, Advice: fmt.Sprintf("choose another %s in lab.yaml", port.Path)}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		e.ID = "port-taken"
+		who := "another program"
+		if h := holder(s.node.IP, port.Port); h != "" {
+			who = h
+		}
+		e.Err = fmt.Errorf("port %d of %s is taken by %s: %w", port.Port, s.node.IP, who, syscall.EADDRINUSE)
+		e.Advice = fmt.Sprintf("end it, or choose another port: %s in lab.yaml (now %d)", port.Path, port.Port)
+	case errors.Is(err, syscall.EACCES):
+		e.Advice = fmt.Sprintf("ports below 1024 are for root: choose another %s in lab.yaml", port.Path)
+	}
+	return e
+}
