@@ -123,7 +123,7 @@ func (a *app) withFlow(fn func(*flow.Flow, state.Store) error) error {
 		return err
 	}
 	report, end := a.progress()
-	f := &flow.Flow{Store: store, Providers: providers, Report: report}
+	f := &flow.Flow{Store: store, Providers: providers, Default: "local", Why: "real VMs come with a later version", Report: report}
 	err = fn(f, store)
 	end()
 	return err
