@@ -125,7 +125,6 @@ func (l *launch) task(info *mesos.TaskInfo) {
 	t := l.c.newTask(l.fw, l.agent, l.role, info, r)
 	l.c.enter(t)
 	l.fw.forgetUnreachable(info.TaskID.Value)
-	l.c.count("tasks_launched")
 	l.c.o.Logf("launching task %s of framework %s with %s on agent %s (%s)",
 		info.TaskID.Value, l.fw.id, r, l.agent.id, l.agent.info.Hostname)
 	l.agent.send(&wire.RunTask{Framework: wire.Of(l.fw.info), Task: wire.Of(*info)})

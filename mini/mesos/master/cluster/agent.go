@@ -67,6 +67,7 @@ func (c *Cluster) Receive(l Link, m wire.Message) error {
 	case *wire.StatusUpdate:
 		c.statusUpdate(a, m)
 	case *wire.Unregister:
+		c.count("messages_unregister_slave")
 		c.removeAgent(a, c.word("the slave unregistered", "the agent unregistered"), "reason_unregistered")
 	default:
 		return fmt.Errorf("%s is not for masters", m.Kind())
@@ -117,6 +118,7 @@ func (c *Cluster) register(l Link, m *wire.Register) error {
 	info.ID = &mesos.AgentID{Value: id}
 	a := c.addAgent(l, id, info, m.PID, m.Version, m.Checkpoint, total)
 	c.admit(a)
+	c.count("messages_register_slave")
 	c.count("slave_registrations")
 	c.o.Logf("registered agent %s at %s (%s) with %s", id, m.PID, info.Hostname, total)
 	a.send(&wire.Registered{AgentID: id, TotalPingTimeout: c.totalPingTimeout()})

@@ -43,6 +43,7 @@ func (c *Cluster) Call(call *scheduler.Call, streamID string) error {
 	case streamID != f.streamID:
 		return &StreamIDError{streamID, f.id}
 	}
+	c.countCall(call)
 	switch call.Type {
 	case scheduler.Call_TEARDOWN:
 		c.removeFramework(f)
@@ -66,6 +67,27 @@ func (c *Cluster) Call(call *scheduler.Call, streamID string) error {
 	default: // MESSAGE, REQUEST: taken, and nothing follows
 	}
 	return nil
+}
+
+// countCall counts under the names that the real master has from the days
+// when calls were messages of a driver.
+func (c *Cluster) countCall(call *scheduler.Call) {
+	names := map[scheduler.Call_Type]string{
+		scheduler.Call_TEARDOWN: "unregister_framework", scheduler.Call_DECLINE: "decline_offers",
+		scheduler.Call_REVIVE: "revive_offers", scheduler.Call_SUPPRESS: "suppress_offers",
+		scheduler.Call_KILL: "kill_task", scheduler.Call_ACKNOWLEDGE: "status_update_acknowledgement",
+		scheduler.Call_RECONCILE: "reconcile_tasks", scheduler.Call_MESSAGE: "framework_to_executor",
+		scheduler.Call_REQUEST: "resource_request",
+	}
+	if call.Type == scheduler.Call_ACCEPT {
+		names[call.Type] = "decline_offers"
+		if len(call.Accept.Operations) > 0 {
+			names[call.Type] = "launch_tasks"
+		}
+	}
+	if name, ok := names[call.Type]; ok {
+		c.count("messages_" + name)
+	}
 }
 
 // shutdownExecutor ends a command executor, which is its task.

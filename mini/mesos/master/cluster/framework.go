@@ -84,6 +84,11 @@ func (c *Cluster) Subscribe(info mesos.FrameworkInfo, suppressed []string, s Str
 		s.Close()
 		return
 	}
+	if id == "" {
+		c.count("messages_register_framework")
+	} else {
+		c.count("messages_reregister_framework")
+	}
 	f, failover := c.frameworks[id], false
 	switch {
 	case f != nil:

@@ -36,6 +36,7 @@ func (c *Cluster) reregister(l Link, m *wire.Reregister) error {
 		delete(c.reg.unreachable, id)
 		c.admit(a)
 	}
+	c.count("messages_reregister_slave")
 	c.count("slave_reregistrations")
 	c.o.Logf("re-registered agent %s at %s (%s), %d tasks", id, m.PID, info.Hostname, len(m.Tasks))
 	stop := c.adoptFrameworks(m, wasUnreachable)

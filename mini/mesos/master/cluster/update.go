@@ -14,6 +14,7 @@ import (
 // statusUpdate forwards an agent's update and takes note of it. Without a
 // scheduler it is not forwarded; the agent sends it again.
 func (c *Cluster) statusUpdate(a *agent, m *wire.StatusUpdate) {
+	c.count("messages_status_update")
 	s := m.Status.V
 	f := c.frameworks[m.FrameworkID]
 	if f == nil || s.State == nil || len(s.UUID) == 0 {
@@ -50,6 +51,7 @@ func (c *Cluster) statusUpdate(a *agent, m *wire.StatusUpdate) {
 func (c *Cluster) acknowledge(f *framework, call *scheduler.Call_Acknowledge) {
 	a := c.agents[call.AgentID.Value]
 	if a == nil || !a.connected() {
+		c.count("invalid_status_update_acknowledgements")
 		c.o.Logf("acknowledgement of task %s dropped: agent %s is not connected", call.TaskID.Value, call.AgentID.Value)
 		return
 	}
@@ -57,6 +59,7 @@ func (c *Cluster) acknowledge(f *framework, call *scheduler.Call_Acknowledge) {
 		terminal(*t.StatusUpdateState) && bytes.Equal(t.StatusUpdateUUID, call.UUID) {
 		c.forget(t)
 	}
+	c.count("valid_status_update_acknowledgements")
 	a.send(&wire.Ack{FrameworkID: f.id, TaskID: call.TaskID.Value, UUID: call.UUID})
 }
 

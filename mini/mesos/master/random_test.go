@@ -1,0 +1,266 @@
+package master
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+)
+
+// world is a cluster to which random things happen. After every change the
+// master's state is audited (no resource offered or used twice, books and
+// tasks agree); the agent doubles object when a task runs twice.
+type world struct {
+	*rig
+	rng    *rand.Rand
+	agents []*agentDouble
+	up     []bool
+	scheds []*sched
+	infos  []*mesos.FrameworkInfo
+	open   []map[string]mesos.Offer // offers each scheduler believes to hold
+	tasks  []map[string]bool        // live tasks as each scheduler knows them
+	next   int
+}
+
+func TestRandomLife(t *testing.T) {
+	seeds := 12
+	if testing.Short() {
+		seeds = 3
+	}
+	for seed := range seeds {
+		compat := []string{"0.26", "1.3"}[seed%2]
+		t.Run(fmt.Sprintf("%s/seed %d", compat, seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.master(masterIP, nil, "--compat="+compat, "--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=2", "--quiet")
+				w := &world{rig: r, rng: rand.New(rand.NewPCG(uint64(seed), 7))}
+				for i := range 4 {
+					w.agents = append(w.agents, r.agent(fmt.Sprintf("10.0.1.%d", i+1)))
+					w.up = append(w.up, true)
+				}
+				for i := range 3 {
+					w.subscribe(i)
+				}
+				for range 250 {
+					w.step()
+					w.observe()
+				}
+				w.settle()
+			})
+		})
+	}
+}
+
+func (w *world) subscribe(i int) {
+	info := framework(fmt.Sprintf("f%d", i))
+	if i == 1 {
+		info.Checkpoint = nil
+	}
+	if i == 2 {
+		info.Capabilities = []mesos.FrameworkInfo_Capability{{Type: mesos.FrameworkInfo_Capability_PARTITION_AWARE}}
+	}
+	s := w.scheduler(info)
+	if i == len(w.scheds) {
+		w.scheds, w.infos = append(w.scheds, s), append(w.infos, info)
+		w.open, w.tasks = append(w.open, map[string]mesos.Offer{}), append(w.tasks, map[string]bool{})
+	} else {
+		w.scheds[i], w.infos[i] = s, info
+		w.open[i], w.tasks[i] = map[string]mesos.Offer{}, map[string]bool{}
+	}
+}
+
+// step does one random thing.
+func (w *world) step() {
+	i := w.rng.IntN(len(w.scheds))
+	s := w.scheds[i]
+	switch n := w.rng.IntN(100); {
+	case n < 30:
+		w.launch(i)
+	case n < 45:
+		for id := range w.open[i] {
+			delete(w.open[i], id)
+			s.call(calls.Decline(mesos.OfferID{Value: id}).With(calls.RefuseSeconds(time.Duration(w.rng.IntN(4)) * time.Second)))
+			break
+		}
+	case n < 57:
+		for id := range w.tasks[i] {
+			s.call(calls.Kill(id, ""))
+			break
+		}
+	case n < 62:
+		s.call(calls.Revive())
+	case n < 64:
+		s.call(calls.Suppress())
+	case n < 67:
+		s.call(calls.Reconcile())
+	case n < 75:
+		w.toggleAgent(w.rng.IntN(len(w.agents)))
+	case n < 80:
+		w.agents[w.rng.IntN(len(w.agents))].setMute(w.rng.IntN(2) == 0)
+	case n < 83: // failover
+		s2 := w.scheduler(again(s, w.infos[i]))
+		<-s.done
+		w.scheds[i], w.open[i] = s2, map[string]mesos.Offer{}
+	case n < 85: // the scheduler comes back later
+		s.stop()
+		<-s.done
+		time.Sleep(time.Duration(w.rng.IntN(3000)) * time.Millisecond)
+		w.scheds[i], w.open[i] = w.scheduler(again(s, w.infos[i])), map[string]mesos.Offer{}
+	case n < 87:
+		s.call(&scheduler.Call{Type: scheduler.Call_TEARDOWN})
+		<-s.done
+		w.subscribe(i)
+	default:
+		time.Sleep(time.Duration(w.rng.IntN(1500)) * time.Millisecond)
+	}
+}
+
+// launch accepts offers: sometimes two at once, sometimes gone ones,
+// sometimes with more than there is.
+func (w *world) launch(i int) {
+	var offers []mesos.OfferID
+	var agent string
+	for id, o := range w.open[i] {
+		delete(w.open[i], id)
+		offers = append(offers, o.ID)
+		agent = o.AgentID.Value
+		if w.rng.IntN(4) > 0 {
+			break
+		}
+	}
+	if len(offers) == 0 {
+		return
+	}
+	var infos []mesos.TaskInfo
+	for range 1 + w.rng.IntN(3) {
+		id := fmt.Sprintf("t%d", w.next)
+		if w.rng.IntN(10) == 0 {
+			id = fmt.Sprintf("t%d", w.rng.IntN(w.next+1)) // maybe live already
+		} else {
+			w.next++
+		}
+		infos = append(infos, task(fmt.Sprintf("f%d-%s", i, id), agent, float64(w.rng.IntN(25))/10, 32*float64(1+w.rng.IntN(10))))
+	}
+	w.scheds[i].call(calls.Accept(calls.OfferOperations{calls.OpLaunch(infos...)}.WithOffers(offers...)).
+		With(calls.RefuseSeconds(time.Duration(w.rng.IntN(3)) * time.Second)))
+}
+
+func (w *world) toggleAgent(i int) {
+	a := w.agents[i]
+	if w.up[i] {
+		w.up[i] = false
+		a.die()
+		return
+	}
+	w.up[i] = true
+	a.connect(masterAddr)
+	synctest.Wait()
+	if a.mu.Lock(); a.shutdown != "" { // 0.26 does not take it back: a new one
+		a.mu.Unlock()
+		a.die()
+		w.agents[i] = newAgentDouble(w.rig, a.ip)
+		w.agents[i].connect(masterAddr)
+		synctest.Wait()
+		return
+	}
+	a.mu.Unlock()
+}
+
+// observe follows events and notices agents that were removed while up.
+func (w *world) observe() {
+	for i, s := range w.scheds {
+		for _, e := range s.new() {
+			switch e.Type {
+			case scheduler.Event_OFFERS:
+				for _, o := range e.Offers.Offers {
+					w.open[i][o.ID.Value] = o
+				}
+			case scheduler.Event_RESCIND:
+				delete(w.open[i], e.Rescind.OfferID.Value)
+			case scheduler.Event_UPDATE:
+				st := e.Update.Status
+				w.tasks[i][st.TaskID.Value] = *st.State == mesos.TASK_RUNNING
+				if *st.State != mesos.TASK_RUNNING {
+					delete(w.tasks[i], st.TaskID.Value)
+				}
+			}
+		}
+	}
+	for i, a := range w.agents {
+		a.mu.Lock()
+		closed := a.closed
+		a.mu.Unlock()
+		if closed && w.up[i] {
+			a.die()
+			w.up[i] = false
+		}
+	}
+}
+
+// settle lets everything come back and compares what the master says with
+// what runs.
+func (w *world) settle() {
+	for i, a := range w.agents {
+		a.setMute(false)
+		if !w.up[i] {
+			w.toggleAgent(i)
+		}
+	}
+	time.Sleep(10 * time.Second)
+	w.observe()
+	for i := range w.agents {
+		if !w.up[i] {
+			w.toggleAgent(i)
+		}
+	}
+	time.Sleep(10 * time.Second)
+	synctest.Wait()
+	master, agents := map[string]bool{}, map[string]bool{}
+	for _, f := range w.state().Frameworks {
+		for _, t := range f.Tasks {
+			master[t.ID] = true
+		}
+	}
+	for _, a := range w.agents {
+		a.mu.Lock()
+		for id, t := range a.tasks {
+			if *t.State == mesos.TASK_RUNNING {
+				agents[id] = true
+			}
+		}
+		a.mu.Unlock()
+	}
+	w.eventful()
+	for id := range agents {
+		if !master[id] {
+			w.t.Errorf("task %s runs, and the master does not know", id)
+		}
+	}
+	for id := range master {
+		if !agents[id] {
+			w.t.Errorf("the master says that task %s runs, and it does not", id)
+		}
+	}
+}
+
+// eventful makes sure that a random life is one: a test in which nothing
+// happens finds nothing.
+func (w *world) eventful() {
+	_, body := w.get(masterAddr, "/metrics/snapshot")
+	var m map[string]float64
+	if err := json.Unmarshal(body, &m); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Logf("launches %v, lost %v, killed %v, refused %v, agents removed %v, registered %v, re-registered %v",
+		m["master/messages_launch_tasks"], m["master/tasks_lost"], m["master/tasks_killed"], m["master/tasks_error"],
+		m["master/slave_removals"], m["master/slave_registrations"], m["master/slave_reregistrations"])
+	if m["master/messages_launch_tasks"] < 20 || m["master/tasks_killed"] == 0 || m["master/tasks_lost"] == 0 || m["master/slave_removals"] == 0 {
+		w.t.Errorf("too little happened: %s", body)
+	}
+}
