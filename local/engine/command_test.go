@@ -226,3 +226,51 @@ func TestDockerAttached(t *testing.T) {
 		d.has("Exited (130)", "ps", "-a")
 	})
 }
+
+// TestDockerTerminal types into docker exec -it on a terminal that the script
+// command provides.
+func TestDockerTerminal(t *testing.T) {
+	if _, err := exec.LookPath("script"); err != nil {
+		t.Skip("the script command is not installed: no terminal to type on")
+	}
+	eachDocker(t, func(t *testing.T, b *bench, d docker) {
+		d.ok("run", "-d", "--name", "box", "lab/tool", "wait")
+		line := d.command("", "exec", "-it", "box", "shell")
+		cmd := exec.CommandContext(t.Context(), "script", "-qec", strings.Join(line.Args, " "), "/dev/null")
+		cmd.Env = line.Env
+		keys, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		screen, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		seen := ""
+		until := func(want string) {
+			t.Helper()
+			buf := make([]byte, 100)
+			for !strings.HasSuffix(seen, want) {
+				n, err := screen.Read(buf)
+				if seen += string(buf[:n]); err != nil {
+					t.Fatalf("waiting for %q: %v after %q", want, err, seen)
+				}
+			}
+		}
+		until("$ ")
+		io.WriteString(keys, "hx\x7fello\r")
+		until("got \"hello\"\r\n$ ")
+		io.WriteString(keys, "\x04")
+		var exit *exec.ExitError
+		rest, _ := io.ReadAll(screen)
+		if err := cmd.Wait(); !asExit(err, &exit) || exit.ExitCode() != 7 {
+			t.Errorf("exec -it: %v after %q%q", err, seen, rest)
+		}
+		if !strings.Contains(seen, "hx\b \bello\r\n") {
+			t.Errorf("the screen shows %q", seen)
+		}
+	})
+}

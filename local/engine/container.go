@@ -62,6 +62,7 @@ type container struct {
 	backoff time.Duration
 	again   context.CancelFunc // calls off the restart that is due
 	exits   int                // how often it has ended
+	keep    bool               // AutoRemove waits: a restart is under way
 	removed bool
 	execs   []string
 	change  chan struct{} // closed at each change of state

@@ -31,13 +31,14 @@ type Engine struct {
 	work   sync.WaitGroup // goroutines that touch containers
 
 	// mu guards what follows and is never held during anything slow. It may
-	// be taken while no container's lock is held, not the other way round.
+	// be taken while a container's lock is held, never the other way round.
 	mu         sync.Mutex
 	containers map[string]*container // by id
 	names      map[string]string     // name to id
 	execs      map[string]*execRun   // by id
-	closing    bool
-	nextPort   int // where the search for a free host port goes on
+	closing    bool                  // nothing is created or started any more
+	ended      bool                  // no goroutine begins any more
+	nextPort   int                   // where the search for a free host port goes on
 }
 
 // New loads the containers of an earlier life from cfg.Dir; all are stopped.
@@ -199,8 +200,20 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	wg.Wait()
 	e.cancel()
+	e.mu.Lock()
+	e.ended = true
+	e.mu.Unlock()
 	e.work.Wait()
 	return e.tree.Close()
+}
+
+// spawn runs f in a goroutine that Close waits for. After Close nothing runs.
+func (e *Engine) spawn(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.ended {
+		e.work.Go(f)
+	}
 }
 
 func (e *Engine) isClosing() bool {

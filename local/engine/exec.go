@@ -142,7 +142,7 @@ func (e *Engine) execStart(w http.ResponseWriter, r *http.Request, v vars) error
 		return err
 	}
 	if req.Detach {
-		e.work.Go(func() { x.run(l, strings.NewReader(""), io.Discard, io.Discard, nil) })
+		e.spawn(func() { x.run(l, strings.NewReader(""), io.Discard, io.Discard, nil) })
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}

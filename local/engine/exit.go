@@ -32,23 +32,18 @@ func (e *Engine) monitor(c *container, l *life) {
 	for _, p := range l.ports {
 		p.Close()
 	}
-	again, lasted := c.ended(l, code, e.isClosing())
+	next, lasted := c.ended(l, code, e.isClosing())
 	c.event("die", "exitCode", strconv.Itoa(code), "execDuration", seconds(lasted))
 	if c.snapshot().HostConfig.NetworkMode != "none" {
 		c.networkEvent("disconnect")
 	}
 	close(l.done)
-	switch {
-	case again != nil:
-		again()
-	case c.snapshot().HostConfig.AutoRemove:
-		e.warn("remove", c, e.remove(e.ctx, c, false, true))
-	}
+	next()
 }
 
-// ended records the end of a life and decides what comes next: again is the
-// restart that is due, or nil.
-func (c *container) ended(l *life, code int, closing bool) (again func(), lasted time.Duration) {
+// ended records the end of a life and decides what comes next: a restart, the
+// container's removal, or nothing.
+func (c *container) ended(l *life, code int, closing bool) (next func(), lasted time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range l.private {
@@ -61,13 +56,17 @@ func (c *container) ended(l *life, code int, closing bool) (again func(), lasted
 	c.exits++
 	c.rec.Status, c.rec.ExitCode, c.rec.FinishedAt = exited, code, time.Now()
 	lasted = c.rec.FinishedAt.Sub(l.started)
-	if !l.byHand && !closing && c.rec.wantsRestart(code) {
-		again = c.restartDue(lasted)
+	next = func() {}
+	switch {
+	case !l.byHand && !closing && c.rec.wantsRestart(code):
+		next = c.restartDue(lasted)
+	case c.rec.HostConfig.AutoRemove && !c.keep:
+		next = func() { c.e.warn("remove", c, c.e.remove(c.e.ctx, c, false, true)) }
 	}
 	if err := c.changed(); err != nil {
 		c.e.cfg.Log.Warn("save", "container", c.rec.Name, "error", err)
 	}
-	return again, lasted
+	return next, lasted
 }
 
 // wantsRestart applies the restart policy to an exit that nobody asked for.
@@ -99,7 +98,7 @@ func (c *container) restartDue(lasted time.Duration) func() {
 	c.rec.RestartCount++
 	delay := c.backoff
 	return func() {
-		c.e.work.Go(func() {
+		c.e.spawn(func() {
 			defer cancel()
 			t := time.NewTimer(delay)
 			defer t.Stop()

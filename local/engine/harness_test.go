@@ -232,6 +232,13 @@ func runLine(ctx context.Context, c ExecCommand) (int, error) {
 	case "wait":
 		<-ctx.Done()
 		return 137, nil
+	case "shell": // cat with a prompt
+		fmt.Fprint(c.Stdout, "$ ")
+		lines := bufio.NewScanner(c.Stdin)
+		for lines.Scan() {
+			fmt.Fprintf(c.Stdout, "got %q\n$ ", lines.Text())
+		}
+		return 7, nil
 	case "pwd":
 		fmt.Fprintln(c.Stdout, c.WorkingDir)
 	default:

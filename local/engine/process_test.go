@@ -105,6 +105,32 @@ func get(t *testing.T, url string) (string, error) {
 	return string(b), err
 }
 
+// measured asks the container for its pid and compares it with what inspect,
+// top and stats say.
+func (b *bench) measured(t *testing.T, c *container, url string) string {
+	t.Helper()
+	first, err := get(t, url)
+	if err != nil || first != fmt.Sprint(c.inspect(false).State.Pid) {
+		t.Errorf("answer %q, %v; inspect says pid %d", first, err, c.inspect(false).State.Pid)
+	}
+	if _, body := b.do(t, "GET", "/containers/web/top", ""); !strings.Contains(body, `"`+first+`"`) || !strings.Contains(body, "TestRealProcess") {
+		t.Errorf("top: %s", body)
+	}
+	var stats struct {
+		CPU struct {
+			CPU struct {
+				Total int64 `json:"total_usage"`
+			} `json:"cpu_usage"`
+		} `json:"cpu_stats"`
+		Memory struct{ Usage, Limit int64 } `json:"memory_stats"`
+	}
+	_, body := b.do(t, "GET", "/containers/web/stats?stream=0&one-shot=1", "")
+	if err := json.Unmarshal([]byte(body), &stats); err != nil || stats.Memory.Usage < 1<<20 || stats.Memory.Limit != 1<<30 {
+		t.Errorf("stats: %+v %v\n%s", stats, err, body)
+	}
+	return first
+}
+
 // TestProcesses runs a container as a real process: descriptors, pid, top,
 // stats, pause, kill, restart.
 func TestProcesses(t *testing.T) {
@@ -126,25 +152,7 @@ func TestProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := "http://" + b.ip + ":31009"
-	first, err := get(t, url)
-	if err != nil || first != fmt.Sprint(c.inspect(false).State.Pid) {
-		t.Errorf("answer %q, %v; inspect says pid %d", first, err, c.inspect(false).State.Pid)
-	}
-	if _, body := b.do(t, "GET", "/containers/web/top", ""); !strings.Contains(body, `"`+first+`"`) || !strings.Contains(body, "TestRealProcess") {
-		t.Errorf("top: %s", body)
-	}
-	var stats struct {
-		CPU struct {
-			CPU struct {
-				Total int64 `json:"total_usage"`
-			} `json:"cpu_usage"`
-		} `json:"cpu_stats"`
-		Memory struct{ Usage, Limit int64 } `json:"memory_stats"`
-	}
-	_, body := b.do(t, "GET", "/containers/web/stats?stream=0&one-shot=1", "")
-	if err := json.Unmarshal([]byte(body), &stats); err != nil || stats.Memory.Usage < 1<<20 || stats.Memory.Limit != 1<<30 {
-		t.Errorf("stats: %+v %v\n%s", stats, err, body)
-	}
+	first := b.measured(t, c, url)
 	if err := b.pause(c); err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (e *Engine) start(ctx context.Context, c *container) error {
 			return nil
 		}
 		if c.snapshot().HostConfig.AutoRemove {
-			e.work.Go(func() { e.warn("remove after failed start", c, e.remove(e.ctx, c, false, true)) })
+			e.spawn(func() { e.warn("remove after failed start", c, e.remove(e.ctx, c, false, true)) })
 		}
 	}
 	c.release()
@@ -85,7 +85,7 @@ func (e *Engine) launch(c *container, retry bool) error {
 		c.networkEvent("connect")
 	}
 	c.event("start")
-	e.work.Go(func() { e.monitor(c, l) })
+	e.spawn(func() { e.monitor(c, l) })
 	e.warn("save", c, err)
 	return nil
 }

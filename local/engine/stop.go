@@ -188,8 +188,10 @@ func (e *Engine) kill(c *container, signal string) error {
 	return nil
 }
 
-// restart stops and starts.
+// restart stops and starts; --rm does not remove the container in between.
 func (e *Engine) restart(ctx context.Context, c *container, order stopOrder) error {
+	c.setKeep(true)
+	defer c.setKeep(false)
 	if err := e.stop(c, order); err != nil && statusOf(err) != api.ErrNotModified.Status {
 		return err
 	}
@@ -198,6 +200,12 @@ func (e *Engine) restart(ctx context.Context, c *container, order stopOrder) err
 	}
 	c.event("restart")
 	return nil
+}
+
+func (c *container) setKeep(keep bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keep = keep
 }
 
 // pause freezes a running container.
