@@ -133,7 +133,7 @@ func (h *Host) Docker(ctx context.Context) (*client.Client, error) {
 		c.Close()
 		return h.docker, nil
 	}
-	h.docker, h.engine = c, engine
+	h.docker = c
 	return c, nil
 }
 

@@ -67,6 +67,9 @@ echo @disk; df -Pk /var/lib/docker 2>/dev/null || df -Pk / 2>/dev/null
 echo @date; date +%s.%N
 exit 0`
 
+// embeddedOS is the ID in an embedded machine's os-release.
+const embeddedOS = "lab"
+
 // FindFacts looks at a machine: one command and, at the same time, one
 // question to Docker's socket.
 func FindFacts(ctx context.Context, host Prober) (Facts, error) {
@@ -122,6 +125,9 @@ func parseFacts(out string, middle time.Time) (Facts, error) {
 	f.OSID, f.OSVersion, f.OSName = osRelease(sections["os"])
 	if get("docker") != "" {
 		f.Engine.State = EngineStopped
+	}
+	if f.OSID == embeddedOS { // its engine is built in, even where it is stopped
+		f.Engine = Engine{State: EngineStopped, Embedded: true}
 	}
 	if uid, err := strconv.Atoi(get("uid")); err == nil {
 		f.UID = uid

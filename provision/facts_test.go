@@ -69,6 +69,10 @@ func TestParseFactsOfLittle(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	embedded := strings.Replace(little, "@os\n", "@os\nID=lab\n", 1)
+	if got, err := parseFacts(embedded, time.Now()); err != nil || got.Engine != (Engine{State: EngineStopped, Embedded: true}) {
+		t.Errorf("an embedded machine whose engine is stopped: %+v, %v", got.Engine, err)
+	}
 	if _, err := parseFacts("@os\n@init\n", time.Now()); err == nil {
 		t.Error("an answer that is cut off was accepted")
 	}

@@ -21,7 +21,6 @@ type Host struct {
 	mu     sync.Mutex
 	sftp   *sftp.Client
 	docker *client.Client
-	engine Engine
 	stdio  bool  // the socket is reached through a command
 	reason error // why the connection was closed, if keepAlive did it
 }

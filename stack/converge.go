@@ -171,21 +171,6 @@ func (r *run) prepare(ctx context.Context, d Docker, a action, wait func(string)
 	return id, container.StateCreated, err
 }
 
-// forgetSlave lets a slave with a new definition register as a new one: Mesos
-// ends the process if it recovers with other resources or attributes, and
-// names this link as the cure (seed.md, fault 18).
-func (r *run) forgetSlave(ctx context.Context, c Container) error {
-	shell := r.machines[c.Node].Shell
-	if c.Ready != GateSlave || shell == nil {
-		return nil
-	}
-	const latest = "rm -f /tmp/mesos/meta/slaves/latest"
-	if _, err := shell.Run(ctx, `if [ "$(id -u)" = 0 ]; then `+latest+`; else sudo -n `+latest+`; fi`, nil); err != nil {
-		return fmt.Errorf("forget the old slave: %w", err)
-	}
-	return nil
-}
-
 // awaitGate waits for the container's gate, and gives up early on a container
 // that exits again and again.
 func (r *run) awaitGate(ctx context.Context, d Docker, c Container, id string, wait func(string)) error {

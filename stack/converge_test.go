@@ -127,10 +127,20 @@ func TestConvergeRepairs(t *testing.T) {
 		for _, name := range []string{"somebody-elses", "mesos-1.task"} { // not ours
 			master.ContainerCreate(t.Context(), client.ContainerCreateOptions{Name: name, Config: &container.Config{Image: "lab/x"}})
 		}
+		node2 := w.engines["node2"]
+		node2.latest = "/tmp/mesos/meta/slaves/abc-S1\n"
+		for _, name := range []string{"mesos-abc-S1.task", "mesos-abc-S11.task", "mesos-other-S1.task"} {
+			node2.ContainerCreate(t.Context(), client.ContainerCreateOptions{Name: name, Config: &container.Config{Image: "lab/x"}})
+		}
 		w.logged()
 		r, err := w.converge(t.Context(), Options{})
 		if err != nil {
 			t.Fatal(err)
+		}
+		for name, stays := range map[string]bool{"mesos-abc-S1.task": false, "mesos-abc-S11.task": true, "mesos-other-S1.task": true} {
+			if _, err := node2.find(name); (err == nil) != stays {
+				t.Errorf("%s: still there %v, want %v", name, err == nil, stays)
+			}
 		}
 		want := Result{Created: []string{"mesos_slave2"}, Recreated: []string{"mesos_slave1"}, Started: []string{"marathon", "marathon-lb"},
 			Removed: []string{"mesos_slave9"}, Kept: []string{"zookeeper", "mesos_master"}}

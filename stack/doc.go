@@ -16,8 +16,9 @@
 // # Promises
 //
 // Converge and Deploy look before they act and may be repeated after any
-// interruption. Only containers that carry this lab's label are ever touched;
-// a stranger with one of our names is an error (container-foreign). Nothing
+// interruption. Only containers that carry this lab's label, or the id of one
+// of its slaves, are ever touched; a stranger with one of our names is an error
+// (container-foreign). Nothing
 // sleeps: every wait is for a condition and says what it waits for. Observe
 // never fails as a whole: what does not answer is reported so. All clients are
 // safe for concurrent use, follow their context, and give up a call after
@@ -25,10 +26,10 @@
 //
 // # What it touches
 //
-// Containers on the machines' engines; through a machine's shell the link
-// /tmp/mesos/meta/slaves/latest, when a slave's definition has changed (Mesos
-// refuses to recover with other resources); applications in Marathon. No files
-// here.
+// Containers on the machines' engines and applications in Marathon. When a
+// slave's definition has changed, through the machine's shell the link
+// /tmp/mesos/meta/slaves/latest (Mesos refuses to recover with other
+// resources) and the containers of that slave's tasks. No files here.
 //
 // # Not here
 //

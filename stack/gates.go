@@ -88,7 +88,7 @@ func (g gates) slave(ctx context.Context, ip string) error {
 	return fmt.Errorf("%g of %d slaves registered, %s not among them", s.ActivatedSlaves, len(g.platform.Slaves()), ip)
 }
 
-// AllSlaves returns nil when the master counts as many active slaves as the
+// allSlaves returns nil when the master counts as many active slaves as the
 // lab has.
 func (g gates) allSlaves(ctx context.Context) error {
 	s, err := g.states.read(ctx)

@@ -68,7 +68,7 @@ func (p Platform) observeEngine(ctx context.Context, i int, d Docker) MachineVie
 	wanted := p.Containers()
 	for _, e := range found {
 		cv := ContainerView{ID: e.id, Name: e.name, Image: e.image, State: string(e.state), Status: e.status,
-			Ours: e.labels[LabelName] == p.Label, Task: strings.HasPrefix(e.name, "mesos-")}
+			Ours: e.labels[LabelName] == p.Label, Task: strings.HasPrefix(e.name, taskPrefix)}
 		cv.Stale = cv.Ours && !slices.ContainsFunc(wanted, func(w Container) bool {
 			return w.Node == n.Name && w.Name == e.name && w.Labels[LabelSpec] == e.labels[LabelSpec]
 		})
