@@ -1,0 +1,13 @@
+// Package e2e proves the whole of lab, from the command line to the loopback
+// sockets: real lab commands (package rig builds and runs them) on embedded
+// machines, looked at with curl, ssh, the Docker client and /proc.
+//
+// It holds tests only, one file a question: does the way from create to
+// destroy hold (whole), does create converge (size, repair), what remains of a
+// command that was killed (killed), is the verdict honest (verdict), who gets
+// in (guard), what does bad input get (refused).
+//
+// No test measures time or sleeps; each waits for conditions, with patience.
+// Tests of verdicts run one after the other, the rest side by side: a starved
+// sampler is no fault of lab's.
+package e2e

@@ -1,0 +1,335 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/e2e/rig"
+	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/scenarios"
+	"github.com/mesoslab/lab/stack"
+)
+
+// TestFromCreateToDestroy goes the way of a new user, each step on what the
+// one before it has left.
+func TestFromCreateToDestroy(t *testing.T) {
+	l := rig.New(t)
+	created := l.Must(l.CreateArgs()...)
+	t.Run("create tells what it made", func(t *testing.T) { createTells(t, l, created) })
+	t.Run("endpoints answer", func(t *testing.T) { endpointsAnswer(t, l) })
+	t.Run("create again changes nothing", func(t *testing.T) { createAgain(t, l) })
+	t.Run("status", func(t *testing.T) { status(t, l) })
+	t.Run("list and open", func(t *testing.T) { listAndOpen(t, l) })
+	t.Run("ssh and logs", func(t *testing.T) { sshAndLogs(t, l) })
+	t.Run("heal has nothing to do", func(t *testing.T) {
+		if r := l.Must("heal"); !strings.Contains(r.Stdout, "Nothing is broken") {
+			t.Error(r)
+		}
+	})
+	t.Run("failover", func(t *testing.T) { failover(t, l) })
+	t.Run("deploy", func(t *testing.T) { deploy(t, l) })
+	t.Run("destroy leaves nothing", func(t *testing.T) {
+		if r := l.Must("destroy"); !strings.Contains(r.Stdout, "Lab lab is gone: 3 machines") {
+			t.Error(r)
+		}
+		l.MustBeGone()
+		l.MustLeaveOnlyLocks()
+		if r := l.Must("destroy"); !strings.Contains(r.Stdout, "nothing to remove") {
+			t.Errorf("destroyed twice: %s", r)
+		}
+	})
+}
+
+// createTells reads every line of what create prints.
+func createTells(t *testing.T, l *rig.Lab, r rig.Result) {
+	known := []string{
+		`^lab lab · provider local( \(.+\))? · 3 machines on ` + regexp.QuoteMeta(l.Subnet) + `$`,
+		`^node[123]  boot ✔  ssh ✔  DOCKER_OPTS ✔  :2375 ✔$`,
+		`^node1  zookeeper ✔  mesos_master ✔  marathon ✔  marathon-lb ✔$`,
+		`^node2  mesos_slave1 ✔$`, `^node3  mesos_slave2 ✔$`,
+		`^app ✔$`,
+		`^… .+ \(\d+ s\)$`, // waited for longer than a second
+	}
+	seen := linesMatch(t, "stderr", r.Stderr, known)
+	for i, line := range known[:len(known)-1] {
+		if want := map[int]int{1: 3}[i]; seen[i] != max(want, 1) {
+			t.Errorf("line %q was seen %d times:\n%s", line, seen[i], r.Stderr)
+		}
+	}
+	ip := regexp.QuoteMeta(l.IP(1))
+	known = []string{
+		`^Ready in \d+\.\d s\.$`,
+		`^  nginx +http://` + ip + `:10000/ +on node[23]:31\d{3}, node[23]:31\d{3} \(random ports\)$`,
+		`^  Marathon +http://` + ip + `:8080/ *$`, `^  Mesos +http://` + ip + `:5050/ *$`,
+		`^  load balancer +http://` + ip + `:9090/haproxy\?stats *$`,
+		`192\.168\.59\.`, `^Next: lab status   ·   lab scenario failover   ·   lab destroy$`,
+	}
+	for i, n := range linesMatch(t, "stdout", r.Stdout, known) {
+		if n != 1 {
+			t.Errorf("line %q was seen %d times:\n%s", known[i], n, r.Stdout)
+		}
+	}
+}
+
+// linesMatch counts the lines that each pattern matches; a line that none
+// matches is an error.
+func linesMatch(t *testing.T, what, text string, patterns []string) []int {
+	t.Helper()
+	seen := make([]int, len(patterns))
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		i := slices.IndexFunc(patterns, func(p string) bool { return regexp.MustCompile(p).MatchString(line) })
+		if i < 0 {
+			t.Errorf("%s has a line that nobody expects: %q", what, line)
+			continue
+		}
+		seen[i]++
+	}
+	return seen
+}
+
+func endpointsAnswer(t *testing.T, l *rig.Lab) {
+	for _, url := range []string{l.URL(1, 8080, "/ui/"), l.URL(1, 5050, "/"), l.URL(1, 9090, "/haproxy?stats"), l.URL(1, 8080, "/v2/apps"), l.URL(2, 5051, "/state.json")} {
+		if a := l.Get(url); a.Status != http.StatusOK || a.Body == "" {
+			t.Errorf("%s: %d %q", url, a.Status, a.Body)
+		}
+	}
+	for n := range 3 {
+		if a := l.Get(l.URL(n+1, 2375, "/version")); !strings.Contains(a.Body, "ApiVersion") {
+			t.Errorf("engine of node%d: %d %q", n+1, a.Status, a.Body)
+		}
+	}
+	tasks := answering(t, l, 2)
+	machines := map[string]bool{}
+	for _, a := range tasks {
+		machines[a.Header.Get("X-Lab-Machine")] = true
+	}
+	for _, m := range l.Status().Marathon.Tasks {
+		if _, ok := tasks[m.ID]; !ok {
+			t.Errorf("task %s has not answered through the load balancer: %v", m.ID, tasks)
+		}
+		if !machines[m.Node] {
+			t.Errorf("%s runs a task but has not answered: %v", m.Node, machines)
+		}
+	}
+}
+
+// answering asks the service port until so many different tasks have
+// answered, and returns one answer of each.
+func answering(t *testing.T, l *rig.Lab, want int) map[string]rig.Answer {
+	t.Helper()
+	seen := map[string]rig.Answer{}
+	l.Await(fmt.Sprintf("answers of %d tasks", want), func(ctx context.Context) error {
+		a, err := rig.Ask(ctx, http.MethodGet, l.URL(1, 10000, "/"), "", nil)
+		if err != nil {
+			return err
+		}
+		if a.Status != http.StatusOK || a.Header.Get("X-Lab-Task") == "" || a.Header.Get("Server") != "lab-web" {
+			return fmt.Errorf("%d %v", a.Status, a.Header)
+		}
+		if seen[a.Header.Get("X-Lab-Task")] = a; len(seen) < want {
+			return fmt.Errorf("%d tasks have answered", len(seen))
+		}
+		return nil
+	})
+	return seen
+}
+
+func createAgain(t *testing.T, l *rig.Lab) {
+	before, machines := l.Containers(3), l.Processes()
+	r := l.Must("create")
+	if !strings.Contains(r.Stdout, "Lab lab is whole: nothing to do") {
+		t.Error(r)
+	}
+	if made := l.Create(); len(made.Changed) != 0 {
+		t.Errorf("changed: %v", made.Changed)
+	}
+	if after := l.Containers(3); !mapsEqual(before, after) {
+		t.Errorf("containers before %v, after %v", before, after)
+	}
+	if after := l.Processes(); fmt.Sprint(after) != fmt.Sprint(machines) {
+		t.Errorf("processes before %v, after %v", machines, after)
+	}
+}
+
+func mapsEqual(a, b map[string]rig.Container) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if b[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+func status(t *testing.T, l *rig.Lab) {
+	s := l.AwaitWhole()
+	if len(s.Machines) != 3 || len(s.Power) != 3 || len(s.Faults) != 0 || len(s.Endpoints) != 4 {
+		t.Errorf("status: %+v", s)
+	}
+	if s.Mesos.ActiveSlaves != 2 || len(s.Mesos.Slaves) != 2 || s.Mesos.Slaves[0].Node == s.Mesos.Slaves[1].Node {
+		t.Errorf("slaves: %+v", s.Mesos)
+	}
+	if len(s.Marathon.Apps) != 1 || s.Marathon.Apps[0].ID != "/nginx" || s.Marathon.Apps[0].Healthy != 2 || s.Marathon.Apps[0].ServicePort != 10000 {
+		t.Errorf("apps: %+v", s.Marathon.Apps)
+	}
+	for _, task := range s.Marathon.Tasks {
+		if a := l.Get(fmt.Sprintf("http://%s:%d/", task.Host, task.Ports[0])); a.Header.Get("X-Lab-Task") != task.ID {
+			t.Errorf("%s answers at the address of task %s", a.Header.Get("X-Lab-Task"), task.ID)
+		}
+	}
+	text := l.Must("status").Stdout
+	for _, want := range []string{
+		"Lab lab · provider local · whole", `node1 +master +` + l.IP(1) + ` +running`, `node3 +slave2 +` + l.IP(3) + ` +running +mesos_slave2 \+ 1 task\n`,
+		`S\d +node2 +active`, `/nginx +2 of 2 +2 of 2 +10000 +settled`, `nginx\.[0-9a-f-]+ +node[23] +127[0-9.]+:31\d+ +running +healthy`, `Marathon +http://`,
+	} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("status lacks %q:\n%s", want, text)
+		}
+	}
+}
+
+func listAndOpen(t *testing.T, l *rig.Lab) {
+	var labs []struct {
+		Name, Provider, Subnet, Dir string
+		Machines                    int
+	}
+	l.Must("list", "-o", "json").JSON(t, &labs)
+	if len(labs) != 1 || labs[0].Name != "lab" || labs[0].Subnet != l.Subnet || labs[0].Machines != 3 || labs[0].Dir != l.Dir() {
+		t.Errorf("list: %+v", labs)
+	}
+	for word, url := range map[string]string{
+		"mesos": l.URL(1, 5050, "/"), "marathon": l.URL(1, 8080, "/"), "nginx": l.URL(1, 10000, "/"), "stats": l.URL(1, 9090, "/haproxy?stats"),
+	} {
+		if r := l.Must("open", word, "--print"); strings.TrimSpace(r.Stdout) != url {
+			t.Errorf("open %s: %s", word, r)
+		}
+	}
+}
+
+func sshAndLogs(t *testing.T, l *rig.Lab) {
+	labtest.NeedProgram(t, "ssh")
+	want := `DOCKER_OPTS="-H tcp://0.0.0.0:2375 -H unix:///var/run/docker.sock"`
+	for _, name := range []string{"node2", "slave1", l.IP(2)} {
+		if r := l.Must("ssh", name, "cat /etc/default/docker"); !strings.Contains(r.Stdout, want) {
+			t.Error(r)
+		}
+	}
+	if r := l.Must("ssh", "master", "hostname"); strings.TrimSpace(r.Stdout) != "node1" {
+		t.Error(r)
+	}
+	if r := l.Run("ssh", "node2", "false"); r.Code != 1 || r.Stderr != "" {
+		t.Errorf("a failing command: %s", r)
+	}
+	if r := l.Must("logs", "node2"); strings.Count(r.Stdout, "\n") == 0 {
+		t.Errorf("a machine without a log: %s", r)
+	}
+	if r := l.Must("logs", "node2", "mesos_slave1"); !strings.Contains(r.Stdout+r.Stderr, "egistered") {
+		t.Errorf("the slave's log does not tell of its registration: %s", r)
+	}
+	if r := l.Must("logs", "node1", "mesos_master", "--tail", "1"); strings.Count(r.Stdout+r.Stderr, "\n") != 1 {
+		t.Errorf("one line was wanted: %s", r)
+	}
+}
+
+// failover has to pass. Only a sampler that got no time may be tried again.
+func failover(t *testing.T, l *rig.Lab) {
+	for try := 1; ; try++ {
+		r := l.Run("scenario", "failover", "-o", "json")
+		var res scenarios.Result
+		r.JSON(t, &res)
+		if res.Verdict == scenarios.Inconclusive && strings.HasPrefix(res.Why, "no sample of ") && try < 3 {
+			t.Logf("again: %s", res.Why)
+			l.AwaitWhole()
+			continue
+		}
+		if r.Code != 0 || res.Verdict != scenarios.Pass {
+			t.Fatal(r)
+		}
+		passed(t, res)
+		break
+	}
+	s := l.AwaitWhole()
+	if s.Mesos.ActiveSlaves != 2 || s.Marathon.Apps[0].Healthy != 2 {
+		t.Errorf("after failover: %+v", s)
+	}
+	answering(t, l, 2)
+}
+
+func passed(t *testing.T, res scenarios.Result) {
+	t.Helper()
+	var names []string
+	for _, c := range res.Criteria {
+		if c.State != scenarios.Held || c.Detail == "" {
+			t.Errorf("PASS with %+v", c)
+		}
+		names = append(names, c.Name)
+	}
+	if want := []string{"baseline", "victim", "silence", "lost", "replaced", "serving", "agents", "whole"}; !slices.Equal(names, want) {
+		t.Errorf("criteria %v, want %v", names, want)
+	}
+	if len(res.Phases) != 4 || res.Traffic.Sent < 100 || len(res.Timeline) < 6 {
+		t.Errorf("result: %+v", res)
+	}
+	early, late := res.Settings.Law()
+	if d := res.Phases[0]; d.Name != "detect" || d.Seconds < early.Seconds() || d.Seconds > late.Seconds()+1 {
+		t.Errorf("detection took %.2f s, the law says %s–%s", d.Seconds, early, late)
+	}
+}
+
+const second = `{
+  "id": "second", "cpus": 0.1, "mem": 16, "instances": 1, "labels": {"HAPROXY_GROUP": "external"},
+  "healthChecks": [{"path": "/", "protocol": "HTTP", "gracePeriodSeconds": 10, "intervalSeconds": 1, "timeoutSeconds": 1}],
+  "container": {"type": "DOCKER", "docker": {"image": "nginx:1.10", "network": "BRIDGE", "portMappings": [{"containerPort": 80, "hostPort": 0, "servicePort": 10001}]}}
+}`
+
+// deploy also runs the curl line that it prints.
+func deploy(t *testing.T, l *rig.Lab) {
+	file := l.Write("second app.json", second)
+	r := l.Must("deploy", file)
+	if !regexp.MustCompile(`(?m)^/second created: 1 instances? on node[23]:31\d{3}$`).MatchString(r.Stdout) || !strings.Contains(r.Stdout, l.URL(1, 10001, "/")) {
+		t.Error(r)
+	}
+	if a := l.Get(l.URL(1, 10001, "/")); a.Status != http.StatusOK {
+		t.Errorf("the new app answers %d", a.Status)
+	}
+	var same struct{ Did string }
+	l.Must("deploy", file, "-o", "json").JSON(t, &same)
+	if same.Did != "unchanged" {
+		t.Errorf("deployed twice: %+v", same)
+	}
+	labtest.NeedProgram(t, "curl")
+	_, line, _ := strings.Cut(strings.TrimSpace(r.Stdout), "By hand: ")
+	l.Write("second app.json", strings.Replace(second, `"instances": 1`, `"instances": 2`, 1))
+	var out bytes.Buffer
+	cmd := exec.Command("sh", "-c", line)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = l.Work, &out, &out
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, out.String())
+	}
+	l.Await("the curl line to take effect", func(context.Context) error {
+		i := slices.IndexFunc(l.Status().Marathon.Apps, func(a stack.AppView) bool { return a.ID == "/second" && a.Running == 2 })
+		if i < 0 {
+			return errors.New("not 2 instances")
+		}
+		return nil
+	})
+	var event lab.Event
+	data, err := exec.Command("tail", "-n", "1", filepath.Join(l.Dir(), "events.jsonl")).Output()
+	if err != nil || json.Unmarshal(data, &event) != nil || event.Kind == "" {
+		t.Errorf("the event log ends in %q, %v", data, err)
+	}
+}
