@@ -162,7 +162,7 @@ func (m *machine) startDockerd(ctx context.Context) (*dockerd, error) {
 				m.dockerLog("error", "API server: "+err.Error())
 			}
 		})
-		m.dockerLog("info", "API listen on "+l.Addr().String())
+		m.dockerLog("info", "API listen on "+strings.TrimPrefix(l.Addr().String(), rootDir))
 	}
 	if err := d.engine.Boot(ctx); err != nil {
 		m.dockerLog("error", err.Error())

@@ -4,6 +4,7 @@ package machine
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
@@ -25,8 +26,7 @@ func (x *session) sftp(ctx context.Context) int {
 		x.server.log.Debug("sftp", "error", err)
 		return 1
 	}
-	server.Close()
-	return 0
+	return 0 // closing is left to finish, which says the exit status first
 }
 
 // sftpFiles are the four handlers of pkg/sftp. Paths of requests are absolute
@@ -67,8 +67,10 @@ func (h sftpFiles) OpenFile(r *sftp.Request) (sftp.WriterAtReaderAt, error) {
 		}
 	}
 	mode := fs.FileMode(0o644)
-	if r.AttrFlags().Permissions {
-		mode = r.Attributes().FileMode().Perm()
+	// The library drops the attributes' flags of an open. Four bytes can only
+	// be permissions, and are what OpenSSH sends.
+	if len(r.Attrs) == 4 {
+		mode = fs.FileMode(binary.BigEndian.Uint32(r.Attrs)).Perm()
 	}
 	f, err := h.files.OpenFile(r.Filepath, flags, mode)
 	if err != nil {

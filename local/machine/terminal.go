@@ -110,6 +110,7 @@ type typed struct {
 	buf       bytes.Buffer
 	err       error
 	interrupt func()
+	erase     []byte // keys that empty the line, not yet read
 }
 
 const (
@@ -140,40 +141,57 @@ const maxTyped = 1 << 20
 func (k *typed) take(b []byte, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for len(b) > 0 && k.buf.Len() < maxTyped {
-		i := bytes.IndexByte(b, keyCtrlC)
-		if i < 0 {
-			k.buf.Write(b)
-			break
-		}
-		k.buf.Write(b[:i])
-		if k.interrupt != nil {
-			go k.interrupt()
-		} else {
-			k.buf.Write([]byte{keyCtrlE, keyCtrlU, '\r'})
-		}
-		b = b[i+1:]
-	}
+	k.buf.Write(b[:min(len(b), max(0, maxTyped-k.buf.Len()))])
+	k.interruptLocked()
 	if err != nil {
 		k.err = err
 	}
 	k.change.Broadcast()
 }
 
+// onInterrupt says what Ctrl-C does while a command runs; nil while there is
+// a prompt. One that was pressed since the command was entered counts.
 func (k *typed) onInterrupt(fn func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.interrupt = fn
+	k.interruptLocked()
 }
 
+// interruptLocked forgets what was typed up to a Ctrl-C and acts on it.
+func (k *typed) interruptLocked() {
+	if i := bytes.LastIndexByte(k.buf.Bytes(), keyCtrlC); i >= 0 && k.interrupt != nil {
+		k.buf.Next(i + 1)
+		go k.interrupt()
+		k.interrupt = nil
+	}
+}
+
+// Read gives the line editor what is typed; Ctrl-C empties its line.
 func (k *typed) Read(p []byte) (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for k.buf.Len() == 0 && k.err == nil {
+	for k.buf.Len() == 0 && len(k.erase) == 0 && k.err == nil {
 		k.change.Wait()
 	}
-	if k.buf.Len() == 0 {
+	switch {
+	case len(k.erase) > 0:
+		n := copy(p, k.erase)
+		k.erase = k.erase[n:]
+		return n, nil
+	case k.buf.Len() == 0:
 		return 0, k.err
+	}
+	n := bytes.IndexByte(k.buf.Bytes(), keyCtrlC)
+	switch {
+	case n == 0:
+		k.buf.Next(1)
+		k.erase = []byte{keyCtrlE, keyCtrlU, '\r'}
+		n = copy(p, k.erase)
+		k.erase = k.erase[n:]
+		return n, nil
+	case n > 0:
+		p = p[:min(n, len(p))]
 	}
 	return k.buf.Read(p)
 }

@@ -151,6 +151,7 @@ func (p *Proc) fetch(ctx context.Context, r request) (int, error) {
 	start := time.Now()
 	res, err := client.Do(req)
 	if err != nil {
+		p.curlFormat(r, 0, 0, start)
 		return curlStatus(err, req.URL.Host)
 	}
 	defer res.Body.Close()
@@ -192,10 +193,7 @@ func (p *Proc) curlPrint(r request, res *http.Response, start time.Time) (int, e
 	if !failed {
 		size, err = io.Copy(out, res.Body)
 	}
-	if r.format != "" {
-		p.printf("%s", strings.NewReplacer(`\n`, "\n", "%{http_code}", strconv.Itoa(res.StatusCode), "%{size_download}", strconv.FormatInt(size, 10),
-			"%{time_total}", fmt.Sprintf("%.6f", time.Since(start).Seconds())).Replace(r.format))
-	}
+	p.curlFormat(r, res.StatusCode, size, start)
 	switch {
 	case failed:
 		return 22, fmt.Errorf("the requested URL returned error: %d", res.StatusCode)
@@ -203,4 +201,10 @@ func (p *Proc) curlPrint(r request, res *http.Response, start time.Time) (int, e
 		return 18, err
 	}
 	return 0, nil
+}
+
+// curlFormat prints what -w asks for.
+func (p *Proc) curlFormat(r request, status int, size int64, start time.Time) {
+	p.printf("%s", strings.NewReplacer(`\n`, "\n", "%{http_code}", fmt.Sprintf("%03d", status), "%{size_download}", strconv.FormatInt(size, 10),
+		"%{time_total}", fmt.Sprintf("%.6f", time.Since(start).Seconds())).Replace(r.format))
 }

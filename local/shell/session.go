@@ -124,7 +124,7 @@ func (s *Session) Line(ctx context.Context, src string, stdin io.Reader) (exit i
 	for _, stmt := range file.Stmts {
 		exit, err = s.interpret(ctx, stdin, stmt)
 		if err != nil || s.runner.Exited() {
-			return exit, s.runner.Exited(), err
+			return exit, err == nil && s.runner.Exited(), err
 		}
 	}
 	return exit, false, nil
