@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -30,16 +31,16 @@ func (h *Host) Dial(ctx context.Context, network, addr string) (net.Conn, error)
 		return h.dialStdio(ctx)
 	}
 	conn, err := h.forward(ctx, network, addr)
-	refused, ok := errors.AsType[*ssh.OpenChannelError](err)
-	switch {
-	case !ok || (refused.Reason == ssh.ConnectionFailed && h.Root()):
-		return conn, err // open, or an engine that is down
-	case refused.Reason != ssh.ConnectionFailed: // this sshd forwards no sockets
-		h.mu.Lock()
-		h.stdio = true
-		h.mu.Unlock()
+	if _, refused := errors.AsType[*ssh.OpenChannelError](err); !refused {
+		return conn, err
 	}
-	return h.dialStdio(ctx)
+	// OpenSSH gives the same answer, "connect failed", for an engine that is
+	// down, a socket that the user may not open, and forwarding switched off.
+	conn, stdioErr := h.dialStdio(ctx)
+	if stdioErr != nil {
+		return nil, err
+	}
+	return conn, nil
 }
 
 // forward dials through SSH and gives up with ctx.
@@ -82,7 +83,7 @@ func (h *Host) dialStdio(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: dial Docker's socket: %w", h.machine.Name, err)
 	}
-	c := &stdioConn{session: session, stderr: &lockedTail{tail: tail{limit: 4 << 10}}, host: h.machine.Name}
+	c := &stdioConn{session: session, onData: h.useStdio, stderr: &lockedTail{tail: tail{limit: 4 << 10}}, host: h.machine.Name}
 	session.Stderr = c.stderr
 	c.in, err = session.StdinPipe()
 	if err == nil {
@@ -105,22 +106,44 @@ type stdioConn struct {
 	out     io.Reader
 	stderr  *lockedTail
 	host    string
-	read    bool // something has been read
+	onData  func() // called when the first bytes have come
+	read    atomic.Bool
+	ended   sync.Once
+}
+
+// failure is what to say if the command ended before it said anything. It
+// waits for the end, so that stderr is complete.
+func (c *stdioConn) failure() error {
+	c.ended.Do(func() { c.session.Wait() })
+	return &CommandError{Cmd: "docker system dial-stdio", Host: c.host, Exit: 1, Stderr: c.stderr.lines(5)}
+}
+
+// useStdio makes the command the first choice: it works, and the socket did
+// not.
+func (h *Host) useStdio() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stdio = true
 }
 
 func (c *stdioConn) Read(p []byte) (int, error) {
 	n, err := c.out.Read(p)
-	if n > 0 {
-		c.read = true
+	if n > 0 && !c.read.Swap(true) {
+		c.onData()
 	}
-	if err == io.EOF && !c.read {
-		c.session.Wait()
-		return n, &CommandError{Cmd: "docker system dial-stdio", Host: c.host, Exit: 1, Stderr: c.stderr.lines(5)}
+	if err == io.EOF && !c.read.Load() {
+		return n, c.failure()
 	}
 	return n, err
 }
 
-func (c *stdioConn) Write(p []byte) (int, error) { return c.in.Write(p) }
+func (c *stdioConn) Write(p []byte) (int, error) {
+	n, err := c.in.Write(p)
+	if errors.Is(err, io.EOF) && !c.read.Load() { // the command has ended
+		return n, c.failure()
+	}
+	return n, err
+}
 
 // CloseWrite tells the other side that nothing more will come.
 func (c *stdioConn) CloseWrite() error { return c.in.Close() }

@@ -53,7 +53,8 @@ type Facts struct {
 
 // factsScript asks everything at once. It uses only what a minimal system has;
 // what a machine does not know leaves its section empty.
-const factsScript = `echo @os; cat /etc/os-release 2>/dev/null
+const factsScript = `echo @begin; date +%s.%N
+echo @os; cat /etc/os-release 2>/dev/null
 echo @init; if [ -d /run/systemd/system ]; then echo systemd; elif [ -e /sbin/initctl ]; then echo upstart; elif [ -d /etc/init.d ]; then echo sysvinit; fi
 echo @arch; uname -m
 echo @hostname; hostname
@@ -64,7 +65,7 @@ echo @docker; command -v dockerd docker 2>/dev/null
 echo @cgroup; if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo 2; elif [ -d /sys/fs/cgroup ]; then echo 1; fi
 echo @memory; cat /proc/meminfo 2>/dev/null
 echo @disk; df -Pk /var/lib/docker 2>/dev/null || df -Pk / 2>/dev/null
-echo @date; date +%s.%N
+echo @end; date +%s.%N
 exit 0`
 
 // embeddedOS is the ID in an embedded machine's os-release.
@@ -101,8 +102,8 @@ func FindFacts(ctx context.Context, host Prober) (Facts, error) {
 	return f, nil
 }
 
-// parseFacts reads the script's output; middle is our clock's time when the
-// machine said its own.
+// parseFacts reads the script's output; middle is our clock's time halfway
+// through it.
 func parseFacts(out string, middle time.Time) (Facts, error) {
 	sections := map[string]string{}
 	name := ""
@@ -113,7 +114,7 @@ func parseFacts(out string, middle time.Time) (Facts, error) {
 		}
 		sections[name] += line
 	}
-	if _, complete := sections["date"]; !complete {
+	if _, complete := sections["end"]; !complete {
 		return Facts{}, errors.New("the answer is cut off: " + shorten(out, 80))
 	}
 	get := func(name string) string { return strings.TrimSpace(sections[name]) }
@@ -133,8 +134,10 @@ func parseFacts(out string, middle time.Time) (Facts, error) {
 		f.UID = uid
 	}
 	f.Cgroup, _ = strconv.Atoi(get("cgroup"))
-	if clock, ok := unixTime(get("date")); ok {
-		f.ClockOffset = clock.Sub(middle)
+	begin, ok1 := unixTime(get("begin"))
+	end, ok2 := unixTime(get("end"))
+	if ok1 && ok2 {
+		f.ClockOffset = begin.Add(end.Sub(begin) / 2).Sub(middle)
 	}
 	return f, nil
 }

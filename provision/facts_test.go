@@ -13,7 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const debianFacts = `@os
+const debianFacts = `@begin
+1467811127.250000000
+@os
 PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
 ID=debian
 VERSION_ID="12"
@@ -40,8 +42,8 @@ MemFree:          100000 kB
 @disk
 Filesystem     1024-blocks    Used Available Capacity Mounted on
 /dev/vda1         10255636 1234567   8476543      13% /
-@date
-1467811127.500000000
+@end
+1467811127.750000000
 `
 
 func TestParseFacts(t *testing.T) {
@@ -60,7 +62,7 @@ func TestParseFacts(t *testing.T) {
 }
 
 func TestParseFactsOfLittle(t *testing.T) {
-	little := "@os\n@init\nupstart\n@arch\nriscv64\n@hostname\n@user\n@uid\n@sudo\n@docker\n@cgroup\n@memory\n@disk\n@date\n1467811125.%N\n"
+	little := "@begin\n1467811125.%N\n@os\n@init\nupstart\n@arch\nriscv64\n@hostname\n@user\n@uid\n@sudo\n@docker\n@cgroup\n@memory\n@disk\n@end\n1467811125.%N\n"
 	got, err := parseFacts(little, time.Unix(1467811125, 5e8))
 	if err != nil {
 		t.Fatal(err)

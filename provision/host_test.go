@@ -205,8 +205,17 @@ func TestDockerTooOld(t *testing.T) {
 }
 
 func TestDockerOverStdio(t *testing.T) {
+	for user, want := range map[string]string{
+		"vagrant": "sudo -n docker system dial-stdio || exec sudo -n nc -U /var/run/docker.sock",
+		"root":    "docker system dial-stdio || exec nc -U /var/run/docker.sock",
+	} {
+		t.Run(user, func(t *testing.T) { dockerOverStdio(t, user, want) })
+	}
+}
+
+func dockerOverStdio(t *testing.T, user, want string) {
 	engine := engineDouble(t, "1.41")
-	s := newSSHD(t, "vagrant")
+	s := newSSHD(t, user)
 	s.forbid = true
 	var ran []string
 	s.run = func(cmd string, stdin io.Reader, stdout, _ io.Writer) int {
@@ -227,8 +236,11 @@ func TestDockerOverStdio(t *testing.T) {
 	if _, err := d.ContainerList(t.Context(), client.ContainerListOptions{}); err != nil {
 		t.Error(err)
 	}
-	if want := "sudo -n docker system dial-stdio || exec sudo -n nc -U /var/run/docker.sock"; len(ran) == 0 || ran[0] != want {
+	if len(ran) == 0 || ran[0] != want {
 		t.Errorf("ran %q, want %q", ran, want)
+	}
+	if n := s.forwards(); n != 1 {
+		t.Errorf("asked for forwarding %d times, want once: the command is known to work", n)
 	}
 }
 

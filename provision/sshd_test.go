@@ -35,6 +35,14 @@ type sshd struct {
 	files    sftp.Handlers
 	rejected bool // refuses every key
 	conns    []net.Conn
+	asked    int // requests to forward
+}
+
+// forwards returns how often forwarding was asked for.
+func (s *sshd) forwards() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
 }
 
 func newSigner(t testing.TB) (ssh.Signer, ed25519.PrivateKey) {
@@ -122,8 +130,11 @@ func (s *sshd) serveChannel(ch ssh.NewChannel) {
 			s.serveSession(c, requests, run)
 		}
 	case "direct-streamlocal@openssh.com", "direct-tcpip":
+		s.mu.Lock()
+		s.asked++
+		s.mu.Unlock()
 		if forbid {
-			ch.Reject(ssh.Prohibited, "open failed")
+			ch.Reject(ssh.ConnectionFailed, "open failed") // as OpenSSH 9.2 does
 			return
 		}
 		network, addr := forwardTarget(ch)
