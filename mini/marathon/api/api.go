@@ -26,6 +26,7 @@ import (
 	"github.com/mesoslab/lab/mini/marathon/event"
 	"github.com/mesoslab/lab/mini/marathon/group"
 	"github.com/mesoslab/lab/mini/marathon/store"
+	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
 // maxBody bounds a request's body.
@@ -242,13 +243,13 @@ func fail(w http.ResponseWriter, err error) {
 	case errors.As(err, &conflict):
 		writeJSON(w, http.StatusConflict, message{conflict.Message})
 	case errors.As(err, &locked):
-		refs := []core.Ref{}
+		refs := []view.Ref{}
 		for _, id := range locked.Deployments {
-			refs = append(refs, core.Ref{ID: id})
+			refs = append(refs, view.Ref{ID: id})
 		}
 		writeJSON(w, http.StatusConflict, struct {
 			Message     string     `json:"message"`
-			Deployments []core.Ref `json:"deployments"`
+			Deployments []view.Ref `json:"deployments"`
 		}{locked.Error(), refs})
 	case errors.As(err, &ports):
 		writeJSON(w, http.StatusUnprocessableEntity, message{ports.Error()})

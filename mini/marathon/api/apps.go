@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/mesoslab/lab/mini/marathon/app"
-	"github.com/mesoslab/lab/mini/marathon/core"
+	"github.com/mesoslab/lab/mini/marathon/change"
 	"github.com/mesoslab/lab/mini/marathon/event"
+	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
 // embeds reads the embed parameters. Prefixes apps., app. and group.apps.
 // mean the same; unknown words are ignored. tasks pulls deployments.
-func (r *request) embeds(always core.Embed) core.Embed {
+func (r *request) embeds(always view.Embed) view.Embed {
 	e := always
 	for _, v := range r.URL.Query()["embed"] {
 		for _, p := range []string{"group.apps.", "apps.", "app."} {
@@ -43,7 +44,7 @@ func listApps(r *request) error {
 		return err
 	}
 	cmd, id := strings.ToLower(q.Get("cmd")), strings.ToLower(q.Get("id"))
-	apps, err := r.core.Apps(r.embeds(core.Embed{Counts: true, Deployments: true}), func(a app.App) bool {
+	apps, err := view.Apps(r.core, r.embeds(view.Embed{Counts: true, Deployments: true}), func(a app.App) bool {
 		if cmd != "" && (a.Cmd == nil || !strings.Contains(strings.ToLower(*a.Cmd), cmd)) {
 			return false
 		}
@@ -64,7 +65,11 @@ func postApp(r *request) error {
 	if err != nil {
 		return err
 	}
-	v, err := r.core.CreateApp(u, r.force())
+	id, res, err := change.CreateApp(r.core, u, r.force())
+	if err != nil {
+		return err
+	}
+	v, err := view.Created(r.core, id, res)
 	if err != nil {
 		return err
 	}
@@ -87,7 +92,7 @@ func putApps(r *request) error {
 	if err != nil {
 		return err
 	}
-	res, err := r.core.UpdateApps(us, r.force())
+	res, err := change.UpdateApps(r.core, us, r.force())
 	if err != nil {
 		return err
 	}
@@ -138,7 +143,7 @@ func oneApp(r *request) error {
 func theApp(r *request, id string) error {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		v, err := r.core.AppView(id, r.embeds(core.Embed{Counts: true, Deployments: true, Tasks: true, LastTaskFailure: true}))
+		v, err := view.One(r.core, id, r.embeds(view.Embed{Counts: true, Deployments: true, Tasks: true, LastTaskFailure: true}))
 		if err != nil {
 			return err
 		}
@@ -146,7 +151,7 @@ func theApp(r *request, id string) error {
 	case http.MethodPut:
 		return putApp(r, id)
 	case http.MethodDelete:
-		res, err := r.core.DeleteApp(id, r.flag("force", true))
+		res, err := change.DeleteApp(r.core, id, r.flag("force", true))
 		if err != nil {
 			return err
 		}
@@ -164,12 +169,12 @@ func putApp(r *request, id string) error {
 	if err != nil {
 		return err
 	}
-	res, created, err := r.core.UpdateApp(id, u, r.force())
+	res, created, err := change.UpdateApp(r.core, id, u, r.force())
 	if err != nil {
 		return err
 	}
-	if a, err := r.core.App(id); err == nil {
-		r.published(a)
+	if v, err := view.One(r.core, id, view.Embed{}); err == nil {
+		r.published(v.App)
 	}
 	if created {
 		r.w.Header().Set("Location", "/v2/apps"+id)
@@ -182,7 +187,7 @@ func restartApp(r *request, id string) error {
 	if r.Method != http.MethodPost {
 		return errMethod
 	}
-	res, err := r.core.RestartApp(id, r.force())
+	res, err := change.RestartApp(r.core, id, r.force())
 	if err != nil {
 		return err
 	}
@@ -190,11 +195,11 @@ func restartApp(r *request, id string) error {
 }
 
 func appsBelow(r *request, groupID string) error {
-	ids, err := r.core.AppsOf(groupID)
+	ids, err := view.Below(r.core, groupID)
 	if err != nil {
 		return err
 	}
-	apps, err := r.core.Apps(r.embeds(core.Embed{Counts: true, Deployments: true, Tasks: true}), func(a app.App) bool {
+	apps, err := view.Apps(r.core, r.embeds(view.Embed{Counts: true, Deployments: true, Tasks: true}), func(a app.App) bool {
 		return slices.Contains(ids, a.ID)
 	})
 	if err != nil {
@@ -207,7 +212,7 @@ func appVersions(r *request, id string) error {
 	if r.Method != http.MethodGet {
 		return errMethod
 	}
-	vs, err := r.core.Versions(id)
+	vs, err := view.Versions(r.core, id)
 	if err != nil {
 		return err
 	}
@@ -222,7 +227,7 @@ func appVersion(r *request, id, version string) error {
 	if err != nil {
 		return &illegalError{http.StatusUnprocessableEntity, "Invalid format: \"" + version + "\""}
 	}
-	a, err := r.core.Version(id, v)
+	a, err := view.Version(r.core, id, v)
 	if err != nil {
 		return err
 	}

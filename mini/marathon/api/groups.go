@@ -7,8 +7,10 @@ import (
 	"strings"
 
 	"github.com/mesoslab/lab/mini/marathon/app"
+	"github.com/mesoslab/lab/mini/marathon/change"
 	"github.com/mesoslab/lab/mini/marathon/core"
 	"github.com/mesoslab/lab/mini/marathon/group"
+	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
 // oneGroup serves /v2/groups and everything below it.
@@ -32,7 +34,7 @@ func oneGroup(r *request) error {
 	case http.MethodPost, http.MethodPut:
 		return changeGroup(r, id)
 	case http.MethodDelete:
-		res, err := r.core.DeleteGroup(id, r.force())
+		res, err := change.DeleteGroup(r.core, id, r.force())
 		if err != nil {
 			return err
 		}
@@ -43,10 +45,10 @@ func oneGroup(r *request) error {
 
 func getGroup(r *request, id string) error {
 	deep, apps := groupEmbeds(r)
-	v, err := r.core.Group(id, deep, apps)
+	v, err := view.Group(r.core, id, nil, deep, apps)
 	if err != nil {
 		// Like 1.1.1: the path of an app shows the app.
-		if a, appErr := r.core.AppView(id, core.Embed{}); appErr == nil {
+		if a, appErr := view.One(r.core, id, view.Embed{}); appErr == nil {
 			return r.json(http.StatusOK, a.App)
 		}
 		return err
@@ -56,14 +58,14 @@ func getGroup(r *request, id string) error {
 
 // groupEmbeds reads what to show of a group: without any embed, child
 // groups and apps.
-func groupEmbeds(r *request) (deep bool, apps *core.Embed) {
+func groupEmbeds(r *request) (deep bool, apps *view.Embed) {
 	words := r.URL.Query()["embed"]
 	if len(words) == 0 {
-		return true, &core.Embed{}
+		return true, &view.Embed{}
 	}
 	deep = slices.Contains(words, "group.groups")
 	if slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "group.apps") }) {
-		e := r.embeds(core.Embed{})
+		e := r.embeds(view.Embed{})
 		apps = &e
 	}
 	return deep, apps
@@ -82,17 +84,17 @@ func changeGroup(r *request, id string) error {
 		id = app.Absolute(*u.ID, id)
 	}
 	if r.flag("dryRun", false) && r.Method == http.MethodPut {
-		steps, err := r.core.PlanGroup(id, u)
+		steps, err := change.PlanGroup(r.core, id, u)
 		if err != nil {
 			return err
 		}
 		return r.json(http.StatusOK, map[string]any{"steps": steps})
 	}
-	change, status := r.core.UpdateGroup, http.StatusOK
+	carry, status := change.UpdateGroup, http.StatusOK
 	if r.Method == http.MethodPost {
-		change, status = r.core.CreateGroup, http.StatusCreated
+		carry, status = change.CreateGroup, http.StatusCreated
 	}
-	res, err := change(id, u, r.force())
+	res, err := carry(r.core, id, u, r.force())
 	if err != nil {
 		return err
 	}
@@ -103,7 +105,7 @@ func changeGroup(r *request, id string) error {
 }
 
 func groupVersions(r *request, id string) error {
-	vs, err := r.core.GroupVersions(id)
+	vs, err := view.GroupVersions(r.core, id)
 	if err != nil {
 		return err
 	}
@@ -115,7 +117,7 @@ func groupVersion(r *request, id, version string) error {
 	if err != nil {
 		return &illegalError{http.StatusUnprocessableEntity, "Invalid format: \"" + version + "\""}
 	}
-	g, err := r.core.GroupVersion(id, v)
+	g, err := view.Group(r.core, id, &v, true, &view.Embed{})
 	if err != nil {
 		return err
 	}
@@ -123,7 +125,7 @@ func groupVersion(r *request, id, version string) error {
 }
 
 func groupApps(r *request, id string) error {
-	ids, err := r.core.AppsOf(id)
+	ids, err := view.Below(r.core, id)
 	var none *core.NotFoundError
 	if errors.As(err, &none) {
 		return getGroup(r, app.Absolute("apps", id)) // a group may be called apps
@@ -131,7 +133,7 @@ func groupApps(r *request, id string) error {
 	if err != nil {
 		return err
 	}
-	apps, err := r.core.Apps(r.embeds(core.Embed{}), func(a app.App) bool { return slices.Contains(ids, a.ID) })
+	apps, err := view.Apps(r.core, r.embeds(view.Embed{}), func(a app.App) bool { return slices.Contains(ids, a.ID) })
 	if err != nil {
 		return err
 	}

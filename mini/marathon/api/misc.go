@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/mesoslab/lab/mini/marathon/app"
 	"github.com/mesoslab/lab/mini/marathon/core"
+	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
 func ping(r *request) error {
@@ -17,32 +17,34 @@ func ping(r *request) error {
 
 // metrics has the shape of 1.1.1's and the few figures there are.
 func metrics(r *request) error {
-	apps, err := r.core.Apps(core.Embed{}, func(app.App) bool { return true })
-	if err != nil {
-		return err
-	}
-	var running, staged int
-	if _, err := r.core.Tasks(func(t core.TaskView) bool {
-		if t.StartedAt.IsZero() {
-			staged++
-		} else {
-			running++
+	var apps, running, staged int
+	err := r.core.Read(func(s core.State) error {
+		apps = len(s.Root().Apps)
+		for _, id := range s.Owners() {
+			for _, t := range s.TasksOf(id) {
+				if t.Running() {
+					running++
+				} else {
+					staged++
+				}
+			}
 		}
-		return false
-	}); err != nil {
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	gauge := func(n int) any { return map[string]int{"value": n} }
 	return r.json(http.StatusOK, map[string]any{"version": "3.0.0", "counters": map[string]any{}, "histograms": map[string]any{},
 		"meters": map[string]any{}, "timers": map[string]any{}, "gauges": map[string]any{
-			"service.mesosphere.marathon.app.count":           gauge(len(apps)),
+			"service.mesosphere.marathon.app.count":           gauge(apps),
 			"service.mesosphere.marathon.task.running.count":  gauge(running),
 			"service.mesosphere.marathon.task.staged.count":   gauge(staged),
 			"service.mesosphere.marathon.core.leader.current": gauge(1)}})
 }
 
 func listDeployments(r *request) error {
-	ds, err := r.core.Deployments()
+	ds, err := view.Deployments(r.core)
 	if err != nil {
 		return err
 	}
@@ -63,7 +65,7 @@ func deleteDeployment(r *request) error {
 }
 
 func getQueue(r *request) error {
-	q, err := r.core.Queue()
+	q, err := view.Queue(r.core)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/mesoslab/lab/mini/marathon/app"
 	"github.com/mesoslab/lab/mini/marathon/core"
+	"github.com/mesoslab/lab/mini/marathon/task"
+	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
 // scaling reads scale and wipe, which exclude each other.
@@ -23,36 +25,47 @@ func (r *request) scaling() (bool, error) {
 func appTasks(r *request, id string) error {
 	switch r.Method {
 	case http.MethodGet:
-		if _, err := r.core.App(id); err != nil {
+		if _, err := view.One(r.core, id, view.Embed{}); err != nil {
 			return err
 		}
-		return showTasks(r, false, func(t core.TaskView) bool { return t.AppID == id })
+		return showTasks(r, false, func(t *task.Task) bool { return t.AppID == id })
 	case http.MethodDelete:
-		ids, err := r.core.TaskIDs(id, r.URL.Query().Get("host"))
+		host := r.URL.Query().Get("host")
+		v, err := view.One(r.core, id, view.Embed{Tasks: true})
 		if err != nil {
 			return err
 		}
-		return kill(r, ids, func(ts []core.TaskView) any { return map[string]any{"tasks": ts} })
+		var ids []string
+		for _, t := range v.Tasks {
+			if host == "" || host == "*" || host == t.Host {
+				ids = append(ids, t.ID)
+			}
+		}
+		return kill(r, ids, func(ts []task.View) any { return map[string]any{"tasks": ts} })
 	}
 	return errMethod
 }
 
 func tasksBelow(r *request, groupID string) error {
-	ids, err := r.core.AppsOf(groupID)
+	ids, err := view.Below(r.core, groupID)
 	if err != nil {
 		return err
 	}
-	return showTasks(r, false, func(t core.TaskView) bool { return slices.Contains(ids, t.AppID) })
+	return showTasks(r, false, func(t *task.Task) bool { return slices.Contains(ids, t.AppID) })
 }
 
 func appTask(r *request, id, taskID string) error {
 	if r.Method != http.MethodDelete {
 		return errMethod
 	}
-	if err := r.core.HasTask(id, taskID); err != nil {
+	v, err := view.One(r.core, id, view.Embed{Tasks: true})
+	if err != nil {
 		return err
 	}
-	return kill(r, []string{taskID}, func(ts []core.TaskView) any {
+	if !slices.ContainsFunc(v.Tasks, func(t task.View) bool { return t.ID == taskID }) {
+		return &core.NotFoundError{Message: "Task '" + taskID + "' does not exist"}
+	}
+	return kill(r, []string{taskID}, func(ts []task.View) any {
 		if len(ts) == 0 {
 			return map[string]any{"task": nil}
 		}
@@ -61,7 +74,7 @@ func appTask(r *request, id, taskID string) error {
 }
 
 // kill ends tasks and answers with them, or with the deployment that scales.
-func kill(r *request, ids []string, show func([]core.TaskView) any) error {
+func kill(r *request, ids []string, show func([]task.View) any) error {
 	scale, err := r.scaling()
 	if err != nil {
 		return err
@@ -79,9 +92,9 @@ func kill(r *request, ids []string, show func([]core.TaskView) any) error {
 func listTasks(r *request) error {
 	q := r.URL.Query()
 	want := slices.Concat(q["status"], q["status[]"])
-	return showTasks(r, true, func(t core.TaskView) bool {
+	return showTasks(r, true, func(t *task.Task) bool {
 		state := "running"
-		if t.StartedAt.IsZero() {
+		if !t.Running() {
 			state = "staging"
 		}
 		return len(want) == 0 || slices.Contains(want, state)
@@ -89,8 +102,8 @@ func listTasks(r *request) error {
 }
 
 // showTasks prints tasks as JSON or, if the client prefers it, as text.
-func showTasks(r *request, servicePorts bool, keep func(core.TaskView) bool) error {
-	ts, err := r.core.Tasks(keep)
+func showTasks(r *request, servicePorts bool, keep func(*task.Task) bool) error {
+	ts, err := view.Tasks(r.core, keep)
 	if err != nil {
 		return err
 	}
@@ -109,8 +122,8 @@ func showTasks(r *request, servicePorts bool, keep func(core.TaskView) bool) err
 
 // endpoints prints one line for each service port: the app, the port, and
 // host:port of every running task, with tabs between.
-func endpoints(ts []core.TaskView) string {
-	byApp := map[string][]core.TaskView{}
+func endpoints(ts []task.View) string {
+	byApp := map[string][]task.View{}
 	var apps []string
 	for _, t := range ts {
 		if t.StartedAt.IsZero() {
@@ -124,7 +137,7 @@ func endpoints(ts []core.TaskView) string {
 	var b strings.Builder
 	for _, id := range apps {
 		tasks := byApp[id]
-		slices.SortStableFunc(tasks, func(a, b core.TaskView) int { return cmp.Compare(a.Host, b.Host) })
+		slices.SortStableFunc(tasks, func(a, b task.View) int { return cmp.Compare(a.Host, b.Host) })
 		if len(tasks[0].ServicePorts) == 0 {
 			fmt.Fprintf(&b, "%s\t \t", app.Underscored(id))
 			for _, t := range tasks {
@@ -166,5 +179,5 @@ func deleteTasks(r *request) error {
 			return &illegalError{http.StatusBadRequest, "Invalid task id '" + id + "'."}
 		}
 	}
-	return kill(r, ids, func(ts []core.TaskView) any { return map[string]any{"tasks": ts} })
+	return kill(r, ids, func(ts []task.View) any { return map[string]any{"tasks": ts} })
 }

@@ -1,5 +1,7 @@
 package app
 
+import "math"
+
 // Normalize completes a definition as 1.1.1 does before it stores it:
 // absolute dependencies, portIndex 0 for checks that name no port, 0/0 as
 // strategy of a single-instance app, and for bridged docker apps the service
@@ -53,6 +55,19 @@ func (a App) WithServicePorts(ports []int) App {
 	}
 	a.Ports = portsOf(a.PortDefinitions)
 	return a
+}
+
+// Capacity is the least number of healthy tasks, and the most tasks at all,
+// while running ones are replaced. 1.1.1 lets one more come where it could
+// not move otherwise (contracts 2.5).
+func (a App) Capacity(running int) (least, most int) {
+	n := float64(a.Instances)
+	least = int(math.Ceil(n * a.UpgradeStrategy.MinimumHealthCapacity))
+	most = int(math.Floor(n * (1 + a.UpgradeStrategy.MaximumOverCapacity)))
+	if least == most && most <= running {
+		most++
+	}
+	return least, most
 }
 
 // Scaling reports whether b differs from a in nothing but the number of

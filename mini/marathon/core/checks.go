@@ -2,18 +2,15 @@ package core
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/mesoslab/lab/mini/marathon/app"
 	"github.com/mesoslab/lab/mini/marathon/event"
 	"github.com/mesoslab/lab/mini/marathon/health"
+	"github.com/mesoslab/lab/mini/marathon/task"
 )
 
 // checkKey is one health check of one configuration of an app.
@@ -47,7 +44,7 @@ func (c *Core) startOldChecks(appID string) {
 		if t.ConfigVersion.Equal(current) {
 			continue
 		}
-		if a, err := c.readVersion(appID, t.Version); err == nil {
+		if a, err := c.book.App(c.ctx, appID, t.Version); err == nil {
 			c.startChecks(a)
 		}
 	}
@@ -113,7 +110,7 @@ func (c *Core) targets(k checkKey) []target {
 	defer c.leave()
 	var ts []target
 	for _, t := range c.tasksOf(k.app) {
-		if t.running() && t.ConfigVersion.String() == k.config {
+		if t.Running() && t.ConfigVersion.String() == k.config {
 			ts = append(ts, target{t.ID, t.Host, slices.Clone(t.Ports)})
 		}
 	}
@@ -133,10 +130,10 @@ func (c *Core) probed(k checkKey, h app.HealthCheck, taskID, cause string) {
 
 // commandResult takes in what the executor says about the COMMAND check.
 // The executor kills by itself.
-func (c *Core) commandResult(t *Task, healthy bool, message string) {
+func (c *Core) commandResult(t *task.Task, healthy bool, message string) {
 	a := c.root.Apps[t.AppID]
 	i := slices.IndexFunc(a.HealthChecks, func(h app.HealthCheck) bool { return h.Protocol == "COMMAND" })
-	if i < 0 || !t.ConfigVersion.Equal(a.ConfigVersion()) {
+	if i < 0 || !t.Runs(a) {
 		return
 	}
 	h := a.HealthChecks[i]
@@ -152,23 +149,23 @@ func (c *Core) commandResult(t *Task, healthy bool, message string) {
 }
 
 // record updates a task's health and does what that calls for.
-func (c *Core) record(t *Task, index int, h app.HealthCheck, cause string) {
-	if t.health == nil {
-		t.health = map[int]health.State{}
+func (c *Core) record(t *task.Task, index int, h app.HealthCheck, cause string) {
+	if t.Health == nil {
+		t.Health = map[int]health.State{}
 	}
 	var s health.State
 	var out health.Outcome
 	if cause == "" {
-		s, out = t.health[index].Pass(time.Now())
+		s, out = t.Health[index].Pass(time.Now())
 	} else {
-		s, out = t.health[index].Fail(time.Now(), h, t.StartedAt.Time, cause)
+		s, out = t.Health[index].Fail(time.Now(), h, t.StartedAt.Time, cause)
 		if out.Ignored {
 			return
 		}
 		c.Bus.Publish("failed_health_check_event", event.FailedHealthCheck{AppID: t.AppID, TaskID: t.ID, HealthCheck: h})
 	}
-	t.health[index] = s
-	if out.Kill && !t.doomed() {
+	t.Health[index] = s
+	if out.Kill && !t.Doomed() {
 		c.Bus.Publish("unhealthy_task_kill_event", event.UnhealthyKill{AppID: t.AppID, TaskID: t.ID, Version: t.Version,
 			Reason: cause, Host: t.Host, SlaveID: t.AgentID})
 		c.kill(t, "unhealthy: "+cause)
@@ -179,26 +176,11 @@ func (c *Core) record(t *Task, index int, h app.HealthCheck, cause string) {
 	}
 }
 
-// ReadinessResult is the last answer to a readiness check.
-type ReadinessResult struct {
-	Name         string             `json:"name"`
-	TaskID       string             `json:"taskId"`
-	Ready        bool               `json:"ready"`
-	LastResponse *ReadinessResponse `json:"lastResponse,omitempty"`
-}
-
-// ReadinessResponse is what a task answered, kept if the check says so.
-type ReadinessResponse struct {
-	Status      int    `json:"status"`
-	ContentType string `json:"contentType"`
-	Body        string `json:"body"`
-}
-
 // startReadiness asks a new task until it is ready, while a deployment
 // waits for it.
-func (c *Core) startReadiness(t *Task) {
+func (c *Core) startReadiness(t *task.Task) {
 	a := c.root.Apps[t.AppID]
-	if len(a.ReadinessChecks) == 0 || c.lockedBy(t.AppID) == nil || !t.ConfigVersion.Equal(a.ConfigVersion()) {
+	if len(a.ReadinessChecks) == 0 || c.lockedBy(t.AppID) == nil || !t.Runs(a) {
 		return
 	}
 	r := a.ReadinessChecks[0]
@@ -206,7 +188,7 @@ func (c *Core) startReadiness(t *Task) {
 	if !ok || i >= len(t.Ports) {
 		return
 	}
-	c.readiness[t.ID] = ReadinessResult{Name: r.Name, TaskID: t.ID}
+	c.readiness[t.ID] = health.Readiness{Name: r.Name, TaskID: t.ID}
 	id, address := t.ID, net.JoinHostPort(t.Host, strconv.Itoa(t.Ports[i]))
 	c.wg.Go(func() {
 		for !c.askReady(r, id, address) {
@@ -221,22 +203,7 @@ func (c *Core) startReadiness(t *Task) {
 
 // askReady asks once; true means that there is no need to ask again.
 func (c *Core) askReady(r app.ReadinessCheck, taskID, address string) bool {
-	ctx, cancel := context.WithTimeout(c.ctx, time.Duration(max(r.TimeoutSeconds, 1))*time.Second)
-	defer cancel()
-	res := ReadinessResult{Name: r.Name, TaskID: taskID}
-	var said ReadinessResponse
-	status, err := c.Probe.Get(ctx, strings.ToLower(r.Protocol), address, r.Path, func(h http.Header, body io.Reader) {
-		b, _ := io.ReadAll(body) // what arrived is what is shown
-		said.ContentType, said.Body = h.Get("Content-Type"), string(b)
-	})
-	if err != nil {
-		said.Body = fmt.Sprint(err)
-	}
-	said.Status = status
-	res.Ready = err == nil && slices.Contains(r.HTTPStatusCodesForReady, status)
-	if r.PreserveLastResponse {
-		res.LastResponse = &said
-	}
+	res := c.Probe.Ready(c.ctx, r, taskID, address)
 	if !c.enter() {
 		return true
 	}

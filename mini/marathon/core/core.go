@@ -1,8 +1,10 @@
 // Package core is a leading Marathon without its mouth: the state machine
 // between what people want (apps) and what Mesos has (tasks).
 //
-// Nouns: Core (one term of leadership), Task, the launch queue with its
-// back-off, Deployment (a Plan under way), Config (the flags that matter).
+// Nouns: Core (one term of leadership), Change (what people may ask for, as a
+// new tree of apps), deployment (a Plan under way), Config (the flags that
+// matter). Tasks, the launch queue and the written state have packages of
+// their own: task, launch, record.
 //
 // A Core is made from the Store when leadership begins and ends with its
 // context; the next leader takes the same tasks up again. Everything happens
@@ -23,6 +25,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,8 +33,11 @@ import (
 	"github.com/mesoslab/lab/mini/marathon/event"
 	"github.com/mesoslab/lab/mini/marathon/group"
 	"github.com/mesoslab/lab/mini/marathon/health"
+	"github.com/mesoslab/lab/mini/marathon/launch"
+	"github.com/mesoslab/lab/mini/marathon/record"
 	"github.com/mesoslab/lab/mini/marathon/scheduler"
 	"github.com/mesoslab/lab/mini/marathon/store"
+	"github.com/mesoslab/lab/mini/marathon/task"
 )
 
 // Config is what Marathon's flags say about the core.
@@ -84,21 +90,18 @@ type Core struct {
 	wg  sync.WaitGroup
 
 	mu          sync.Mutex
+	book        *record.Book
 	frameworkID string
 	master      string // host:port while subscribed
 	registered  bool   // this term has been subscribed before
 	root        group.Root
 	lastVersion app.Time
-	versions    map[string][]app.Time // of an app, oldest first
-	rootHistory []app.Time
-	tasks       map[string]*Task
-	failures    map[string]TaskFailure // last one, by app
-	queue       []*entry
-	delays      map[delayKey]delay
+	tasks       map[string]*task.Task
+	failures    map[string]task.Failure // last one, by app
+	queue       launch.Queue
 	deployments []*deployment
 	checks      map[checkKey]context.CancelFunc
-	readiness   map[string]ReadinessResult // by task
-	unsaved     map[string][]byte          // writes that failed; nil deletes
+	readiness   map[string]health.Readiness // by task
 	tokens      int
 	revive      reviver
 	wakeup      *time.Timer // when the next back-off ends
@@ -113,22 +116,28 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Core, error) {
 	if deps.Log == nil {
 		deps.Log = func(string, ...any) {}
 	}
-	c := &Core{cfg: cfg, Deps: deps, ctx: ctx, versions: map[string][]app.Time{}, tasks: map[string]*Task{},
-		failures: map[string]TaskFailure{}, delays: map[delayKey]delay{},
-		checks: map[checkKey]context.CancelFunc{}, readiness: map[string]ReadinessResult{},
-		unsaved: map[string][]byte{}, tokens: cfg.LaunchTokens}
-	c.wakeup = time.AfterFunc(time.Hour, c.backoffEnded)
-	c.wakeup.Stop()
-	if err := c.load(ctx); err != nil {
+	book := &record.Book{Store: deps.Store, MaxVersions: cfg.MaxVersions, Log: deps.Log}
+	s, err := book.Load(ctx, now())
+	if err != nil {
 		return nil, fmt.Errorf("load state: %w", err)
 	}
+	c := &Core{cfg: cfg, Deps: deps, ctx: ctx, book: book, frameworkID: s.FrameworkID, root: s.Root, lastVersion: s.Root.Version,
+		tasks: s.Tasks, failures: s.Failures, tokens: cfg.LaunchTokens,
+		checks: map[checkKey]context.CancelFunc{}, readiness: map[string]health.Readiness{}}
+	c.wakeup = time.AfterFunc(time.Hour, c.backoffEnded)
+	c.wakeup.Stop()
 	c.mu.Lock()
 	defer c.leave()
 	for id, a := range c.root.Apps {
 		c.startChecks(a)
 		c.startOldChecks(id)
 	}
-	c.resumeDeployments()
+	for _, p := range s.Plans {
+		c.deployments = append(c.deployments, &deployment{Plan: p})
+	}
+	for _, d := range slices.Clone(c.deployments) {
+		c.begin(d)
+	}
 	c.startClocks()
 	return c, nil
 }
@@ -186,9 +195,9 @@ func (c *Core) startClocks() {
 	c.every(c.cfg.ReconcileDelay, c.cfg.ReconcileInterval, c.reconcile)
 	c.every(30*time.Second, 5*time.Second, c.killOverdue)
 	c.every(killRetry, killRetry, c.repeatKills)
-	c.every(10*time.Second, 10*time.Second, c.forgetDelays)
+	c.every(10*time.Second, 10*time.Second, c.queue.Forget)
 	c.every(c.cfg.TokenRefresh, c.cfg.TokenRefresh, func() { c.tokens = c.cfg.LaunchTokens; c.wantOffers() })
-	c.every(time.Second, time.Second, c.flush)
+	c.every(time.Second, time.Second, func() { c.book.Flush(c.ctx) })
 	c.every(time.Second, time.Second, c.repeatRevive)
 }
 

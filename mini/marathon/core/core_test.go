@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"slices"
@@ -8,6 +8,10 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/mesoslab/lab/mini/marathon/change"
+	"github.com/mesoslab/lab/mini/marathon/core"
+	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
 const sleeper = `{"id":"sleep","cmd":"sleep 1000","cpus":0.5,"mem":32,"instances":2}`
@@ -21,7 +25,7 @@ func TestCreatedAppRunsAndItsDeploymentEnds(t *testing.T) {
 		if n := len(l.twin.Tasks()); n != 2 {
 			t.Fatalf("%d tasks are staged at once, want 2", n)
 		}
-		ds, _ := l.Deployments()
+		ds, _ := view.Deployments(l.Core)
 		if len(ds) != 1 || ds[0].CurrentStep != 2 || ds[0].TotalSteps != 2 || ds[0].CurrentActions[0].Action != "ScaleApplication" {
 			t.Errorf("deployment under way: %+v", ds)
 		}
@@ -49,7 +53,7 @@ func TestLostTaskIsReplacedWhenTheBackOffEnds(t *testing.T) {
 		lost := time.Now()
 		l.twin.RemoveAgent(victim.AgentID.Value)
 		l.pass(0)
-		q, _ := l.Queue()
+		q, _ := view.Queue(l.Core)
 		if len(q) != 1 || q[0].Delay.Overdue || q[0].Delay.TimeLeftSeconds != 1 {
 			t.Errorf("queue right after the loss: %+v", q)
 		}
@@ -71,13 +75,12 @@ func TestBackOffGrowsAndIsReset(t *testing.T) {
 	run(t, func(l *lab) {
 		l.create(`{"id":"crash","cmd":"exit 1","cpus":0.1,"mem":32}`)
 		l.pass(300 * time.Millisecond)
-		wait := func() time.Duration {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			for _, d := range l.delays {
-				return d.wait
-			}
-			return 0
+		wait := func() (d time.Duration) {
+			_ = l.Read(func(s core.State) error {
+				d = s.Wait(s.Root().Apps["/crash"])
+				return nil
+			})
+			return d
 		}
 		var seen []time.Duration
 		for range 3 {
@@ -171,14 +174,14 @@ func TestDestroyedAppIsGone(t *testing.T) {
 	run(t, func(l *lab) {
 		l.create(sleeper)
 		l.pass(time.Second)
-		if _, err := l.DeleteApp("/sleep", true); err != nil {
+		if _, err := change.DeleteApp(l.Core, "/sleep", true); err != nil {
 			t.Fatal(err)
 		}
 		l.pass(time.Second)
 		if n := len(l.twin.Tasks()); n != 0 {
 			t.Errorf("%d tasks are left", n)
 		}
-		if _, err := l.App("/sleep"); err == nil {
+		if _, err := view.One(l.Core, "/sleep", view.Embed{}); err == nil {
 			t.Error("the app is still there")
 		}
 		if l.log.count("app_terminated_event") != 1 || l.deploying() != 0 {

@@ -1,12 +1,13 @@
 package core
 
 import (
-	"math"
 	"slices"
 
 	"github.com/mesoslab/lab/mini/marathon/app"
 	"github.com/mesoslab/lab/mini/marathon/event"
 	"github.com/mesoslab/lab/mini/marathon/group"
+	"github.com/mesoslab/lab/mini/marathon/record"
+	"github.com/mesoslab/lab/mini/marathon/task"
 )
 
 // deployment is a plan under way. After a change of leadership it starts
@@ -60,12 +61,12 @@ func (c *Core) deploy(to group.Root, kill map[string][]string, force bool) (*dep
 		return nil, newLockedError(others)
 	}
 	if len(d.Steps) > 0 {
-		if err := c.write("deployment:"+d.ID, d.Plan); err != nil {
+		if err := c.book.Write(c.ctx, record.DeploymentKey(d.ID), d.Plan); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.saveRoot(to); err != nil {
-		c.persist("deployment:"+d.ID, nil)
+	if err := c.book.SaveRoot(c.ctx, c.root, to); err != nil {
+		c.book.Drop(c.ctx, record.DeploymentKey(d.ID))
 		return nil, err
 	}
 	for _, o := range others {
@@ -78,27 +79,20 @@ func (c *Core) deploy(to group.Root, kill map[string][]string, force bool) (*dep
 	return d, nil
 }
 
-// resumeDeployments starts what the last leader did not finish.
-func (c *Core) resumeDeployments() {
-	for _, d := range slices.Clone(c.deployments) {
-		c.begin(d)
-	}
-}
-
 // cancel ends a deployment where it stands.
 func (c *Core) cancel(d *deployment) {
 	c.remove(d)
 	for _, id := range d.Affected() {
-		c.setQueue(app.App{ID: id}, 0)
+		c.queue.Drop(id)
 	}
 	c.Log("deployment %s is cancelled", d.ID)
-	c.Bus.Publish("deployment_failed", event.Deployed{ID: d.ID, Plan: planView(d.Plan)})
+	c.Bus.Publish("deployment_failed", event.Deployed{ID: d.ID, Plan: d.View()})
 }
 
 func (c *Core) remove(d *deployment) {
 	c.deployments = slices.DeleteFunc(c.deployments, func(x *deployment) bool { return x == d })
 	if len(d.Steps) > 0 {
-		c.persist("deployment:"+d.ID, nil)
+		c.book.Drop(c.ctx, record.DeploymentKey(d.ID))
 	}
 }
 
@@ -107,7 +101,7 @@ func (c *Core) begin(d *deployment) {
 	if d.at >= len(d.Steps) {
 		c.remove(d)
 		c.Log("deployment %s has succeeded", d.ID)
-		c.Bus.Publish("deployment_success", event.Deployed{ID: d.ID, Plan: planView(d.Plan)})
+		c.Bus.Publish("deployment_success", event.Deployed{ID: d.ID, Plan: d.View()})
 		for _, id := range d.Affected() {
 			c.stopUnusedChecks(id)
 			c.evaluate(id) // something may have died since its step was done
@@ -115,7 +109,7 @@ func (c *Core) begin(d *deployment) {
 		return
 	}
 	step := d.Steps[d.at]
-	c.Bus.Publish("deployment_info", event.Step{Plan: planView(d.Plan), CurrentStep: printed([]group.Step{step})[0]})
+	c.Bus.Publish("deployment_info", event.Step{Plan: d.View(), CurrentStep: d.Printed()[d.at]})
 	d.running = nil
 	for _, a := range step.Actions {
 		d.running = append(d.running, c.start(d, a))
@@ -140,27 +134,15 @@ func (c *Core) start(d *deployment, a group.Action) *action {
 		}
 		act.shrinks = len(ts) >= target.Instances
 	case group.RestartApplication:
-		c.setQueue(target, 0)
-		c.resetDelay(a.App)
+		c.queue.Drop(a.App)
+		c.queue.Reset(a.App)
 		c.startChecks(target)
-		act.capacity = capacity(target, len(ts))
+		_, act.capacity = target.Capacity(len(ts))
 	case group.StopApplication:
-		c.setQueue(app.App{ID: a.App}, 0)
-		c.resetDelay(a.App)
+		c.queue.Drop(a.App)
+		c.queue.Reset(a.App)
 	}
 	return act
-}
-
-// capacity is how many tasks there may be at a time while running ones are
-// replaced: 1.1.1 lets one more come where it could not move otherwise.
-func capacity(a app.App, running int) int {
-	n := float64(a.Instances)
-	least := int(math.Ceil(n * a.UpgradeStrategy.MinimumHealthCapacity))
-	most := int(math.Floor(n * (1 + a.UpgradeStrategy.MaximumOverCapacity)))
-	if least == most && most <= running {
-		most++
-	}
-	return most
 }
 
 // progress lets the actions of the current step do what is to be done now,
@@ -176,7 +158,7 @@ func (c *Core) progress(d *deployment) {
 	if !all {
 		return
 	}
-	c.Bus.Publish("deployment_step_success", event.Step{Plan: planView(d.Plan), CurrentStep: printed(d.Steps)[d.at]})
+	c.Bus.Publish("deployment_step_success", event.Step{Plan: d.View(), CurrentStep: d.Printed()[d.at]})
 	d.at++
 	c.begin(d)
 }
@@ -207,7 +189,8 @@ func (c *Core) stop(appID string) bool {
 		return false
 	}
 	c.stopChecks(appID)
-	c.forgetApp(appID)
+	delete(c.failures, appID)
+	c.book.ForgetApp(c.ctx, appID)
 	c.Bus.Publish("app_terminated_event", event.AppTerminated{AppID: appID})
 	return true
 }
@@ -216,51 +199,51 @@ func (c *Core) stop(appID string) bool {
 // (contracts 2.5): for every new task that is ready one old task may go, and
 // never fewer than the minimum are left standing.
 func (c *Core) replace(target app.App, a *action) bool {
-	var old, fresh []*Task
+	var old, fresh []*task.Task
 	for _, t := range c.tasksOf(target.ID) {
-		if t.ConfigVersion.Equal(target.ConfigVersion()) {
+		if t.Runs(target) {
 			fresh = append(fresh, t)
 		} else {
 			old = append(old, t)
 		}
 	}
-	standing := alive(fresh)
-	for _, t := range surplus(target, standing, len(standing)-target.Instances) {
+	standing := task.Standing(fresh)
+	for _, t := range task.Surplus(target, standing, len(standing)-target.Instances) {
 		c.kill(t, "too many instances")
 	}
 	ready := 0
 	for _, t := range fresh {
-		if !t.doomed() && c.ready(target, t) {
+		if !t.Doomed() && c.ready(target, t) {
 			ready++
 		}
 	}
-	least := int(math.Ceil(float64(target.Instances) * target.UpgradeStrategy.MinimumHealthCapacity))
+	least, _ := target.Capacity(0)
 	keep := max(0, least-ready)
-	if left := alive(old); len(left) > keep {
+	if left := task.Standing(old); len(left) > keep {
 		// The oldest go first: the youngest may be the ones that work.
 		for _, t := range left[:len(left)-keep] {
 			c.kill(t, "replaced by a newer version")
 		}
 	}
-	c.setQueue(target, max(0, min(a.capacity-len(old)-len(fresh), target.Instances-len(fresh))))
+	c.enqueue(target, max(0, min(a.capacity-len(old)-len(fresh), target.Instances-len(fresh))))
 	return len(old) == 0 && len(fresh) == target.Instances && ready == target.Instances
 }
 
 // ready reports whether a task counts for a deployment: it runs, all checks
 // have passed, and so has the readiness check.
-func (c *Core) ready(a app.App, t *Task) bool {
-	if !t.running() {
+func (c *Core) ready(a app.App, t *task.Task) bool {
+	if !t.Running() {
 		return false
 	}
-	if !t.ConfigVersion.Equal(a.ConfigVersion()) {
-		return !t.unhealthy()
+	if !t.Runs(a) {
+		return !t.Unhealthy()
 	}
 	if len(a.ReadinessChecks) > 0 && !c.readiness[t.ID].Ready {
 		return false
 	}
-	return t.healthy(len(a.HealthChecks))
+	return t.Healthy(len(a.HealthChecks))
 }
 
-func (c *Core) allReady(a app.App, ts []*Task) bool {
-	return !slices.ContainsFunc(ts, func(t *Task) bool { return !c.ready(a, t) })
+func (c *Core) allReady(a app.App, ts []*task.Task) bool {
+	return !slices.ContainsFunc(ts, func(t *task.Task) bool { return !c.ready(a, t) })
 }

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"errors"
@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/mini/marathon/app"
+	"github.com/mesoslab/lab/mini/marathon/change"
+	"github.com/mesoslab/lab/mini/marathon/core"
 	"github.com/mesoslab/lab/mini/marathon/group"
+	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -72,7 +75,7 @@ func TestRestartWaitsForHealth(t *testing.T) {
 			l.sick.status[address(v)] = 200
 		}
 		l.sick.mu.Unlock()
-		if _, err := l.RestartApp("/web", false); err != nil {
+		if _, err := change.RestartApp(l.Core, "/web", false); err != nil {
 			t.Fatal(err)
 		}
 		l.pass(20 * time.Second)
@@ -100,7 +103,7 @@ func TestLockForceAndRollback(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = l.update("/sleep", `{"instances":3}`, false)
-		var locked *LockedError
+		var locked *core.LockedError
 		if !errors.As(err, &locked) || !slices.Equal(locked.Deployments, []string{huge.DeploymentID}) {
 			t.Fatalf("a second change: %v", err)
 		}
@@ -131,7 +134,7 @@ func TestLockForceAndRollback(t *testing.T) {
 		if _, err := l.update("/sleep", `{"cpus":100}`, false); err != nil {
 			t.Fatal(err)
 		}
-		ds, _ := l.Deployments()
+		ds, _ := view.Deployments(l.Core)
 		if res, err := l.CancelDeployment(ds[0].ID, true); err != nil || res.DeploymentID != "" || l.deploying() != 0 {
 			t.Errorf("cancelled with force: %v %v, %d left", res, err, l.deploying())
 		}
@@ -168,7 +171,7 @@ func TestDependenciesComeFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := l.CreateGroup("/shop", u, false); err != nil {
+		if _, err := change.CreateGroup(l.Core, "/shop", u, false); err != nil {
 			t.Fatal(err)
 		}
 		l.pass(100 * time.Millisecond)
@@ -179,7 +182,7 @@ func TestDependenciesComeFirst(t *testing.T) {
 		if len(l.running("/shop/web")) != 1 || l.deploying() != 0 {
 			t.Errorf("then: web %v", l.running("/shop/web"))
 		}
-		if _, err := l.DeleteGroup("/shop", false); err != nil {
+		if _, err := change.DeleteGroup(l.Core, "/shop", false); err != nil {
 			t.Fatal(err)
 		}
 		l.pass(time.Second)
@@ -216,7 +219,7 @@ func TestRollbackToAnOldVersion(t *testing.T) {
 	run(t, func(l *lab) {
 		l.create(sleeper)
 		l.pass(time.Second)
-		vs, _ := l.Versions("/sleep")
+		vs, _ := view.Versions(l.Core, "/sleep")
 		if _, err := l.update("/sleep", `{"cmd":"other"}`, false); err != nil {
 			t.Fatal(err)
 		}
@@ -228,13 +231,13 @@ func TestRollbackToAnOldVersion(t *testing.T) {
 		if v := l.view("/sleep"); *v.Cmd != "sleep 1000" || l.deploying() != 0 {
 			t.Errorf("cmd is %q", *v.Cmd)
 		}
-		if vs, _ := l.Versions("/sleep"); len(vs) != 3 || !vs[0].After(vs[2].Time) {
+		if vs, _ := view.Versions(l.Core, "/sleep"); len(vs) != 3 || !vs[0].After(vs[2].Time) {
 			t.Errorf("versions %v", vs)
 		}
 		if _, err := l.update("/sleep", `{"version":"2001-01-01T00:00:00.000Z"}`, false); err == nil {
 			t.Error("rolled back to a version that never was")
 		}
-		if _, err := l.Version("/sleep", app.Time{}); err == nil {
+		if _, err := view.Version(l.Core, "/sleep", app.Time{}); err == nil {
 			t.Error("showed a version that never was")
 		}
 	})

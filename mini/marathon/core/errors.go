@@ -32,6 +32,8 @@ func newLockedError(ds []*deployment) *LockedError {
 	return e
 }
 
-func noApp(id string) error   { return &NotFoundError{"App '" + id + "' does not exist"} }
-func noGroup(id string) error { return &NotFoundError{"Group '" + id + "' does not exist"} }
-func noTask(id string) error  { return &NotFoundError{"Task '" + id + "' does not exist"} }
+// NoApp is the error for an app that does not exist.
+func NoApp(id string) error { return &NotFoundError{"App '" + id + "' does not exist"} }
+
+// NoGroup is the error for a group that does not exist.
+func NoGroup(id string) error { return &NotFoundError{"Group '" + id + "' does not exist"} }

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"context"
@@ -14,15 +14,18 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/mini/marathon/app"
+	"github.com/mesoslab/lab/mini/marathon/change"
+	"github.com/mesoslab/lab/mini/marathon/core"
 	"github.com/mesoslab/lab/mini/marathon/event"
 	"github.com/mesoslab/lab/mini/marathon/health"
 	"github.com/mesoslab/lab/mini/marathon/scheduler"
 	"github.com/mesoslab/lab/mini/marathon/store"
+	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
 // lab is a Core over a Mesos twin and a store in memory, in a bubble.
 type lab struct {
-	*Core
+	*core.Core
 	t      *testing.T
 	twin   *scheduler.Twin
 	store  *store.Memory
@@ -30,7 +33,7 @@ type lab struct {
 	sick   *sickness
 	cancel context.CancelFunc
 	done   chan struct{}
-	cfg    Config
+	cfg    core.Config
 }
 
 // eventLog keeps the events of the bus in order.
@@ -101,9 +104,9 @@ func (s *sickness) dial(_ context.Context, _, address string) (net.Conn, error) 
 }
 
 // run plays one lab in a bubble: three agents of 4 cpus and 4096 MiB.
-func run(t *testing.T, fn func(l *lab)) { runWith(t, Defaults(), fn) }
+func run(t *testing.T, fn func(l *lab)) { runWith(t, core.Defaults(), fn) }
 
-func runWith(t *testing.T, cfg Config, fn func(l *lab)) {
+func runWith(t *testing.T, cfg core.Config, fn func(l *lab)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		twin := scheduler.NewTwin()
@@ -136,7 +139,7 @@ func (l *lab) start() {
 			l.log.mu.Unlock()
 		}
 	}()
-	c, err := New(ctx, l.cfg, Deps{Store: l.store, Mesos: l.twin, Bus: bus, Probe: health.Prober{Dial: l.sick.dial},
+	c, err := core.New(ctx, l.cfg, core.Deps{Store: l.store, Mesos: l.twin, Bus: bus, Probe: health.Prober{Dial: l.sick.dial},
 		Rand: rand.New(rand.NewPCG(1, 2)), Log: l.t.Logf})
 	if err != nil {
 		l.t.Fatal(err)
@@ -165,28 +168,32 @@ func (l *lab) pass(d time.Duration) {
 }
 
 // create makes an app from JSON.
-func (l *lab) create(body string) AppView {
+func (l *lab) create(body string) view.App {
 	l.t.Helper()
 	u, err := app.ParseNew([]byte(body))
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	v, err := l.CreateApp(u, false)
+	id, res, err := change.CreateApp(l.Core, u, false)
 	if err != nil {
 		l.t.Fatalf("create %s: %v", body, err)
+	}
+	v, err := view.Created(l.Core, id, res)
+	if err != nil {
+		l.t.Fatal(err)
 	}
 	synctest.Wait()
 	return v
 }
 
 // update changes an app.
-func (l *lab) update(id, body string, force bool) (Result, error) {
+func (l *lab) update(id, body string, force bool) (core.Result, error) {
 	l.t.Helper()
 	u, err := app.ParseUpdate([]byte(body))
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	res, _, err := l.UpdateApp(id, u, force)
+	res, _, err := change.UpdateApp(l.Core, id, u, force)
 	synctest.Wait()
 	return res, err
 }
@@ -202,9 +209,9 @@ func (l *lab) running(appID string) []string {
 	return ids
 }
 
-func (l *lab) view(id string) AppView {
+func (l *lab) view(id string) view.App {
 	l.t.Helper()
-	v, err := l.AppView(id, Embed{Counts: true, Deployments: true, Tasks: true, LastTaskFailure: true, Readiness: true})
+	v, err := view.One(l.Core, id, view.Embed{Counts: true, Deployments: true, Tasks: true, LastTaskFailure: true, Readiness: true})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -213,7 +220,7 @@ func (l *lab) view(id string) AppView {
 
 func (l *lab) deploying() int {
 	l.t.Helper()
-	ds, err := l.Deployments()
+	ds, err := view.Deployments(l.Core)
 	if err != nil {
 		l.t.Fatal(err)
 	}

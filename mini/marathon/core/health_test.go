@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"slices"
@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/mesoslab/lab/mini/marathon/task"
+	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
 const checked = `{"id":"web","cmd":"serve","cpus":0.1,"mem":32,"instances":2,
  "healthChecks":[{"path":"/","gracePeriodSeconds":10,"intervalSeconds":5,"timeoutSeconds":1,"maxConsecutiveFailures":3}]}`
 
 // address is where a task of a view can be probed.
-func address(v TaskView) string { return v.Host + ":" + itoa(v.Ports[0]) }
+func address(v task.View) string { return v.Host + ":" + itoa(v.Ports[0]) }
 
 func TestFirstProbeComesOneIntervalAfterTheStart(t *testing.T) {
 	run(t, func(l *lab) {
@@ -104,7 +107,7 @@ func TestReadinessHoldsADeployment(t *testing.T) {
 		l.create(`{"id":"r","cmd":"x","cpus":0.1,"mem":32,"portDefinitions":[{"port":0,"name":"http"}],
 		 "readinessChecks":[{"portName":"http","intervalSeconds":5,"timeoutSeconds":1,"preserveLastResponse":true}]}`)
 		l.pass(time.Minute)
-		ds, _ := l.Deployments()
+		ds, _ := view.Deployments(l.Core)
 		if len(ds) != 1 || len(ds[0].CurrentActions[0].ReadinessCheckResults) != 1 || ds[0].CurrentActions[0].ReadinessCheckResults[0].LastResponse.Status != 503 {
 			t.Fatalf("deployments %+v", ds)
 		}

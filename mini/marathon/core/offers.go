@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,7 +9,8 @@ import (
 
 	"github.com/mesoslab/lab/mini/marathon/app"
 	"github.com/mesoslab/lab/mini/marathon/match"
-	"github.com/mesoslab/lab/mini/marathon/scheduler"
+	"github.com/mesoslab/lab/mini/marathon/record"
+	"github.com/mesoslab/lab/mini/marathon/task"
 )
 
 // basket is an offer with the tasks placed into it so far.
@@ -55,24 +55,25 @@ func (c *Core) Offers(offers []mesos.Offer) {
 	}
 }
 
-// placeOne puts one task of the first entry that fits into the offer.
+// placeOne puts one task of the first waiting app that fits into the offer.
 func (c *Core) placeOne(b *basket) bool {
-	for _, e := range c.queue {
-		if !c.launchable(e) {
+	for _, item := range c.queue.Items() {
+		a := item.App
+		if !c.queue.Ready(item) {
 			continue
 		}
-		slot, _, ok := b.Fit(e.app, c.peers(e.app), c.Rand)
+		slot, _, ok := b.Fit(a, c.peers(a), c.Rand)
 		if !ok {
 			continue
 		}
-		t, err := c.newTask(e.app, b, slot)
+		t, err := c.newTask(a, b, slot)
 		if err != nil {
-			c.Log("launch a task of %s: %v", e.app.ID, err)
+			c.Log("launch a task of %s: %v", a.ID, err)
 			return false
 		}
-		b.tasks = append(b.tasks, b.Task(e.app, t.ID, slot, b.Take(e.app, slot)))
+		b.tasks = append(b.tasks, b.Task(a, t.ID, slot, b.Take(a, slot)))
 		c.tokens--
-		c.setQueue(e.app, e.left-1)
+		c.queue.Set(a, item.Left-1)
 		c.Log("launch %s on %s %v", t.ID, t.Host, t.Ports)
 		return true
 	}
@@ -84,8 +85,8 @@ func (c *Core) placeOne(b *basket) bool {
 func (c *Core) peers(a app.App) []match.Peer {
 	var ps []match.Peer
 	for _, t := range c.tasksOf(a.ID) {
-		if t.ConfigVersion.Equal(a.ConfigVersion()) {
-			ps = append(ps, t.peer())
+		if t.Runs(a) {
+			ps = append(ps, t.Peer())
 		}
 	}
 	return ps
@@ -93,83 +94,75 @@ func (c *Core) peers(a app.App) []match.Peer {
 
 // newTask writes a task down before anybody is asked to launch it. Its id is
 // new in space and time (a version 1 UUID).
-func (c *Core) newTask(a app.App, b *basket, slot match.Slot) (*Task, error) {
+func (c *Core) newTask(a app.App, b *basket, slot match.Slot) (*task.Task, error) {
 	id, err := uuid.NewUUID()
 	if err != nil {
 		return nil, err
 	}
-	t := &Task{ID: app.Underscored(a.ID) + "." + id.String(), AppID: a.ID, AgentID: b.AgentID.Value, Host: b.Hostname,
+	t := &task.Task{ID: app.Underscored(a.ID) + "." + id.String(), AppID: a.ID, AgentID: b.AgentID.Value, Host: b.Hostname,
 		Attributes: b.Attributes, Ports: slot.Ports, Version: a.Version, ConfigVersion: a.ConfigVersion(), StagedAt: now()}
-	if err := c.write("task:"+t.ID, t); err != nil {
+	if err := c.book.Write(c.ctx, record.TaskKey(t.ID), t); err != nil {
 		return nil, err
 	}
 	c.tasks[t.ID] = t
 	return t, nil
 }
 
-// Subscribed notes who leads Mesos and asks for offers.
-func (c *Core) Subscribed(_ context.Context, frameworkID, master string) {
+// enqueue makes n tasks of the app wait for offers.
+func (c *Core) enqueue(a app.App, n int) {
+	if c.queue.Set(a, n) {
+		c.wantOffers()
+	}
+}
+
+// backoffEnded runs when the earliest back-off of the queue is over.
+func (c *Core) backoffEnded() {
 	if !c.enter() {
 		return
-	}
-	defer c.leave()
-	c.Log("subscribed at %s as %s", master, frameworkID)
-	if c.frameworkID != frameworkID {
-		c.frameworkID = frameworkID
-		c.persist(frameworkKey, []byte(frameworkID))
-	}
-	c.master = master
-	c.publishRegistered()
-	for _, t := range c.tasks {
-		if t.doomed() { // the kill may have gone to the master that is no more
-			t.killing = time.Now().Add(-killRetry)
-			c.kill(t, "again")
-		}
 	}
 	c.wantOffers()
+	c.leave()
 }
 
-// Disconnected notes that nobody listens.
-func (c *Core) Disconnected() {
-	if !c.enter() {
+// reviver remembers that offers are wanted. What Marathon has declined for
+// 120 s comes back only by REVIVE: the first of a series goes out the moment
+// something becomes launchable, so that no filter of ours costs time; its
+// repetitions keep --min_revive_offers_interval apart.
+type reviver struct {
+	due  bool // send one when the lock is left
+	left int  // still to send in this series
+	last time.Time
+}
+
+// wantOffers starts a series if something can be launched.
+func (c *Core) wantOffers() {
+	if c.queue.AnyReady() && c.tokens > 0 {
+		c.revive.due, c.revive.left = true, c.cfg.Revives
+	}
+}
+
+// repeatRevive makes the next REVIVE of a series due.
+func (c *Core) repeatRevive() {
+	if !c.queue.AnyReady() {
+		c.revive.left = 0
+	}
+	if c.revive.left > 0 && time.Since(c.revive.last) >= c.cfg.MinRevive {
+		c.revive.due = true
+	}
+}
+
+// settleOffers sends the REVIVE that is due and sets the alarm for the end
+// of the next back-off.
+func (c *Core) settleOffers() {
+	if c.revive.due && c.master != "" {
+		c.Mesos.Send(calls.Revive())
+		c.revive.due, c.revive.last = false, time.Now()
+		c.revive.left--
+	}
+	next := c.queue.NextEnd()
+	if next.IsZero() || c.ctx.Err() != nil {
+		c.wakeup.Stop()
 		return
 	}
-	defer c.leave()
-	c.Log("disconnected from %s", c.master)
-	c.master = ""
-	c.Bus.Publish("scheduler_disconnected_event", struct{}{})
-}
-
-// Rescinded needs no answer: offers are never held.
-func (c *Core) Rescinded(mesos.OfferID) {}
-
-// AgentLost is only noted: Mesos sends TASK_LOST for each task.
-func (c *Core) AgentLost(id mesos.AgentID) { c.Log("agent %s is gone", id.Value) }
-
-// Undelivered gives up on a call. Tasks of a launch that did not get
-// through are lost, as the classic driver reports them.
-func (c *Core) Undelivered(call *scheduler.Call) {
-	for _, op := range call.GetAccept().GetOperations() {
-		for _, info := range op.GetLaunch().GetTaskInfos() {
-			state, agent := mesos.TASK_LOST, info.AgentID
-			message := "the launch did not reach the master"
-			c.Update(c.ctx, mesos.TaskStatus{TaskID: info.TaskID, State: &state, AgentID: &agent, Message: &message})
-		}
-	}
-}
-
-// Fatal ends it all.
-func (c *Core) Fatal(message string) {
-	if !c.enter() {
-		return
-	}
-	defer c.leave()
-	c.Log("mesos says: %s", message)
-	removed := message == "Framework has been removed"
-	if removed {
-		c.persist(frameworkKey, nil)
-	}
-	if c.Deps.Fatal != nil {
-		c.Deps.Fatal(message, removed)
-	}
+	c.wakeup.Reset(time.Until(next))
 }

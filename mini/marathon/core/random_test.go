@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"fmt"
@@ -9,6 +9,10 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/mesoslab/lab/mini/marathon/app"
+	"github.com/mesoslab/lab/mini/marathon/change"
+	"github.com/mesoslab/lab/mini/marathon/core"
+	"github.com/mesoslab/lab/mini/marathon/task"
+	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
 // TestConvergesAfterAnything plays random kills, losses, changes, outages
@@ -52,7 +56,7 @@ func chaos(l *lab, rnd *rand.Rand) {
 		case 6:
 			_, _ = l.update(id, fmt.Sprintf(`{"cmd":"v%d"}`, rnd.IntN(100)), force)
 		case 7:
-			_, _ = l.RestartApp(id, force)
+			_, _ = change.RestartApp(l.Core, id, force)
 		case 8:
 			_, _, _ = l.KillTasks(l.running(id), rnd.IntN(3) == 0, force)
 		case 9:
@@ -64,7 +68,7 @@ func chaos(l *lab, rnd *rand.Rand) {
 			l.pass(time.Duration(rnd.IntN(20)) * time.Second)
 			l.start()
 		case 11:
-			if ds, _ := l.Deployments(); len(ds) > 0 {
+			if ds, _ := view.Deployments(l.Core); len(ds) > 0 {
 				_, _ = l.CancelDeployment(ds[0].ID, force)
 			}
 		}
@@ -83,37 +87,40 @@ func chaos(l *lab, rnd *rand.Rand) {
 // (they go at the next scale check).
 func (l *lab) check() {
 	l.t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for id, a := range l.root.Apps {
-		if l.lockedBy(id) != nil {
-			continue
-		}
-		n, old := 0, 0
-		for _, t := range alive(l.tasksOf(id)) {
-			if t.ConfigVersion.Equal(a.ConfigVersion()) {
-				n++
-			} else {
-				old++
+	_ = l.Read(func(s core.State) error {
+		for id, a := range s.Root().Apps {
+			if s.LockedBy(id) != "" {
+				continue
+			}
+			n, old := 0, 0
+			for _, t := range task.Standing(s.TasksOf(id)) {
+				if t.Runs(a) {
+					n++
+				} else {
+					old++
+				}
+			}
+			for _, i := range s.Queue() {
+				if i.App.ID == id {
+					n += i.Left
+				}
+			}
+			if n > a.Instances {
+				l.t.Errorf("%s has %d tasks standing or queued (and %d old ones) for %d instances", id, n, old, a.Instances)
 			}
 		}
-		if e := l.entryOf(id); e != nil {
-			n += e.left
-		}
-		if n > a.Instances {
-			l.t.Errorf("%s has %d tasks standing or queued (and %d old ones) for %d instances", id, n, old, a.Instances)
-		}
-	}
+		return nil
+	})
 }
 
 // settled checks that what runs is what was asked for.
 func (l *lab) settled() {
 	l.t.Helper()
 	if n := l.deploying(); n != 0 {
-		ds, _ := l.Deployments()
+		ds, _ := view.Deployments(l.Core)
 		l.t.Errorf("%d deployments do not end: %+v", n, ds)
 	}
-	apps, err := l.Apps(Embed{Counts: true}, func(app.App) bool { return true })
+	apps, err := view.Apps(l.Core, view.Embed{Counts: true}, func(app.App) bool { return true })
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -129,7 +136,7 @@ func (l *lab) settled() {
 	if n := l.twin.Unacknowledged(); n != 0 {
 		l.t.Errorf("%d updates are not acknowledged", n)
 	}
-	q, _ := l.Queue()
+	q, _ := view.Queue(l.Core)
 	if len(q) != 0 {
 		l.t.Errorf("queue %+v", q)
 	}

@@ -1,9 +1,8 @@
 package core
 
 import (
-	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
-
 	"github.com/mesoslab/lab/mini/marathon/app"
+	"github.com/mesoslab/lab/mini/marathon/task"
 )
 
 // evaluate compares an app with its tasks after something has changed, and
@@ -18,7 +17,7 @@ func (c *Core) evaluate(appID string) {
 		c.scaleTo(a)
 		return
 	}
-	c.setQueue(app.App{ID: appID}, 0)
+	c.queue.Drop(appID)
 	for _, t := range c.tasksOf(appID) {
 		c.kill(t, "its app does not exist")
 	}
@@ -29,15 +28,15 @@ func (c *Core) evaluate(appID string) {
 // early.
 func (c *Core) scaleTo(a app.App) {
 	ts := c.tasksOf(a.ID)
-	standing := alive(ts)
+	standing := task.Standing(ts)
 	if len(standing) > a.Instances {
-		c.setQueue(a, 0)
-		for _, t := range surplus(a, standing, len(standing)-a.Instances) {
+		c.queue.Drop(a.ID)
+		for _, t := range task.Surplus(a, standing, len(standing)-a.Instances) {
 			c.kill(t, "too many instances")
 		}
 		return
 	}
-	c.setQueue(a, a.Instances-len(ts))
+	c.enqueue(a, a.Instances-len(ts))
 }
 
 // scaleAll is the periodic scale check of everything that exists.
@@ -52,23 +51,4 @@ func (c *Core) scaleAll() {
 	for id := range seen {
 		c.evaluate(id)
 	}
-}
-
-// reconcile asks Mesos for the state of every task that has one, and then
-// for all it knows (contracts 4). Agents are not named: a master that has
-// just started would take tasks of agents it does not know yet for lost.
-func (c *Core) reconcile() {
-	if c.master == "" {
-		return
-	}
-	known := map[string]string{}
-	for _, t := range c.tasks {
-		if t.State != "" {
-			known[t.ID] = ""
-		}
-	}
-	if len(known) > 0 {
-		c.Mesos.Send(calls.Reconcile(calls.ReconcileTasks(known)))
-	}
-	c.Mesos.Send(calls.Reconcile())
 }

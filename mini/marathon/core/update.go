@@ -10,6 +10,8 @@ import (
 
 	"github.com/mesoslab/lab/mini/marathon/app"
 	"github.com/mesoslab/lab/mini/marathon/event"
+	"github.com/mesoslab/lab/mini/marathon/record"
+	"github.com/mesoslab/lab/mini/marathon/task"
 )
 
 // terminal maps Mesos' states that end a task to what 1.1.1 calls them: all
@@ -49,10 +51,10 @@ func (c *Core) Update(_ context.Context, s mesos.TaskStatus) {
 
 // taskMoved records a step towards running, or a health result of the
 // executor.
-func (c *Core) taskMoved(t *Task, s mesos.TaskStatus) (saved bool) {
+func (c *Core) taskMoved(t *task.Task, s mesos.TaskStatus) (saved bool) {
 	before := t.State
 	t.State = s.GetState().String()
-	first := s.GetState() == mesos.TASK_RUNNING && !t.running()
+	first := s.GetState() == mesos.TASK_RUNNING && !t.Running()
 	if ips := addresses(s); ips != nil {
 		t.IPAddresses = ips
 	}
@@ -61,7 +63,7 @@ func (c *Core) taskMoved(t *Task, s mesos.TaskStatus) (saved bool) {
 	}
 	saved = true
 	if first || t.State != before {
-		saved = c.persistJSON("task:"+t.ID, t)
+		saved = c.book.Keep(c.ctx, record.TaskKey(t.ID), t)
 	}
 	if first {
 		c.tokens = min(c.tokens+1, c.cfg.LaunchTokens)
@@ -79,41 +81,32 @@ func (c *Core) taskMoved(t *Task, s mesos.TaskStatus) (saved bool) {
 }
 
 // taskEnded forgets a task and sees to what its end calls for.
-func (c *Core) taskEnded(t *Task, s mesos.TaskStatus, state string) (saved bool) {
+func (c *Core) taskEnded(t *task.Task, s mesos.TaskStatus, state string) (saved bool) {
 	delete(c.tasks, t.ID)
 	delete(c.readiness, t.ID)
-	saved = c.persist("task:"+t.ID, nil)
+	saved = c.book.Drop(c.ctx, record.TaskKey(t.ID))
 	c.Log("%s is %s: %s", t.ID, state, s.GetMessage())
 	c.publishStatus(t, s, state)
 	a, known := c.root.Apps[t.AppID]
 	if known && state != "TASK_KILLED" {
-		c.addDelay(a, t.ConfigVersion)
+		c.Log("back-off of %s is %v", a.ID, c.queue.Failed(a, t.ConfigVersion))
 	}
 	if known && (state == "TASK_FAILED" || state == "TASK_LOST" || state == "TASK_ERROR") {
-		f := TaskFailure{AppID: t.AppID, Host: t.Host, Message: s.GetMessage(), State: state, TaskID: t.ID,
+		f := task.Failure{AppID: t.AppID, Host: t.Host, Message: s.GetMessage(), State: state, TaskID: t.ID,
 			Timestamp: now(), Version: t.Version, SlaveID: &t.AgentID}
 		c.failures[t.AppID] = f
-		c.persistJSON(failureKey(t.AppID), f)
+		c.book.Keep(c.ctx, record.FailureKey(t.AppID), f)
 	}
-	if known && !t.ConfigVersion.Equal(a.ConfigVersion()) {
+	if known && !t.Runs(a) {
 		c.stopUnusedChecks(t.AppID)
 	}
 	c.evaluate(t.AppID)
 	return saved
 }
 
-func (c *Core) publishStatus(t *Task, s mesos.TaskStatus, state string) {
+func (c *Core) publishStatus(t *task.Task, s mesos.TaskStatus, state string) {
 	c.Bus.Publish(event.StatusUpdate, event.Status{SlaveID: t.AgentID, TaskID: t.ID, TaskStatus: state, Message: s.GetMessage(),
 		AppID: t.AppID, Host: t.Host, IPAddresses: t.IPAddresses, Ports: t.Ports, Version: t.Version})
-}
-
-func (c *Core) publishRegistered() {
-	if !c.registered {
-		c.registered = true
-		c.Bus.Publish("scheduler_registered_event", event.Registered{FrameworkID: c.frameworkID, Master: c.master})
-		return
-	}
-	c.Bus.Publish("scheduler_reregistered_event", event.Reregistered{Master: c.master})
 }
 
 // startTime is when Mesos says the task began to run.

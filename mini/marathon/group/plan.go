@@ -94,6 +94,34 @@ func (r Root) change(from Root, kill map[string][]string) []Step {
 	return steps
 }
 
+// Printed are the steps without what only the store keeps.
+func (p Plan) Printed() []Step {
+	out := []Step{}
+	for _, s := range p.Steps {
+		var c Step
+		for _, a := range s.Actions {
+			c.Actions = append(c.Actions, Action{Type: a.Type, App: a.App})
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// PlanView is a plan as events carry it: with the two whole trees.
+type PlanView struct {
+	ID       string   `json:"id"`
+	Original View     `json:"original"`
+	Target   View     `json:"target"`
+	Steps    []Step   `json:"steps"`
+	Version  app.Time `json:"version"`
+}
+
+// View prints the plan.
+func (p Plan) View() PlanView {
+	plain := func(a app.App) any { return a }
+	return PlanView{p.ID, p.Original.Show("/", true, plain), p.Target.Show("/", true, plain), p.Printed(), p.Version}
+}
+
 // Affected lists the apps the plan touches, sorted.
 func (p Plan) Affected() []string {
 	ids := []string{}
