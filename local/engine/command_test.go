@@ -112,6 +112,22 @@ func TestDockerRun(t *testing.T) {
 		}
 		d.has("A=1|HOSTNAME=box|PATH=/usr", "run", "--rm", "-e", "A=1", "-h", "box", "lab/tool", "env")
 		d.has("hello", "run", "--rm", "-t", "lab/tool")
+		d.ok("create", "--name", "again", "lab/tool", "say", "again")
+		for range 2 {
+			if out := d.ok("start", "-a", "again"); out != "again" {
+				t.Errorf("start -a: %q", out)
+			}
+		}
+		if out := d.ok("logs", "again"); out != "again\nagain" {
+			t.Errorf("logs of two lives: %q", out)
+		}
+		if out := d.ok("logs", "--since", "1h", "--until", "30m", "again"); out != "" {
+			t.Errorf("logs until half an hour ago: %q", out)
+		}
+		d.ok("run", "-d", "-P", "--name", "open", "nginx")
+		d.has(b.ip+":", "port", "open", "80")
+		d.has("Deleted Containers", "container", "prune", "-f", "--filter", "label=kind=tool")
+		d.ok("rm", "-f", "-v", "open", "nobody")
 	})
 }
 

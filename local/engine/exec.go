@@ -152,6 +152,8 @@ func (e *Engine) execStart(w http.ResponseWriter, r *http.Request, v vars) error
 		return err
 	}
 	defer h.finish()
+	// A command that reads must not outlive its container.
+	defer context.AfterFunc(l.ctx, func() { h.conn.SetReadDeadline(time.Unix(1, 0)) })()
 	out, errs := h.writer(stream.Stdout, x.cfg.Tty), h.writer(stream.Stderr, x.cfg.Tty)
 	var in io.Reader = strings.NewReader("")
 	if x.cfg.AttachStdin {

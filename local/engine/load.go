@@ -37,8 +37,11 @@ func (e *Engine) load() error {
 }
 
 func (e *Engine) adopt(r record) error {
-	if r.alive() {
+	switch r.Status {
+	case running, paused:
 		r.Status, r.ExitCode, r.FinishedAt = exited, 137, time.Now()
+	case restarting:
+		r.Status = exited
 	}
 	c := newContainer(e, r)
 	gone := r.Status == removing || r.HostConfig.AutoRemove && r.Status == exited

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,5 +176,48 @@ func TestConfig(t *testing.T) {
 		if _, err := New(t.Context(), cfg); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// TestManyHands lets many clients do everything at the same time; in the end
+// nothing is left.
+func TestManyHands(t *testing.T) {
+	b := newBench(t, "")
+	names := []string{"aa", "bb", "cc"}
+	var wg sync.WaitGroup
+	for hand := range 12 {
+		wg.Go(func() {
+			for i := range 30 {
+				name := names[(hand+i)%len(names)]
+				switch (hand*7 + i) % 9 {
+				case 0, 1:
+					b.do(t, "POST", "/containers/create?name="+name, `{"Image":"lab/tool","Cmd":["wait"],"HostConfig":{"RestartPolicy":{"Name":"always"}}}`)
+				case 2, 3:
+					b.do(t, "POST", "/containers/"+name+"/start", "")
+				case 4:
+					b.do(t, "POST", "/containers/"+name+"/kill?signal=HUP", "")
+				case 5:
+					b.do(t, "POST", "/containers/"+name+"/restart", "")
+				case 6:
+					b.do(t, "POST", "/containers/"+name+"/rename?name=dd", "")
+				case 7:
+					b.do(t, "DELETE", "/containers/dd?force=1", "")
+				default:
+					if status, body := b.do(t, "GET", "/containers/json?all=1&size=1", ""); status != 200 {
+						t.Errorf("list: %d %s", status, body)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, name := range append(names, "dd") {
+		if status, body := b.do(t, "DELETE", "/containers/"+name+"?force=1", ""); status != 204 && status != 404 {
+			t.Errorf("remove %s: %d %s", name, status, body)
+		}
+	}
+	left, err := os.ReadDir(filepath.Join(b.cfg.Dir, "containers"))
+	if err != nil || len(left) > 0 || len(b.all()) > 0 || len(b.names) > 0 {
+		t.Errorf("left: %v %v %v, %v", left, b.all(), b.names, err)
 	}
 }
