@@ -63,8 +63,13 @@ func cause(err error) error {
 	return err
 }
 
-// mistakesError turns mistakes into one error for people.
-func mistakesError(sc Scenario, mistakes []Mistake) error {
+// Sound returns nil for a script without mistakes, else all of them in one
+// error for people.
+func Sound(ctx context.Context, sc Scenario) error {
+	mistakes, err := Check(ctx, sc)
+	if err != nil || len(mistakes) == 0 {
+		return err
+	}
 	var lines []string
 	for _, m := range mistakes {
 		lines = append(lines, fmt.Sprintf("%s:%d: %v", sc.Name, m.Line, m.Err))

@@ -74,7 +74,7 @@ func expectSilence(ctx context.Context, r *run, a arguments) error {
 	c := r.criterion("silence", fmt.Sprintf("%s gets no answer from %s", from.Name, to.Name))
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
-	err = lab.Until(ctx, sampleEvery, to.Name+" to fall silent", func(ctx context.Context) error {
+	err = r.await(ctx, to.Name+" to fall silent", func(ctx context.Context) error {
 		switch err := r.lab.Reach(ctx, from.Name, to.Name); {
 		case err == nil:
 			return fmt.Errorf("%s still answers %s", to.Name, from.Name)
@@ -99,7 +99,7 @@ func expectLost(ctx context.Context, r *run, a arguments) error {
 	c := r.criterion("lost", fmt.Sprintf("slave and tasks lost %s–%s after the fault, by the law of pings (+%s)", seconds(early), seconds(late), seconds(tolerance)))
 	ctx, cancel := context.WithDeadline(ctx, r.faultTime().Add(late+5*time.Second))
 	defer cancel()
-	err = lab.Until(ctx, sampleEvery, "Mesos to lose "+m.Name, func(context.Context) error {
+	err = r.await(ctx, "Mesos to lose "+m.Name, func(context.Context) error {
 		if !slices.ContainsFunc(r.history.Agents(), func(h AgentHistory) bool {
 			return h.Node == m.Name && h.Gone.After(r.faultTime())
 		}) {
@@ -154,7 +154,7 @@ func expectReplaced(ctx context.Context, r *run, a arguments) error {
 	c := r.criterion("replaced", "per lost task a new id on another machine")
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
-	err := lab.Until(ctx, sampleEvery, "new tasks to run", func(context.Context) error {
+	err := r.await(ctx, "new tasks to run", func(context.Context) error {
 		running := 0
 		for _, t := range r.replacements() {
 			if !t.Running.IsZero() {
@@ -187,7 +187,7 @@ func expectServing(ctx context.Context, r *run, a arguments) error {
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
 	answered := func(t TaskHistory) int { return r.probe.Traffic().ByTask[t.ID] }
-	err := lab.Until(ctx, sampleEvery, "answers of the new tasks", func(context.Context) error {
+	err := r.await(ctx, "answers of the new tasks", func(context.Context) error {
 		for _, t := range r.replacements() {
 			switch {
 			case t.InLB.IsZero():
@@ -215,7 +215,7 @@ func expectAgents(ctx context.Context, r *run, a arguments) error {
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
 	var seen []Agent
-	err := lab.Until(ctx, sampleEvery, "all slaves in Mesos", func(ctx context.Context) error {
+	err := r.await(ctx, "all slaves in Mesos", func(ctx context.Context) error {
 		var err error
 		if seen, err = r.cluster.Agents(ctx); err != nil {
 			return err
@@ -249,7 +249,7 @@ func expectWhole(ctx context.Context, r *run, a arguments) error {
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
 	var counted int
-	err := lab.Until(ctx, 2*sampleEvery, a["app"]+" to be whole", func(ctx context.Context) error {
+	err := r.await(ctx, a["app"]+" to be whole", func(ctx context.Context) error {
 		app, err := r.cluster.App(ctx, a["app"])
 		if err != nil {
 			return err

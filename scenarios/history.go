@@ -28,6 +28,7 @@ type TaskHistory struct {
 	Node     string
 	Address  string // host:port
 	Seen     time.Time
+	Staged   time.Time // Marathon's own word for when it started the launch
 	Running  time.Time
 	InLB     time.Time // the load balancer lists it as a server
 	Healthy  time.Time
@@ -84,10 +85,8 @@ func (h *History) SawApp(now time.Time, app App, nodeOf func(ip string) string) 
 	h.last = app
 	for _, s := range app.Tasks {
 		t := h.task(s.ID, now)
-		if t.Address == "" && s.Port != 0 {
-			t.Node, t.Address = nodeOf(s.IP), fmt.Sprintf("%s:%d", s.IP, s.Port)
-			h.changed(fmt.Sprintf("◆ Marathon starts %s on %s:%d", t.Name, t.Node, s.Port))
-		}
+		t.Staged = s.Staged
+		h.placed(t, s.IP, s.Port, nodeOf)
 		if t.Running.IsZero() && !s.Started.IsZero() {
 			t.Running = now
 			h.changed("◆ " + t.Name + " running")
@@ -96,6 +95,14 @@ func (h *History) SawApp(now time.Time, app App, nodeOf func(ip string) string) 
 			t.Healthy = now
 			h.changed("◆ " + t.Name + " healthy")
 		}
+	}
+}
+
+// placed notes where a task was started, once that is known.
+func (h *History) placed(t *TaskHistory, ip string, port int, nodeOf func(ip string) string) {
+	if t.Address == "" && port != 0 {
+		t.Node, t.Address = nodeOf(ip), fmt.Sprintf("%s:%d", ip, port)
+		h.changed(fmt.Sprintf("◆ Marathon starts %s on %s:%d", t.Name, t.Node, port))
 	}
 }
 
@@ -148,13 +155,14 @@ func (h *History) SawBackends(now time.Time, servers []string) {
 }
 
 // SawEvent takes in an event of Marathon's stream.
-func (h *History) SawEvent(now time.Time, e StreamEvent) {
+func (h *History) SawEvent(now time.Time, e StreamEvent, nodeOf func(ip string) string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch e.Type {
 	case "status_update_event":
 		t := h.task(e.TaskID, now)
 		if e.TaskStatus == "TASK_RUNNING" {
+			h.placed(t, e.IP, e.Port, nodeOf)
 			if t.Running.IsZero() {
 				t.Running = now
 				h.changed("◆ " + t.Name + " running")

@@ -93,5 +93,7 @@ type StreamEvent struct {
 	App        string
 	TaskID     string
 	TaskStatus string
+	IP         string // of the task's machine, where the event says so
+	Port       int    // the task's first host port, or 0
 	Alive      bool
 }

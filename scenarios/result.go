@@ -83,6 +83,12 @@ func phases(fault time.Time, h *History, victims []TaskHistory, s Settings) []Ph
 			last = t
 		}
 	}
+	// Samples see the launch up to 50 ms late; Marathon's own time is exact
+	// where its clock is ours.
+	launched := last.Seen
+	if last.Staged.After(lost) && last.Staged.Before(launched) {
+		launched = last.Staged
+	}
 	serving := last.InLB
 	if last.Healthy.After(serving) {
 		serving = last.Healthy
@@ -93,7 +99,7 @@ func phases(fault time.Time, h *History, victims []TaskHistory, s Settings) []Ph
 		at         time.Time
 	}{
 		{"detect", fmt.Sprintf("mesos.slave_ping_timeout %s × %d: %s–%s", s.PingTimeout, s.PingTimeouts, seconds(early), seconds(late)), lost},
-		{"back-off", "backoffSeconds 1 × 1.15ⁿ of the app", last.Seen},
+		{"back-off", "backoffSeconds 1 × 1.15ⁿ of the app", launched},
 		{"launch", "lab's own", last.Running},
 		{"LB+health", "intervalSeconds of the app's check", serving},
 	}

@@ -28,7 +28,7 @@ type run struct {
 	lab     Lab
 	cluster Cluster
 	opt     Options
-	name    string
+	line    string // the script's line that runs
 
 	watchCtx context.Context // of observers; ends with the run
 	observed sync.WaitGroup
@@ -61,15 +61,11 @@ type Moment struct {
 // lab.ErrExpectation or lab.ErrInconclusive according to the verdict. Every
 // fault is undone before Run returns, also when ctx ends.
 func Run(ctx context.Context, l Lab, c Cluster, sc Scenario, opt Options) (*Result, error) {
-	mistakes, err := Check(ctx, sc)
-	if err != nil {
+	if err := Sound(ctx, sc); err != nil {
 		return nil, err
 	}
-	if len(mistakes) > 0 {
-		return nil, mistakesError(sc, mistakes)
-	}
 	watchCtx, stopWatching := context.WithCancel(ctx)
-	r := &run{lab: l, cluster: c, opt: opt, name: sc.Name, watchCtx: watchCtx, stop: make(chan struct{}), begun: time.Now()}
+	r := &run{lab: l, cluster: c, opt: opt, watchCtx: watchCtx, stop: make(chan struct{}), begun: time.Now()}
 	r.history = newHistory(r.moment)
 	failed := r.lines(ctx, sc)
 
@@ -128,6 +124,7 @@ func (r *run) lines(ctx context.Context, sc Scenario) error {
 // step runs one line. Its end is quiet: what a reader wants to hear is what
 // the observers see, not that a verb is done.
 func (r *run) step(e *script.Engine, s *script.State, sc Scenario, l Line) error {
+	r.line = l.Text
 	r.opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventStart, Step: l.Text})
 	err := execute(e, s, sc.Name, l)
 	end := lab.Event{Op: "scenario", Kind: lab.EventDone, Step: l.Text, Data: map[string]any{"quiet": true}}
@@ -137,6 +134,19 @@ func (r *run) step(e *script.Engine, s *script.State, sc Scenario, l Line) error
 	}
 	r.opt.Report.Emit(end)
 	return err
+}
+
+// await is lab.Until, telling what was seen last whenever that changes.
+func (r *run) await(ctx context.Context, what string, fn func(context.Context) error) error {
+	said := ""
+	return lab.Until(ctx, sampleEvery, what, func(ctx context.Context) error {
+		err := fn(ctx)
+		if err != nil && err.Error() != said {
+			said = err.Error()
+			r.opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventWait, Step: r.line, Text: said})
+		}
+		return err
+	})
 }
 
 // heal undoes every fault that is still in force.

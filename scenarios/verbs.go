@@ -93,7 +93,7 @@ func verbSpread(ctx context.Context, r *run, a arguments) error {
 // whatever the app asks for.
 func (r *run) settled(ctx context.Context, id string, instances int) (App, error) {
 	var app App
-	err := lab.Until(ctx, sampleEvery, id+" to settle", func(ctx context.Context) error {
+	err := r.await(ctx, id+" to settle", func(ctx context.Context) error {
 		var err error
 		if app, err = r.cluster.App(ctx, id); err != nil {
 			return err
@@ -177,7 +177,7 @@ func verbBaseline(ctx context.Context, r *run, a arguments) error {
 	c := r.criterion("baseline", fmt.Sprintf("at least %s requests, none failed, every instance answered", a["requests"]))
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
-	err := lab.Until(ctx, sampleEvery, "a baseline", func(context.Context) error {
+	err := r.await(ctx, "a baseline", func(context.Context) error {
 		app, t := r.history.App(), r.probe.Traffic()
 		if t.Failed > 0 {
 			return lab.Permanent(fmt.Errorf("%d of %d requests failed before anything was broken (%v)", t.Failed, t.Done, t.Errors))

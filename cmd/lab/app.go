@@ -61,7 +61,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVarP(&a.name, "name", "n", "", `name of the lab (default: the name in lab.yaml, else "lab")`)
 	f.StringVar(&a.stateDir, "state-dir", "", "where labs are remembered (default: $XDG_STATE_HOME/lab)")
-	f.StringVarP(&a.specFile, "file", "f", "", "the lab's spec (default: lab.yaml, where there is one)")
+	f.StringVar(&a.specFile, "file", "", "the lab's spec (default: lab.yaml, where there is one)")
 	f.StringVarP(&a.output, "output", "o", "text", "text, json (one document) or jsonl (events, then the document)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		var flags []string

@@ -33,6 +33,8 @@ say wins over what the lab was made with; the rest stays as it was.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.create(cmd, flags) },
 	}
 	f := cmd.Flags()
+	// -f is the spec here and "follow" in lab logs, as everybody's fingers know.
+	f.StringVarP(&a.specFile, "file", "f", "", "the lab's spec (default: lab.yaml, where there is one)")
 	f.IntVar(&flags.slaves, "slaves", 2, "how many Mesos slaves, each on its own machine")
 	f.StringVar(&flags.subnet, "subnet", "", "the lab's /24 network (default: the next free one)")
 	f.StringSliceVar(&flags.ips, "ips", nil, "addresses one by one instead: the master's, then the slaves'")
@@ -41,8 +43,6 @@ say wins over what the lab was made with; the rest stays as it was.`,
 	f.BoolVar(&flags.fast, "fast", false, "notice a dead slave after 1 s × 2 pings")
 	f.BoolVar(&flags.noApp, "no-app", false, "deploy no sample app")
 	f.BoolVar(&flags.asArticle, "article", false, "deploy the article's nginx.json word for word (its health check takes a minute)")
-	cmd.MarkFlagsMutuallyExclusive("no-app", "article")
-	cmd.MarkFlagsMutuallyExclusive("subnet", "ips")
 	return cmd
 }
 
@@ -56,6 +56,12 @@ func (a *app) given(cmd *cobra.Command, flags createFlags) (lab.Spec, error) {
 		spec.Name = a.name
 	}
 	f := cmd.Flags()
+	if flags.noApp && flags.asArticle {
+		return spec, usage("--no-app and --article exclude each other")
+	}
+	if flags.subnet != "" && len(flags.ips) > 0 {
+		return spec, usage("--subnet and --ips exclude each other")
+	}
 	if f.Changed("slaves") {
 		if flags.slaves < 1 {
 			return spec, usage("--slaves %d: must be 1 to %d", flags.slaves, lab.MaxSlaves)

@@ -32,11 +32,8 @@ func (a *app) logsCommand() *cobra.Command {
 			return a.containerLog(cmd.Context(), args[0], args[1], follow, tail)
 		},
 	}
-	cmd.Flags().BoolVar(&follow, "follow", false, "go on as more is logged")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on as more is logged")
 	cmd.Flags().StringVar(&tail, "tail", "all", "how many lines of the end (containers)")
-	// -f means --file everywhere else; here it is what everybody's fingers know.
-	cmd.Flags().BoolVarP(&follow, "follow-log", "f", false, "the same as --follow")
-	cmd.Flags().MarkHidden("follow-log")
 	return cmd
 }
 

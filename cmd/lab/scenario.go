@@ -54,6 +54,9 @@ func (a *app) runScenario(cmd *cobra.Command, name string, opt scenarios.Options
 	if err != nil {
 		return err
 	}
+	if err := scenarios.Sound(cmd.Context(), sc); err != nil {
+		return err
+	}
 	l, _, err := a.theLab()
 	if err != nil {
 		return err

@@ -95,7 +95,10 @@ func containerWords(m stack.MachineView) string {
 			words = append(words, c.Name+" ("+c.State+")")
 		}
 	}
-	if tasks > 0 {
+	switch {
+	case tasks == 1:
+		words = append(words, "+ 1 task")
+	case tasks > 1:
 		words = append(words, fmt.Sprintf("+ %d tasks", tasks))
 	}
 	return strings.Join(words, " ")

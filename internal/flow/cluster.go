@@ -96,10 +96,14 @@ func (c *cluster) Events(ctx context.Context, fn func(scenarios.StreamEvent)) er
 		if err != nil {
 			return err
 		}
-		fn(scenarios.StreamEvent{
+		out := scenarios.StreamEvent{
 			Type: e.Type, App: strings.TrimPrefix(e.AppID, "/"), TaskID: e.TaskID, TaskStatus: e.TaskStatus,
-			Alive: e.Alive != nil && *e.Alive,
-		})
+			IP: e.Host, Alive: e.Alive != nil && *e.Alive,
+		}
+		if len(e.Ports) > 0 {
+			out.Port = e.Ports[0]
+		}
+		fn(out)
 	}
 	return nil
 }
