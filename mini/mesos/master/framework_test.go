@@ -335,6 +335,7 @@ func TestRecoveredFramework(t *testing.T) {
 		}
 		s2.call(&scheduler.Call{Type: scheduler.Call_TEARDOWN})
 		<-s2.done
+		synctest.Wait()
 		if len(a.tasks) != 0 {
 			t.Error("tasks survive the teardown")
 		}

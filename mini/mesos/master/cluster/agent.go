@@ -25,7 +25,7 @@ type agent struct {
 	link   Link // nil while disconnected
 	tasks  map[taskKey]*task
 	offers map[string]*offer
-	killed map[taskKey]*time.Duration // kills to repeat when it is back
+	killed map[taskKey]*time.Duration // tasks on their way out, with their grace
 
 	timer    *time.Timer
 	ping     uint64 // number of the ping last sent

@@ -147,12 +147,13 @@ func (c *Cluster) rememberCompleted(tasks []wire.Task) {
 	}
 }
 
-// repeatKills sends the kills that came while the agent was away.
+// repeatKills sends the kills again that the agent may not have got.
 func (c *Cluster) repeatKills(a *agent) {
 	for k, grace := range a.killed {
 		if a.tasks[k] != nil {
 			a.send(&wire.KillTask{FrameworkID: k.framework, TaskID: k.task, GracePeriod: grace})
+		} else {
+			delete(a.killed, k)
 		}
 	}
-	clear(a.killed)
 }

@@ -74,12 +74,11 @@ func (c *Cluster) kill(f *framework, call *scheduler.Call_Kill) {
 		c.o.Logf("kill of task %s on agent %s ignored: it runs on %s", id, call.AgentID.Value, t.agent.id)
 		return
 	}
-	k := &wire.KillTask{FrameworkID: f.id, TaskID: id, GracePeriod: grace(call.KillPolicy)}
-	if !t.agent.connected() {
-		t.agent.killed[t.key()] = k.GracePeriod // and again when it is back
-		return
-	}
-	t.agent.send(k)
+	g := grace(call.KillPolicy)
+	// Kept until the task is over: an agent that is away, or whose connection
+	// breaks under the message, hears of it when it is back.
+	t.agent.killed[t.key()] = g
+	t.agent.send(&wire.KillTask{FrameworkID: f.id, TaskID: id, GracePeriod: g})
 }
 
 // reconcile answers with what is known: of all tasks if none is named.
