@@ -40,8 +40,11 @@ func await(ctx context.Context, what string, fn func(context.Context) error) err
 		cancel()
 		waited, timedOut := errors.AsType[*lab.WaitError](err)
 		if !timedOut || ctx.Err() != nil || p.until == 0 {
-			if timedOut {
+			if timedOut { // tell of the whole wait, not of its last phase
 				waited.After = time.Since(start)
+				if ctx.Err() != nil {
+					waited.Cause = context.Cause(ctx)
+				}
 			}
 			return err
 		}
