@@ -221,3 +221,27 @@ func TestManyHands(t *testing.T) {
 		t.Errorf("left: %v %v %v, %v", left, b.all(), b.names, err)
 	}
 }
+
+// TestRelativeFolder: a machine's engine lives below its working directory, so
+// that paths of unix sockets stay short.
+func TestRelativeFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("root", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, "root")
+	b.make(t, "it", "no", 0, "wait")
+	c := b.started[0]
+	if filepath.IsAbs(c.Dir) || !strings.HasPrefix(c.Dir, "root/var/lib/docker/containers/") {
+		t.Errorf("rootfs %s", c.Dir)
+	}
+	if _, err := c.Listen(t.Context(), "unix", "/var/run/it.sock"); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.Dir, "tmp/x"), nil, 0o600); err != nil {
+		t.Error(err)
+	}
+	if it, err := b.find("it"); err != nil || it.inspect(false).LogPath != "/var/lib/docker/containers/"+c.ContainerID[:12]+"/log" {
+		t.Errorf("log path: %v", err)
+	}
+}
