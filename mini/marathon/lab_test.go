@@ -70,7 +70,13 @@ func (w *world) start(p mini.Program, host string, args ...string) *program {
 	out := &lockedBuffer{}
 	r := &program{stop: cancel, done: make(chan struct{}), out: out}
 	h := w.net.Host(host)
-	env := mini.Env{Args: args, Root: w.root, Hostname: host, Listen: h.Listen, Dial: h.Dial, Stdout: out, Stderr: out}
+	env := mini.Env{Args: args, Root: w.root, Hostname: host, Listen: h.Listen, Stdout: out, Stderr: out,
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if network == "unix" { // the engine's socket
+				network, address = "tcp", host+":2375"
+			}
+			return h.Dial(ctx, network, address)
+		}}
 	go func() {
 		defer close(r.done)
 		r.code = p(ctx, env)
