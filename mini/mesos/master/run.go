@@ -45,8 +45,7 @@ func Run(ctx context.Context, env mini.Env) int {
 		m.log.printf("flags without effect in this master: %s", strings.Join(list, " "))
 	}
 	if err := m.run(ctx); err != nil {
-		m.log.printf("%v", err)
-		fmt.Fprintln(env.Stderr, err)
+		fmt.Fprintf(env.Stderr, "E%s master] %v\n", time.Now().Format("0102 15:04:05.000000"), err)
 		return 1
 	}
 	return 0
