@@ -138,6 +138,7 @@ func TestContract(t *testing.T) {
 		compare(t, r, "task-running")
 
 		s.call(calls.Kill("t-run", ""))
+		s.new() // acknowledged
 		s.stop()
 		<-s.done
 		synctest.Wait()
