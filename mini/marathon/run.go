@@ -129,7 +129,11 @@ func (m *marathon) run(ctx context.Context) int {
 	rest := &api.Server{Lead: m, Info: m.opt.info(), Address: m.opt.address(), UI: ui.Handler(), Transport: transport,
 		NoLeaderPatience: noLeaderPatience}
 	srv := m.env.Server(rest.Handler())
-	m.log("Marathon %s as %s, state in %s, Mesos at %s", Version, m.opt.address(), m.opt.zk, m.opt.master)
+	where := m.opt.zk
+	if m.opt.memoryStore {
+		where = "memory"
+	}
+	m.log("Marathon %s as %s, state in %s, Mesos at %s", Version, m.opt.address(), where, m.opt.master)
 
 	var wg sync.WaitGroup
 	wg.Go(func() {
