@@ -13,11 +13,11 @@ import (
 )
 
 // failover runs the built-in scenario on a platform in fake time.
-func failover(t *testing.T, opt Options, with func(*platform)) (res *Result, err error, p *platform) {
+func failover(t *testing.T, opt Options, with func(*platform)) (res *Result, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
-		p = newPlatform(t, n)
+		p := newPlatform(t, n)
 		if with != nil {
 			with(p)
 		}
@@ -31,11 +31,11 @@ func failover(t *testing.T, opt Options, with func(*platform)) (res *Result, err
 			t.Errorf("still broken after the run: %v", p.broken)
 		}
 	})
-	return res, err, p
+	return res, err
 }
 
 func TestFailoverPasses(t *testing.T) {
-	res, err, _ := failover(t, Options{}, nil)
+	res, err := failover(t, Options{}, nil)
 	if err != nil {
 		t.Fatalf("%v\n%+v", err, res)
 	}
@@ -74,7 +74,7 @@ func TestFailoverIsNeverPassedVacuously(t *testing.T) {
 		{"restarted on the dead machine", Options{}, func(p *platform) { p.sameNode = true }, Fail},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			res, err, _ := failover(t, c.opt, c.with)
+			res, err := failover(t, c.opt, c.with)
 			if res == nil {
 				t.Fatalf("no result: %v", err)
 			}

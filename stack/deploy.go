@@ -112,8 +112,8 @@ func complete(a App) error {
 	if f := a.LastTaskFailure; f != nil && f.Version == a.Version {
 		failed = "; last failure: " + f.State + " " + f.Message
 	}
-	if a.TasksRunning != a.Instances {
-		return fmt.Errorf("%d of %d instances run%s", a.TasksRunning, a.Instances, failed)
+	if running := a.current(); running != a.Instances {
+		return fmt.Errorf("%d of %d instances run%s", running, a.Instances, failed)
 	}
 	if checkedSoon(a) && a.TasksHealthy != a.Instances {
 		return fmt.Errorf("%d of %d instances are healthy%s", a.TasksHealthy, a.Instances, failed)
@@ -124,6 +124,18 @@ func complete(a App) error {
 		return fmt.Errorf("all %d instances run, the deployment is ending", a.Instances)
 	}
 	return nil
+}
+
+// current counts the running tasks that an update in progress will not
+// replace. Versions are times in one format, so that they compare as text.
+func (a App) current() int {
+	replaced := 0
+	for _, t := range a.Tasks {
+		if !t.StartedAt.IsZero() && t.Version < a.VersionInfo.LastConfigChangeAt {
+			replaced++
+		}
+	}
+	return a.TasksRunning - replaced
 }
 
 // checkedSoon says whether the app has health checks and the first comes soon.

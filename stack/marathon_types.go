@@ -19,6 +19,7 @@ type App struct {
 	Constraints     [][]string        `json:"constraints"`
 	HealthChecks    []HealthCheck     `json:"healthChecks"`
 	Version         string            `json:"version"`
+	VersionInfo     VersionInfo       `json:"versionInfo"`
 	TasksStaged     int               `json:"tasksStaged"`
 	TasksRunning    int               `json:"tasksRunning"`
 	TasksHealthy    int               `json:"tasksHealthy"`
@@ -54,6 +55,13 @@ func (a App) ServicePort() int {
 		return a.Ports[0]
 	}
 	return 0
+}
+
+// VersionInfo says when an app was scaled and when its configuration changed
+// last: tasks of an older version than the latter are being replaced.
+type VersionInfo struct {
+	LastScalingAt      string `json:"lastScalingAt"`
+	LastConfigChangeAt string `json:"lastConfigChangeAt"`
 }
 
 // AppContainer is the container part of an app.

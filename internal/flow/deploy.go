@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/mesoslab/lab/internal/state"
+	"github.com/mesoslab/lab/provision"
 	"github.com/mesoslab/lab/stack"
 )
 
@@ -39,7 +40,7 @@ func (f *Flow) Deploy(ctx context.Context, l *state.Lab, file string) (*Deployed
 	}
 	return &Deployed{
 		ID: d.ID, Did: did, Instances: app.Instances, Placement: placement(p, app), URL: serviceURL(p, app),
-		Curl: "curl -X PUT -H 'Content-Type: application/json' " + c.Marathon.Base + "/v2/apps" + d.ID + " -d @" + file,
+		Curl: "curl -X PUT -H 'Content-Type: application/json' " + c.Marathon.Base + "/v2/apps" + d.ID + " -d " + provision.Quote("@"+file),
 	}, nil
 }
 
