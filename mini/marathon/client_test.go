@@ -102,7 +102,7 @@ func TestForeignClient(t *testing.T) {
 	cfg.URL, cfg.EventsTransport = url, client.EventsTransportSSE
 	c := must[client.Marathon](t, "client")(client.NewClient(cfg))
 	eventually(t, "ping", func() bool { ok, _ := c.Ping(); return ok })
-	events := must[client.EventsChannel](t, "events")(c.AddEventsListener(client.EventIDApplications | client.EventIDDeploymentSuccess))
+	events := must[client.EventsChannel](t, "events")(c.AddEventsListener(client.EventIDApplications | client.EventIDDeploymentSuccess | client.EventIDAPIRequest))
 
 	a := client.NewDockerApplication().Name("/web/nginx").CPU(0.2).Memory(20).Count(2).AddLabel("HAPROXY_GROUP", "external")
 	a.Container.Docker.Container("nginx:1.10").Bridged().ExposePort(client.PortMapping{ContainerPort: 80, ServicePort: 10000, Protocol: "tcp"})
