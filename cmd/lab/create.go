@@ -136,6 +136,13 @@ func (a *app) withFlow(fn func(*flow.Flow, state.Store) error) error {
 }
 
 func printCreated(w io.Writer, r *flow.Created) {
+	var opened []string
+	for _, g := range r.Gates {
+		opened = append(opened, fmt.Sprintf("%s %.1f s", g.Text, g.Seconds))
+	}
+	if len(r.Changed) > 0 && len(opened) > 0 {
+		fmt.Fprintln(w, strings.Join(opened, " · "))
+	}
 	if len(r.Changed) == 0 {
 		fmt.Fprintf(w, "Lab %s is whole: nothing to do (looked for %.1f s).\n", r.Name, r.Seconds)
 	} else {

@@ -25,14 +25,16 @@ type Created struct {
 	MasterIP  string           `json:"master_ip"`
 	Changed   []string         `json:"changed"` // what was made or mended; empty on a whole lab
 	Seconds   float64          `json:"seconds"`
+	Gates     []Gate           `json:"gates"` // as they opened
 	Endpoints []stack.Endpoint `json:"endpoints"`
 	Placement []string         `json:"placement,omitempty"` // node2:31841, the random ports of the sample app
 }
 
 // changes collects what create did, from several goroutines.
 type changes struct {
-	mu   sync.Mutex
-	list []string
+	since time.Time // the start of create
+	mu    sync.Mutex
+	list  []string
 }
 
 func (c *changes) add(format string, args ...any) {
@@ -50,7 +52,7 @@ func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err er
 		name = "lab"
 	}
 	err = f.locked(name, "lab create", func() error {
-		var did changes
+		did := changes{since: start}
 		l, err := f.recall(ctx, given, &did)
 		if err != nil {
 			return err

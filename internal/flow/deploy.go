@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/mesoslab/lab/internal/state"
 	"github.com/mesoslab/lab/provision"
@@ -34,7 +35,7 @@ func (f *Flow) Deploy(ctx context.Context, l *state.Lab, file string) (*Deployed
 		return nil, err
 	}
 	c := p.Clients(nil)
-	app, did, err := p.Deploy(ctx, c, d, stack.Options{Op: "deploy", Report: f.Report})
+	app, did, err := p.Deploy(ctx, c, d, stack.Options{Op: "deploy", Report: named(f.Report, strings.TrimPrefix(d.ID, "/"))})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/mesoslab/lab"
@@ -57,10 +59,11 @@ func (f *Flow) platform(ctx context.Context, l *state.Lab, provider lab.Provider
 		return nil, err
 	}
 	clients := p.Clients(nil)
+	opened := &gates{since: did.since}
 	for _, n := range p.Nodes {
 		report.Emit(lab.Event{Op: "create", Kind: lab.EventStart, Node: n.Name, Step: "stack"})
 	}
-	res, err := stack.Converge(ctx, p, engines, clients, stack.Options{Op: "create", Report: withoutGates(grouped(report, "stack"))})
+	res, err := stack.Converge(ctx, p, engines, clients, stack.Options{Op: "create", Report: opened.report(grouped(report, "stack"))})
 	if err != nil {
 		return nil, err
 	}
@@ -74,23 +77,40 @@ func (f *Flow) platform(ctx context.Context, l *state.Lab, provider lab.Provider
 		did.add("removed %s", name)
 	}
 	out := &Created{Name: l.Spec.Name, Provider: l.Provider, Subnet: l.Spec.Subnet, MasterIP: p.Master().IP.String(), Endpoints: p.Endpoints()}
-	if out.Placement, err = f.deploySample(ctx, l, p, clients, app, report, did); err != nil {
+	if out.Placement, err = f.deploySample(ctx, l, p, clients, app, opened.report(report), did); err != nil {
 		return nil, err
 	}
 	if l.Ready.IsZero() {
 		l.Ready = time.Now().UTC()
 	}
 	out.Changed = append([]string{}, did.list...)
+	out.Gates = opened.list
 	return out, l.Save()
 }
 
-// withoutGates drops the notes that Converge makes for programs: the steps
-// say the same to people.
-func withoutGates(report lab.Report) lab.Report {
+// gates collects the notes in which the stack says that a gate has opened.
+type gates struct {
+	since time.Time
+	mu    sync.Mutex
+	list  []Gate
+}
+
+// Gate is one condition that create awaited, and when it held.
+type Gate struct {
+	Text    string  `json:"text"`
+	Seconds float64 `json:"seconds"` // since the start of create
+}
+
+// report passes on everything but those notes.
+func (g *gates) report(report lab.Report) lab.Report {
 	return func(e lab.Event) {
-		if e.Kind != lab.EventNote {
+		if e.Kind != lab.EventNote || !strings.HasSuffix(e.Step, "ready") {
 			report.Emit(e)
+			return
 		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.list = append(g.list, Gate{e.Text, e.Time.Sub(g.since).Seconds()})
 	}
 }
 
@@ -136,7 +156,7 @@ func (f *Flow) deploySample(ctx context.Context, l *state.Lab, p stack.Platform,
 			return nil, err
 		}
 	}
-	got, action, err := p.Deploy(ctx, c, d, stack.Options{Op: "create", Report: withoutGates(report)})
+	got, action, err := p.Deploy(ctx, c, d, stack.Options{Op: "create", Report: named(report, strings.TrimPrefix(d.ID, "/"))})
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +165,16 @@ func (f *Flow) deploySample(ctx context.Context, l *state.Lab, p stack.Platform,
 		did.add("%s %s", action, d.ID)
 	}
 	return placement(p, got), nil
+}
+
+// named gives the step in which an app is deployed the app's name.
+func named(report lab.Report, app string) lab.Report {
+	return func(e lab.Event) {
+		if e.Step == "app" {
+			e.Step = app
+		}
+		report.Emit(e)
+	}
 }
 
 // placement lists where an app's tasks run, as node:port.
