@@ -26,29 +26,41 @@ import (
 func TestFromCreateToDestroy(t *testing.T) {
 	l := rig.New(t)
 	created := l.Must(l.CreateArgs()...)
-	t.Run("create tells what it made", func(t *testing.T) { createTells(t, l, created) })
-	t.Run("endpoints answer", func(t *testing.T) { endpointsAnswer(t, l) })
-	t.Run("create again changes nothing", func(t *testing.T) { createAgain(t, l) })
-	t.Run("status", func(t *testing.T) { status(t, l) })
-	t.Run("list and open", func(t *testing.T) { listAndOpen(t, l) })
-	t.Run("ssh and logs", func(t *testing.T) { sshAndLogs(t, l) })
-	t.Run("heal has nothing to do", func(t *testing.T) {
-		if r := l.Must("heal"); !strings.Contains(r.Stdout, "Nothing is broken") {
-			t.Error(r)
-		}
-	})
-	t.Run("failover", func(t *testing.T) { failover(t, l) })
-	t.Run("deploy", func(t *testing.T) { deploy(t, l) })
-	t.Run("destroy leaves nothing", func(t *testing.T) {
-		if r := l.Must("destroy"); !strings.Contains(r.Stdout, "Lab lab is gone: 3 machines") {
-			t.Error(r)
-		}
-		l.MustBeGone()
-		l.MustLeaveOnlyLocks()
-		if r := l.Must("destroy"); !strings.Contains(r.Stdout, "nothing to remove") {
-			t.Errorf("destroyed twice: %s", r)
-		}
-	})
+	for _, step := range []struct {
+		name string
+		do   func(*testing.T, *rig.Lab)
+	}{
+		{"create tells what it made", func(t *testing.T, l *rig.Lab) { createTells(t, l, created) }},
+		{"endpoints answer", endpointsAnswer},
+		{"create again changes nothing", createAgain},
+		{"status", status},
+		{"list and open", listAndOpen},
+		{"ssh", overSSH},
+		{"logs", logs},
+		{"heal has nothing to do", healNothing},
+		{"failover", failover},
+		{"deploy", deploy},
+		{"destroy leaves nothing", destroyAll},
+	} {
+		t.Run(step.name, func(t *testing.T) { step.do(t, l.In(t)) })
+	}
+}
+
+func healNothing(t *testing.T, l *rig.Lab) {
+	if r := l.Must("heal"); !strings.Contains(r.Stdout, "Nothing is broken") {
+		t.Error(r)
+	}
+}
+
+func destroyAll(t *testing.T, l *rig.Lab) {
+	if r := l.Must("destroy"); !strings.Contains(r.Stdout, "Lab lab is gone: 3 machines") {
+		t.Error(r)
+	}
+	l.MustBeGone()
+	l.MustLeaveOnlyLocks()
+	if r := l.Must("destroy"); !strings.Contains(r.Stdout, "nothing to remove") {
+		t.Errorf("destroyed twice: %s", r)
+	}
 }
 
 // createTells reads every line of what create prints.
@@ -119,7 +131,7 @@ func endpointsAnswer(t *testing.T, l *rig.Lab) {
 		if _, ok := tasks[m.ID]; !ok {
 			t.Errorf("task %s has not answered through the load balancer: %v", m.ID, tasks)
 		}
-		if !machines[m.Node] {
+		if !machines[m.Host] {
 			t.Errorf("%s runs a task but has not answered: %v", m.Node, machines)
 		}
 	}
@@ -220,7 +232,7 @@ func listAndOpen(t *testing.T, l *rig.Lab) {
 	}
 }
 
-func sshAndLogs(t *testing.T, l *rig.Lab) {
+func overSSH(t *testing.T, l *rig.Lab) {
 	labtest.NeedProgram(t, "ssh")
 	want := `DOCKER_OPTS="-H tcp://0.0.0.0:2375 -H unix:///var/run/docker.sock"`
 	for _, name := range []string{"node2", "slave1", l.IP(2)} {
@@ -234,6 +246,9 @@ func sshAndLogs(t *testing.T, l *rig.Lab) {
 	if r := l.Run("ssh", "node2", "false"); r.Code != 1 || r.Stderr != "" {
 		t.Errorf("a failing command: %s", r)
 	}
+}
+
+func logs(t *testing.T, l *rig.Lab) {
 	if r := l.Must("logs", "node2"); strings.Count(r.Stdout, "\n") == 0 {
 		t.Errorf("a machine without a log: %s", r)
 	}

@@ -73,6 +73,16 @@ func (l *Lab) Beside(name string) *Lab {
 	return &other
 }
 
+// In is the same lab in a subtest: what fails there fails the subtest.
+func (l *Lab) In(tb testing.TB) *Lab {
+	other := *l
+	other.tb = tb
+	return &other
+}
+
+// Life is the pipe with whose end all machines die.
+func (l *Lab) Life() *os.File { return l.life }
+
 // IP returns the address of node n, from 1.
 func (l *Lab) IP(n int) string {
 	a := netip.MustParsePrefix(l.Subnet).Addr()
