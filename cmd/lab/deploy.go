@@ -19,6 +19,7 @@ func (a *app) deployCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.warnBroken(l)
 			return a.withFlow(func(f *flow.Flow, _ state.Store) error {
 				d, err := f.Deploy(cmd.Context(), l, args[0])
 				if err != nil {

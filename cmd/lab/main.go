@@ -44,8 +44,14 @@ func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	if err == nil {
 		return 0
 	}
-	if a.quiet(err) {
+	if a.quiet(err) && ctx.Err() == nil {
 		return exitCode(ctx, err)
+	}
+	if ctx.Err() != nil {
+		err = &lab.Error{
+			ID: "interrupted", Op: "interrupted", Err: err,
+			Advice: "the same command again goes on where this one stopped; lab status shows what is there, lab destroy removes it",
+		}
 	}
 	if a.output == "json" || a.output == "jsonl" {
 		ui.JSONError(stdout, err)

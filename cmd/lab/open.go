@@ -24,6 +24,7 @@ func (a *app) openCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.warnBroken(l)
 			pages, err := a.pages(l)
 			if err != nil {
 				return err

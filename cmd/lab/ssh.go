@@ -45,6 +45,7 @@ func (a *app) machine(word string) (*state.Lab, lab.Machine, error) {
 	if err != nil {
 		return nil, lab.Machine{}, err
 	}
+	a.warnBroken(l)
 	nodes, err := l.Spec.Nodes()
 	if err != nil {
 		return nil, lab.Machine{}, err
