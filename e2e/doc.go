@@ -1,6 +1,7 @@
 // Package e2e proves the whole of lab, from the command line to the loopback
 // sockets: real lab commands (package rig builds and runs them) on embedded
-// machines, looked at with curl, ssh, the Docker client and /proc.
+// machines, looked at with curl, ssh, the Docker client and /proc (so it runs on
+// Linux only).
 //
 // It holds tests only, one file a question: does the way from create to
 // destroy hold (whole), does create converge (size, repair), what remains of a

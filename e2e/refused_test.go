@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -119,8 +121,8 @@ func TestWrongWords(t *testing.T) {
 		{[]string{"deploy", "missing.json"}, 2, []string{"missing.json", "app-missing"}},
 		{[]string{"deploy", "broken.json"}, 2, []string{"broken.json", "line 3", "app-invalid"}},
 		{[]string{"deploy", "list.json"}, 2, []string{"list.json", "app-invalid"}},
-		{[]string{"deploy", "refused.json"}, 1, []string{"app-refused", "refused.json", "id", "lab: try: "}},
-		{[]string{"deploy", "negative.json"}, 1, []string{"app-refused", "negative.json", "cpus", "lab: try: "}},
+		{[]string{"deploy", "refused.json"}, 1, []string{"app-refused", "Marathon says: ", "/id", "lab: try: "}},
+		{[]string{"deploy", "negative.json"}, 1, []string{"app-refused", "Marathon says: ", "/cpus", "lab: try: "}},
 		{[]string{"create", "--subnet", "8.8.8.0/24"}, 2, []string{"is public"}},
 		{[]string{"create", "--subnet", "127.200.0.0/16"}, 2, []string{"must be a /24"}},
 		{[]string{"create", "--subnet", "127.199.0.0/24"}, 2, []string{"spec-fixed", "address of node1"}},

@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -81,7 +83,7 @@ func createTells(t *testing.T, l *rig.Lab, r rig.Result) {
 	}
 	ip := regexp.QuoteMeta(l.IP(1))
 	known = []string{
-		`^Ready in \d+\.\d s\.$`,
+		`^ruok \d+\.\d s · .*2 of 2 slaves \d+\.\d s.* · nginx 2 of 2 \d+\.\d s$`, `^Ready in \d+\.\d s\.$`,
 		`^  nginx +http://` + ip + `:10000/ +on node[23]:31\d{3}, node[23]:31\d{3} \(random ports\)$`,
 		`^  Marathon +http://` + ip + `:8080/ *$`, `^  Mesos +http://` + ip + `:5050/ *$`,
 		`^  load balancer +http://` + ip + `:9090/haproxy\?stats *$`,
@@ -244,6 +246,14 @@ func overSSH(t *testing.T, l *rig.Lab) {
 		t.Error(r)
 	}
 	if r := l.Run("ssh", "node2", "false"); r.Code != 1 || r.Stderr != "" {
+		t.Errorf("a failing command: %s", r)
+	}
+	// Without an ssh command, lab has a client of its own.
+	l.Env = append(l.Env, "PATH=/nowhere")
+	if r := l.Must("ssh", "node2", "cat", "/etc/default/docker"); !strings.Contains(r.Stdout, want) {
+		t.Error(r)
+	}
+	if r := l.Run("ssh", "node2", "exit 7"); r.Code != 7 || r.Stderr != "" {
 		t.Errorf("a failing command: %s", r)
 	}
 }

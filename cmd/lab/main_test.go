@@ -3,10 +3,15 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mesoslab/lab/internal/labtest"
 )
 
 // TestMain makes this test binary act as the lab command, also when a lab
@@ -26,17 +31,57 @@ func isLab(args []string) bool {
 }
 
 // TestScripts runs the scripts of testdata/script against the real command:
-// arguments, output, errors and exit codes.
+// arguments, output, errors and exit codes. Those that make labs use the
+// subnets $SUBNET and $SUBNET2, which are theirs alone.
 func TestScripts(t *testing.T) {
+	const dir = "testdata/script"
+	free := subnets(t, dir)
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
-			return nil
+			return withLabs(e, free)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exit": exits},
 	})
+}
+
+// subnets reserves two subnets for each script.
+func subnets(t *testing.T, dir string) chan string {
+	scripts, err := filepath.Glob(filepath.Join(dir, "*.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(chan string, 2*len(scripts))
+	for range cap(out) {
+		if runtime.GOOS == "linux" { // elsewhere 127.0.0.1 is all there is
+			out <- labtest.Subnet(t)
+		}
+	}
+	close(out)
+	return out
+}
+
+// withLabs lets a script make labs. Their machines die with the pipe's end,
+// which is closed with the script, and by the kernel if the test dies first.
+func withLabs(e *testscript.Env, subnets chan string) error {
+	for _, name := range []string{"SUBNET", "SUBNET2"} {
+		subnet := <-subnets
+		e.Setenv(name, subnet)
+		e.Setenv(strings.Replace(name, "SUBNET", "IP", 1), strings.TrimSuffix(subnet, "0/24"))
+	}
+	var pipe [2]int
+	if err := syscall.Pipe(pipe[:]); err != nil { // inherited by the commands, unlike os.Pipe's
+		return err
+	}
+	syscall.CloseOnExec(pipe[1])
+	e.Setenv("LAB_DIE_WITH_FD", strconv.Itoa(pipe[0]))
+	e.Defer(func() {
+		syscall.Close(pipe[1])
+		syscall.Close(pipe[0])
+	})
+	return nil
 }
 
 // exits runs a command and checks its exit code: "exit 2 lab create --slaves 0".

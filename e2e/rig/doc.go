@@ -12,5 +12,5 @@
 // go's test cache sees a change of any of them.
 //
 // Everything a Lab has made is removed when its test ends. What it cannot
-// remove fails the test. Only Linux is looked at from outside.
+// remove fails the test. It looks at /proc and exists on Linux only.
 package rig

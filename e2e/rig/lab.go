@@ -1,3 +1,5 @@
+//go:build linux
+
 package rig
 
 import (
@@ -15,6 +17,7 @@ import (
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/flow"
+	"github.com/mesoslab/lab/internal/labtest"
 )
 
 // Patience is how long a test waits for anything before it gives up. It is a
@@ -42,7 +45,7 @@ func New(tb testing.TB) *Lab {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l := &Lab{tb: tb, binary: Binary(tb), Name: "lab", State: filepath.Join(dir, "s"), Work: filepath.Join(dir, "w"), Subnet: Subnet(tb)}
+	l := &Lab{tb: tb, binary: Binary(tb), Name: "lab", State: filepath.Join(dir, "s"), Work: filepath.Join(dir, "w"), Subnet: labtest.Subnet(tb)}
 	for _, d := range []string{l.State, l.Work} {
 		if err := os.Mkdir(d, 0o755); err != nil {
 			tb.Fatal(err)
@@ -69,7 +72,7 @@ func New(tb testing.TB) *Lab {
 func (l *Lab) Beside(name string) *Lab {
 	l.tb.Helper()
 	other := *l
-	other.Name, other.Subnet = name, Subnet(l.tb)
+	other.Name, other.Subnet = name, labtest.Subnet(l.tb)
 	return &other
 }
 

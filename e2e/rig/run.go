@@ -1,3 +1,5 @@
+//go:build linux
+
 package rig
 
 import (
@@ -12,6 +14,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,10 +104,10 @@ func exitCode(tb testing.TB, err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &exit):
-		if exit.ExitCode() >= 0 {
-			return exit.ExitCode()
+		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			return 128 + int(ws.Signal())
 		}
-		return signalled(exit)
+		return exit.ExitCode()
 	}
 	tb.Fatalf("run lab: %v", err)
 	return 0
