@@ -3,7 +3,6 @@ package marathon
 import (
 	"bufio"
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -16,19 +15,22 @@ import (
 // TestEventStreamIsWhatClientsExpect reads the raw frames of the stream,
 // through a standby.
 func TestEventStreamIsWhatClientsExpect(t *testing.T) {
-	inWorld(t, func(w *world) {
-		one := w.marathon(firstHost)
+	inWorld(t, func(t *testing.T, w *world) {
+		w.marathon(firstHost)
 		w.up(firstHost)
-		two := w.marathon(secondHost)
+		w.marathon(secondHost)
 		w.up(secondHost)
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		client := mini.Env{Dial: w.net.Host("10.0.0.98").Dial}.HTTPClient()
+		defer client.CloseIdleConnections()
 		req, _ := http.NewRequestWithContext(ctx, "GET", "http://"+net.JoinHostPort(secondHost, "8080")+"/v2/events", nil)
 		req.Header.Set("Accept", "text/event-stream")
 		res, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer res.Body.Close()
 		lines := make(chan string, 1000)
 		go func() {
 			defer close(lines)
@@ -94,11 +96,5 @@ func TestEventStreamIsWhatClientsExpect(t *testing.T) {
 				}
 			}
 		})
-		cancel()
-		_, _ = io.Copy(io.Discard, res.Body)
-		res.Body.Close()
-		client.CloseIdleConnections()
-		one.end()
-		two.end()
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +38,7 @@ type world struct {
 	mute bool
 	mu   sync.Mutex
 	root string // ZooKeeper's disk
+	all  []*program
 }
 
 // program is a mini program that runs.
@@ -81,7 +83,19 @@ func (w *world) start(p mini.Program, host string, args ...string) *program {
 		defer close(r.done)
 		r.code = p(ctx, env)
 	}()
+	w.all = append(w.all, r)
 	return r
+}
+
+// endAll ends what runs, the last started first, even after a failure.
+func (w *world) endAll() {
+	for _, p := range slices.Backward(w.all) {
+		p.end()
+		if w.t.Failed() {
+			w.t.Logf("log of a program:\n%s", p.out)
+		}
+	}
+	synctest.Wait()
 }
 
 // end stops a program and waits for it.
@@ -92,7 +106,7 @@ func (p *program) end() int {
 }
 
 // inWorld plays fn in a bubble with ZooKeeper and Mesos there.
-func inWorld(t *testing.T, fn func(w *world)) {
+func inWorld(t *testing.T, fn func(t *testing.T, w *world)) {
 	t.Helper()
 	root := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,11 +122,11 @@ func inWorld(t *testing.T, fn func(w *world)) {
 			defer w.mu.Unlock()
 			return w.mute
 		}}
+		defer w.endAll()
 		stopMesos := w.serveMesos(mesosHost)
+		defer stopMesos()
 		w.announce(mesosHost)
-		fn(w)
-		stopMesos()
-		w.zk.end()
+		fn(t, w)
 		for _, v := range twin.Violations() {
 			t.Errorf("never to happen: %s", v)
 		}

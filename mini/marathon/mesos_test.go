@@ -37,8 +37,9 @@ func TestSpeaksToTheMiniMesos(t *testing.T) {
 	root, agentRoot := t.TempDir(), t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, net: labtest.NewNetwork(), root: root}
-		zk := w.start(zookeeper.Run, zkHost)
-		master := w.start(minimesos.Run, mesosHost, "mesos-master", "--zk=zk://"+zkHost+":2181/mesos", "--quorum=1",
+		defer w.endAll()
+		w.start(zookeeper.Run, zkHost)
+		w.start(minimesos.Run, mesosHost, "mesos-master", "--zk=zk://"+zkHost+":2181/mesos", "--quorum=1",
 			"--ip="+mesosHost, "--work_dir=/var/lib/mesos", "--hostname_lookup=false")
 		w.root = agentRoot
 		ln, err := w.net.Host(agentHost).Listen(t.Context(), "tcp", ":2375")
@@ -48,17 +49,9 @@ func TestSpeaksToTheMiniMesos(t *testing.T) {
 		engine := &http.Server{Handler: http.HandlerFunc(emptyEngine)}
 		go func() { _ = engine.Serve(ln) }()
 		defer engine.Close()
-		agent := w.start(minimesos.Run, agentHost, "mesos-slave", "--master=zk://"+zkHost+":2181/mesos", "--ip="+agentHost,
+		w.start(minimesos.Run, agentHost, "mesos-slave", "--master=zk://"+zkHost+":2181/mesos", "--ip="+agentHost,
 			"--hostname_lookup=false", "--containerizers=docker,mesos", "--resources=cpus:4;mem:1024;disk:2048;ports:[31000-32000]")
 		m := w.marathon(firstHost)
-		defer func() {
-			for _, p := range []*program{m, agent, master, zk} {
-				p.end()
-			}
-			if t.Failed() {
-				t.Logf("master:\n%s\nagent:\n%s\nmarathon:\n%s", master.out, agent.out, m.out)
-			}
-		}()
 		w.up(firstHost)
 		w.await("the framework id", func() bool { _, i, _ := w.call("GET", firstHost, "/v2/info", ""); return i["frameworkId"] != nil })
 		if s, v, _ := w.call("POST", firstHost, "/v2/apps", `{"id":"x","cmd":"true","cpus":0.1,"mem":32}`); s != 201 {

@@ -28,7 +28,7 @@ func (w *world) running(host string, n int) []string {
 }
 
 func TestAppRunsAndSurvivesARestartOfMarathon(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		m := w.marathon(firstHost)
 		w.up(firstHost)
 		status, v, h := w.call("POST", firstHost, "/v2/apps", nginx)
@@ -58,7 +58,7 @@ func TestAppRunsAndSurvivesARestartOfMarathon(t *testing.T) {
 }
 
 func TestStandbyPassesOnAndTakesOver(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		one := w.marathon(firstHost)
 		w.up(firstHost)
 		two := w.marathon(secondHost)
@@ -89,7 +89,7 @@ func TestStandbyPassesOnAndTakesOver(t *testing.T) {
 }
 
 func TestAbdicationMovesTheLead(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		one := w.marathon(firstHost)
 		w.up(firstHost)
 		two := w.marathon(secondHost)
@@ -107,7 +107,7 @@ func TestAbdicationMovesTheLead(t *testing.T) {
 }
 
 func TestWithoutZooKeeperItAnswers503AndComesBack(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		m := w.marathon(firstHost)
 		w.up(firstHost)
 		w.call("POST", firstHost, "/v2/apps", nginx)
@@ -131,7 +131,7 @@ func TestWithoutZooKeeperItAnswers503AndComesBack(t *testing.T) {
 }
 
 func TestMesosComesAndGoes(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		m := w.marathon(firstHost)
 		w.up(firstHost)
 		w.call("POST", firstHost, "/v2/apps", nginx)
@@ -154,7 +154,7 @@ func TestMesosComesAndGoes(t *testing.T) {
 }
 
 func TestRefusedFrameworkEndsTheProcess(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		m := w.marathon(firstHost)
 		w.up(firstHost)
 		w.await("the subscription", func() bool { _, i, _ := w.call("GET", firstHost, "/v2/info", ""); return i["frameworkId"] != nil })

@@ -45,7 +45,7 @@ func keysOf(t *testing.T, raw json.RawMessage) []string {
 }
 
 func TestCreatedAppIsPrintedAsBy111(t *testing.T) {
-	inBubble(t, func(r *rest) {
+	inBubble(t, func(t *testing.T, r *rest) {
 		w := r.ask("POST", "/v2/apps", nginx)
 		if w.Code != 201 || w.Header().Get("Location") != "/v2/apps/nginx" || w.Header().Get("X-Marathon-Leader") != "http://me:8080" {
 			t.Errorf("POST: %d %v", w.Code, w.Header())
@@ -88,7 +88,7 @@ func TestCreatedAppIsPrintedAsBy111(t *testing.T) {
 
 // TestErrors is contracts section 1, "Error bodies".
 func TestErrors(t *testing.T) {
-	inBubble(t, func(r *rest) {
+	inBubble(t, func(t *testing.T, r *rest) {
 		r.want(201, "POST", "/v2/apps", sleep)
 		r.pass(time.Second)
 		for _, c := range []struct {
@@ -151,7 +151,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestLockAndForce(t *testing.T) {
-	inBubble(t, func(r *rest) {
+	inBubble(t, func(t *testing.T, r *rest) {
 		r.want(201, "POST", "/v2/apps", sleep)
 		r.pass(time.Second)
 		hang := at(r.want(200, "PUT", "/v2/apps/a/sleep", `{"cpus":64}`), "deploymentId")
@@ -183,7 +183,7 @@ func TestLockAndForce(t *testing.T) {
 }
 
 func TestAppsAreFiltered(t *testing.T) {
-	inBubble(t, func(r *rest) {
+	inBubble(t, func(t *testing.T, r *rest) {
 		for i, labels := range []string{`{"env":"prod","tier":"front"}`, `{"env":"test"}`, `{}`} {
 			r.want(201, "POST", "/v2/apps", fmt.Sprintf(`{"id":"/g/app-%d","cmd":"Run %d","cpus":0.1,"mem":32,"labels":%s}`, i, i, labels))
 		}
@@ -213,7 +213,7 @@ func TestAppsAreFiltered(t *testing.T) {
 }
 
 func TestTasks(t *testing.T) {
-	inBubble(t, func(r *rest) {
+	inBubble(t, func(t *testing.T, r *rest) {
 		r.want(201, "POST", "/v2/apps", strings.Replace(nginx, `[{"path":"/"}]`, "[]", 1))
 		if v := at(r.want(200, "GET", "/v2/tasks?status=staging", ""), "tasks"); len(v.([]any)) != 2 || at(v, 0, "startedAt") != nil || at(v, 0, "ports", 0) == nil {
 			t.Errorf("staging: %v", v)
@@ -255,7 +255,7 @@ func TestTasks(t *testing.T) {
 }
 
 func TestPutMergesCreatesAndRollsBack(t *testing.T) {
-	inBubble(t, func(r *rest) {
+	inBubble(t, func(t *testing.T, r *rest) {
 		w := r.ask("PUT", "/v2/apps//a/sleep", `{"cmd":"x","cpus":0.1,"mem":32,"env":{"A":"1"}}`)
 		if w.Code != 201 || w.Header().Get("Location") != "/v2/apps/a/sleep" {
 			t.Errorf("PUT of a new app: %d %s", w.Code, w.Body)
@@ -290,7 +290,7 @@ func TestPutMergesCreatesAndRollsBack(t *testing.T) {
 }
 
 func TestServicePortsAreKeptAndNeverGivenTwice(t *testing.T) {
-	inBubble(t, func(r *rest) {
+	inBubble(t, func(t *testing.T, r *rest) {
 		ports := func(id string) string {
 			b, _ := json.Marshal(at(r.want(200, "GET", "/v2/apps/"+id, ""), "app", "ports"))
 			return string(b)
@@ -312,7 +312,7 @@ func TestServicePortsAreKeptAndNeverGivenTwice(t *testing.T) {
 }
 
 func TestGroups(t *testing.T) {
-	inBubble(t, func(r *rest) {
+	inBubble(t, func(t *testing.T, r *rest) {
 		body := `{"id":"dep","apps":[{"id":"one","cmd":"x","cpus":0.1,"mem":32,"instances":2}],"groups":[{"id":"sub","apps":[{"id":"two","cmd":"x","cpus":0.1,"mem":32,"dependencies":["/dep/one"]}]}]}`
 		if at(r.want(201, "POST", "/v2/groups", body), "deploymentId") == nil {
 			t.Error("no deployment")
@@ -360,7 +360,7 @@ func TestGroups(t *testing.T) {
 }
 
 func TestQueueInfoLeaderAndOdds(t *testing.T) {
-	inBubble(t, func(r *rest) {
+	inBubble(t, func(t *testing.T, r *rest) {
 		r.want(201, "POST", "/v2/apps", `{"id":"big","cmd":"x","cpus":100,"instances":3}`)
 		q := at(r.want(200, "GET", "/v2/queue", ""), "queue", 0)
 		if at(q, "count") != 3.0 || at(q, "delay", "overdue") != true || at(q, "delay", "timeLeftSeconds") != 0.0 || at(q, "app", "id") != "/big" {
@@ -398,7 +398,7 @@ func TestQueueInfoLeaderAndOdds(t *testing.T) {
 }
 
 func TestNoStoreAndNoLeaderAre503(t *testing.T) {
-	inBubble(t, func(r *rest) {
+	inBubble(t, func(t *testing.T, r *rest) {
 		r.want(201, "POST", "/v2/apps", sleep)
 		r.pass(time.Second)
 		r.store.SetAvailable(false)

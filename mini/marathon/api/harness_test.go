@@ -35,7 +35,7 @@ func (r *rest) Leader() string  { return r.leader }
 func (r *rest) Abdicate()       { r.abdicted++ }
 
 // inBubble plays fn over a leading Marathon with two agents.
-func inBubble(t *testing.T, fn func(r *rest)) {
+func inBubble(t *testing.T, fn func(t *testing.T, r *rest)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		twin := scheduler.NewTwin()
@@ -60,11 +60,13 @@ func inBubble(t *testing.T, fn func(r *rest)) {
 		srv := &api.Server{Lead: r, Info: api.Info{Version: "1.1.1"}, Address: "me:8080", UI: ui.Handler(), NoLeaderPatience: 2500 * time.Millisecond}
 		r.handler = srv.Handler()
 		synctest.Wait()
-		fn(r)
-		cancel()
-		<-done
-		bus.Close()
-		synctest.Wait()
+		defer func() {
+			cancel()
+			<-done
+			bus.Close()
+			synctest.Wait()
+		}()
+		fn(t, r)
 	})
 }
 

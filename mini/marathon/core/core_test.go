@@ -17,7 +17,7 @@ import (
 const sleeper = `{"id":"sleep","cmd":"sleep 1000","cpus":0.5,"mem":32,"instances":2}`
 
 func TestCreatedAppRunsAndItsDeploymentEnds(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		v := l.create(sleeper)
 		if len(v.Deployments) != 1 || v.VersionInfo != nil || *v.TasksStaged != 0 {
 			t.Errorf("answer to POST: %+v", v)
@@ -46,7 +46,7 @@ func TestCreatedAppRunsAndItsDeploymentEnds(t *testing.T) {
 }
 
 func TestLostTaskIsReplacedWhenTheBackOffEnds(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(sleeper)
 		l.pass(time.Minute)
 		victim := l.twin.Tasks()[0].Info
@@ -72,7 +72,7 @@ func TestLostTaskIsReplacedWhenTheBackOffEnds(t *testing.T) {
 }
 
 func TestBackOffGrowsAndIsReset(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(`{"id":"crash","cmd":"exit 1","cpus":0.1,"mem":32}`)
 		l.pass(300 * time.Millisecond)
 		wait := func() (d time.Duration) {
@@ -110,7 +110,7 @@ func TestBackOffGrowsAndIsReset(t *testing.T) {
 }
 
 func TestKilledTasksCostNoBackOff(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(sleeper)
 		l.pass(time.Second)
 		old := l.running("/sleep")
@@ -126,7 +126,7 @@ func TestKilledTasksCostNoBackOff(t *testing.T) {
 }
 
 func TestScaleDownKillsTheYoungestAndScalesUpAgain(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(sleeper)
 		l.pass(time.Second)
 		old := l.running("/sleep")
@@ -152,7 +152,7 @@ func TestScaleDownKillsTheYoungestAndScalesUpAgain(t *testing.T) {
 }
 
 func TestKillWithScaleTakesThoseNamed(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(sleeper)
 		l.pass(time.Second)
 		old := l.running("/sleep")
@@ -171,7 +171,7 @@ func TestKillWithScaleTakesThoseNamed(t *testing.T) {
 }
 
 func TestDestroyedAppIsGone(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(sleeper)
 		l.pass(time.Second)
 		if _, err := change.DeleteApp(l.Core, "/sleep", true); err != nil {
@@ -197,7 +197,7 @@ func TestDestroyedAppIsGone(t *testing.T) {
 }
 
 func TestUnknownTasksAreKilledUnlessLost(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.twin.Stray("S0", "ghost.1", mesos.TASK_RUNNING)
 		l.twin.Stray("S0", "ghost.2", mesos.TASK_LOST)
 		l.pass(time.Second)
@@ -212,7 +212,7 @@ func TestUnknownTasksAreKilledUnlessLost(t *testing.T) {
 }
 
 func TestTasksThatDoNotComeUpAreKilled(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.twin.StartDelay = time.Hour
 		l.create(`{"id":"slow","cmd":"x","cpus":0.1,"mem":32}`)
 		first := l.running("/slow")[0]
@@ -228,7 +228,7 @@ func TestTasksThatDoNotComeUpAreKilled(t *testing.T) {
 }
 
 func TestReconciliationFindsWhatWasMissed(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(sleeper)
 		l.pass(14 * time.Second)
 		if n := len(l.twin.Calls(scheduler.Call_RECONCILE)); n != 0 {

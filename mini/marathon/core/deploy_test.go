@@ -31,7 +31,7 @@ func TestRestartKeepsWithinTheUpgradeStrategy(t *testing.T) {
 		{4, 1, 1, 4, 8}, {4, 0.5, 0, 2, 4}, {4, 0, 0, 0, 4}, {3, 0.5, 0.34, 2, 4}, {1, 1, 0, 1, 2}, {2, 1, 0, 2, 3}, {1, 0, 0, 0, 1}, {0, 1, 1, 0, 0},
 	} {
 		t.Run(fmt.Sprintf("%d-%g-%g", c.n, c.least, c.over), func(t *testing.T) {
-			run(t, func(l *lab) {
+			run(t, func(t *testing.T, l *lab) {
 				l.create(upgradable(c.n, c.least, c.over))
 				l.pass(time.Second)
 				old := l.running("/web")
@@ -65,7 +65,7 @@ func TestRestartKeepsWithinTheUpgradeStrategy(t *testing.T) {
 }
 
 func TestRestartWaitsForHealth(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(checked)
 		l.pass(6 * time.Second)
 		old := l.running("/web")
@@ -95,7 +95,7 @@ func TestRestartWaitsForHealth(t *testing.T) {
 }
 
 func TestLockForceAndRollback(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(sleeper)
 		l.pass(time.Second)
 		huge, err := l.update("/sleep", `{"cpus":100}`, false) // fits nowhere: hangs
@@ -142,7 +142,7 @@ func TestLockForceAndRollback(t *testing.T) {
 }
 
 func TestDeploymentSurvivesTheLeader(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(upgradable(3, 1, 0))
 		l.pass(time.Second)
 		old := l.running("/web")
@@ -164,7 +164,7 @@ func TestDeploymentSurvivesTheLeader(t *testing.T) {
 }
 
 func TestDependenciesComeFirst(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		body := `{"id":"/shop","apps":[
 		 {"id":"web","cmd":"x","cpus":0.1,"mem":32,"dependencies":["db"]},{"id":"db","cmd":"x","cpus":0.1,"mem":32}]}`
 		u, err := group.ParseUpdate([]byte(body))
@@ -193,7 +193,7 @@ func TestDependenciesComeFirst(t *testing.T) {
 }
 
 func TestChangeOfNothingEndsAtOnce(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(sleeper)
 		l.pass(time.Second)
 		old := l.running("/sleep")
@@ -216,7 +216,7 @@ func TestChangeOfNothingEndsAtOnce(t *testing.T) {
 }
 
 func TestRollbackToAnOldVersion(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(sleeper)
 		l.pass(time.Second)
 		vs, _ := view.Versions(l.Core, "/sleep")
@@ -257,7 +257,7 @@ func TestConstraintsPlaceTasks(t *testing.T) {
 		{`["rack","UNLIKE","r1"]`, 3, func(h map[string]int) bool { return h["10.0.0.3"] == 3 }},
 	} {
 		t.Run(c.constraint, func(t *testing.T) {
-			run(t, func(l *lab) {
+			run(t, func(t *testing.T, l *lab) {
 				l.create(fmt.Sprintf(`{"id":"c","cmd":"x","cpus":0.1,"mem":32,"instances":%d,"constraints":[%s]}`, c.instances, c.constraint))
 				l.pass(30 * time.Second)
 				hosts := map[string]int{}

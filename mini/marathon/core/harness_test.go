@@ -104,9 +104,9 @@ func (s *sickness) dial(_ context.Context, _, address string) (net.Conn, error) 
 }
 
 // run plays one lab in a bubble: three agents of 4 cpus and 4096 MiB.
-func run(t *testing.T, fn func(l *lab)) { runWith(t, core.Defaults(), fn) }
+func run(t *testing.T, fn func(t *testing.T, l *lab)) { runWith(t, core.Defaults(), fn) }
 
-func runWith(t *testing.T, cfg core.Config, fn func(l *lab)) {
+func runWith(t *testing.T, cfg core.Config, fn func(t *testing.T, l *lab)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		twin := scheduler.NewTwin()
@@ -116,8 +116,8 @@ func runWith(t *testing.T, cfg core.Config, fn func(l *lab)) {
 		}
 		l := &lab{t: t, twin: twin, store: store.NewMemory("me:8080"), sick: &sickness{status: map[string]int{}, all: 200}, cfg: cfg}
 		l.start()
-		fn(l)
-		l.stop()
+		defer l.stop() // idle when the test has stopped it
+		fn(t, l)
 		for _, v := range twin.Violations() {
 			t.Errorf("never to happen: %s", v)
 		}
@@ -156,7 +156,7 @@ func (l *lab) start() {
 
 // stop ends the term and waits for all it started.
 func (l *lab) stop() {
-	l.cancel()
+	l.cancel() // idempotent
 	<-l.done
 	synctest.Wait()
 }

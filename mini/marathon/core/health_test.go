@@ -19,7 +19,7 @@ const checked = `{"id":"web","cmd":"serve","cpus":0.1,"mem":32,"instances":2,
 func address(v task.View) string { return v.Host + ":" + itoa(v.Ports[0]) }
 
 func TestFirstProbeComesOneIntervalAfterTheStart(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(checked)
 		l.pass(4900 * time.Millisecond)
 		v := l.view("/web")
@@ -38,7 +38,7 @@ func TestFirstProbeComesOneIntervalAfterTheStart(t *testing.T) {
 }
 
 func TestSickTaskIsKilledAtTheFailureAfterTheLast(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(checked)
 		l.pass(6 * time.Second) // one success
 		sick := l.view("/web").Tasks[0]
@@ -63,7 +63,7 @@ func TestSickTaskIsKilledAtTheFailureAfterTheLast(t *testing.T) {
 }
 
 func TestFailuresInTheGracePeriodDoNotCount(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.sick.all = 503
 		l.create(checked)
 		l.pass(10 * time.Second) // started after 0.2 s: grace until 10.2
@@ -78,7 +78,7 @@ func TestFailuresInTheGracePeriodDoNotCount(t *testing.T) {
 }
 
 func TestCommandCheckIsLeftToTheExecutor(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(`{"id":"c","cmd":"x","cpus":0.1,"mem":32,"healthChecks":[{"protocol":"COMMAND","command":{"value":"true"},"intervalSeconds":7}]}`)
 		l.pass(time.Minute)
 		info := l.twin.Tasks()[0].Info
@@ -102,7 +102,7 @@ func TestCommandCheckIsLeftToTheExecutor(t *testing.T) {
 }
 
 func TestReadinessHoldsADeployment(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.sick.all = 503
 		l.create(`{"id":"r","cmd":"x","cpus":0.1,"mem":32,"portDefinitions":[{"port":0,"name":"http"}],
 		 "readinessChecks":[{"portName":"http","intervalSeconds":5,"timeoutSeconds":1,"preserveLastResponse":true}]}`)
@@ -122,7 +122,7 @@ func TestReadinessHoldsADeployment(t *testing.T) {
 }
 
 func TestHealthIsForgottenByTheNextLeader(t *testing.T) {
-	run(t, func(l *lab) {
+	run(t, func(t *testing.T, l *lab) {
 		l.create(checked)
 		l.pass(6 * time.Second)
 		before := l.running("/web")

@@ -21,7 +21,7 @@ import (
 func TestConvergesAfterAnything(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			run(t, func(l *lab) { chaos(l, rand.New(rand.NewPCG(seed, 7))) })
+			run(t, func(_ *testing.T, l *lab) { chaos(l, rand.New(rand.NewPCG(seed, 7))) })
 		})
 	}
 }
