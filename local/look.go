@@ -3,9 +3,11 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/local/folder"
@@ -20,8 +22,26 @@ type view struct {
 	life  folder.Life
 }
 
-// look changes nothing.
-func (s site) look() (view, error) {
+// errUnsettled says that the lock is held by a process that has not signed
+// yet, or that is about to be gone.
+var errUnsettled = errors.New("the lock's holder is coming or going")
+
+// look changes nothing. It waits for a moment where a machine is just being
+// born or dying.
+func (s site) look(ctx context.Context) (v view, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	err = lab.Until(ctx, pollEvery, s.node.Name+" to come or go", func(context.Context) error {
+		if v, err = s.glance(); errors.Is(err, errUnsettled) {
+			return err
+		}
+		return lab.Permanent(err)
+	})
+	return v, err
+}
+
+// glance looks once.
+func (s site) glance() (view, error) {
 	if _, err := os.Stat(s.folder.Path(folder.SettingsFile)); errors.Is(err, fs.ErrNotExist) {
 		return view{state: lab.StateMissing}, nil
 	} else if err != nil {
@@ -35,7 +55,11 @@ func (s site) look() (view, error) {
 	if v.alive, err = s.folder.Alive(); err != nil || !v.alive {
 		return v, err
 	}
-	if id, ok := s.folder.Holder(); ok && id != v.life.Process {
+	id, ok := s.folder.Holder()
+	if !ok || id.State() == proctab.Gone {
+		return v, errUnsettled
+	}
+	if id != v.life.Process {
 		v.life = folder.Life{State: folder.Booting, Process: id} // state.json is an earlier life's
 	}
 	switch v.life.State {

@@ -27,7 +27,7 @@ func (p *Provider) Power(ctx context.Context, plan lab.Plan, names []string, pow
 		return err
 	}
 	return each(sites, func(_ int, s site) error {
-		v, err := s.look()
+		v, err := s.look(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.node.Name, err)
 		}
@@ -51,7 +51,7 @@ func (p *Provider) Power(ctx context.Context, plan lab.Plan, names []string, pow
 
 // powerOn brings a machine to running from wherever it is.
 func (p *Provider) powerOn(ctx context.Context, s site, wait func(string)) error {
-	v, err := s.look()
+	v, err := s.look(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.node.Name, err)
 	}
@@ -64,7 +64,7 @@ func (p *Provider) powerOn(ctx context.Context, s site, wait func(string)) error
 		}
 		// It boots for somebody who was interrupted.
 		wait("the machine's SSH server")
-		if err := s.awaitBoot(ctx, nil, func(l folder.Life) bool { return l.Process == v.life.Process }); err == nil {
+		if err := s.attach(ctx, v.life.Process); err == nil {
 			return nil
 		} else if ctx.Err() != nil {
 			return err
@@ -81,7 +81,7 @@ func (s site) resume(ctx context.Context, v view) error {
 		if err := v.life.Process.Signal(syscall.SIGCONT); err != nil {
 			return lab.Permanent(err)
 		}
-		if now, err := s.look(); err != nil || now.state != lab.StateRunning || now.life.State != folder.Running {
+		if now, err := s.look(ctx); err != nil || now.state != lab.StateRunning || now.life.State != folder.Running {
 			return errors.Join(err, fmt.Errorf("machine is %s", now.state))
 		}
 		return nil
@@ -145,7 +145,7 @@ func (s site) freeze(ctx context.Context, v view, sig syscall.Signal, state fold
 		return &lab.Error{ID: "machine-off", Op: "pause", Machine: s.node.Name, Err: fmt.Errorf("the machine is %s", v.state), Advice: "lab heal switches it on"}
 	}
 	if v.life.State == folder.Booting {
-		if err := s.awaitBoot(ctx, nil, func(l folder.Life) bool { return l.Process == v.life.Process }); err != nil {
+		if err := s.attach(ctx, v.life.Process); err != nil {
 			return err
 		}
 	}

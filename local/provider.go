@@ -163,14 +163,14 @@ func (p *Provider) Up(ctx context.Context, plan lab.Plan) ([]lab.Machine, error)
 }
 
 // Status implements lab.Provider.
-func (p *Provider) Status(_ context.Context, plan lab.Plan) ([]lab.MachineStatus, error) {
+func (p *Provider) Status(ctx context.Context, plan lab.Plan) ([]lab.MachineStatus, error) {
 	sites, err := p.sites(plan, nil)
 	if err != nil {
 		return nil, err
 	}
 	var out []lab.MachineStatus
 	for _, s := range sites {
-		v, err := s.look()
+		v, err := s.look(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.node.Name, err)
 		}

@@ -75,7 +75,7 @@ func (p *Provider) start(ctx context.Context, s site, wait func(string)) error {
 	if err != nil {
 		return fmt.Errorf("%s: start machine: %w", s.node.Name, err)
 	}
-	return s.awaitBoot(ctx, ended, func(l folder.Life) bool { return l.Process.PID == id })
+	return s.awaitBoot(ctx, closed(ended), func(l folder.Life) bool { return l.Process.PID == id })
 }
 
 // lock takes the machine's lock. Somebody who only looks at it holds it for a
@@ -95,7 +95,7 @@ func (s site) lock(ctx context.Context) (lock *os.File, err error) {
 
 // spawn starts the machine's process in a session of its own, with nothing of
 // this process but the lock.
-func (p *Provider) spawn(ctx context.Context, s site, binary string, lock *os.File) (ended <-chan error, pid int, err error) {
+func (p *Provider) spawn(ctx context.Context, s site, binary string, lock *os.File) (ended <-chan struct{}, pid int, err error) {
 	logFile, err := os.OpenFile(s.folder.Path(folder.LogFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, 0, err
@@ -122,8 +122,12 @@ func (p *Provider) spawn(ctx context.Context, s site, binary string, lock *os.Fi
 	if err != nil {
 		return nil, 0, err
 	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	done := make(chan struct{})
+	go func() {
+		// How it ended stands in its log and its state.
+		_ = cmd.Wait()
+		close(done)
+	}()
 	return done, cmd.Process.Pid, nil
 }
 
@@ -142,17 +146,25 @@ func (s site) environ() []string {
 // back by themselves.
 const bootTimeout = 60 * time.Second
 
-// awaitBoot waits until the machine's life that ours accepts is running.
-func (s site) awaitBoot(ctx context.Context, ended <-chan error, ours func(folder.Life) bool) error {
+// closed reports whether a channel is.
+func closed(ch <-chan struct{}) func() bool {
+	return func() bool {
+		select {
+		case <-ch:
+			return true
+		default:
+			return false
+		}
+	}
+}
+
+// awaitBoot waits until the machine's life that ours accepts is running; ended
+// says that its process is gone.
+func (s site) awaitBoot(ctx context.Context, ended func() bool, ours func(folder.Life) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
 	defer cancel()
 	return lab.Until(ctx, pollEvery, s.node.Name+" to boot", func(context.Context) error {
-		over := false
-		select {
-		case <-ended:
-			over = true
-		default:
-		}
+		over := ended()
 		life, err := s.folder.Life()
 		switch {
 		case err != nil:
@@ -247,4 +259,9 @@ func makeKey(file string) error {
 		return fmt.Errorf("make key: %w", err)
 	}
 	return publish(file)
+}
+
+// attach waits for a boot that somebody else began.
+func (s site) attach(ctx context.Context, id proctab.ID) error {
+	return s.awaitBoot(ctx, func() bool { return id.State() == proctab.Gone }, func(l folder.Life) bool { return l.Process == id })
 }

@@ -69,7 +69,11 @@ func parseStat(raw []byte) (stat, error) {
 	case "T", "t":
 		s.state = Stopped
 	case "Z", "X", "x":
-		s.state = Gone
+		// A first thread that has ended waits for the others, and they may
+		// still hold files and sockets.
+		if f[17] == "1" || f[17] == "0" {
+			s.state = Gone
+		}
 	}
 	return s, nil
 }

@@ -1,0 +1,303 @@
+//go:build unix
+
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/local/folder"
+	"github.com/mesoslab/lab/local/proctab"
+)
+
+func TestWrongPlans(t *testing.T) {
+	p := newProvider(t)
+	node := func(ip string) []lab.Node { return []lab.Node{{Name: "node1", IP: netip.MustParseAddr(ip)}} }
+	for name, c := range map[string]struct {
+		plan lab.Plan
+		id   string
+	}{
+		"private network": {lab.Plan{Dir: t.TempDir(), Nodes: node("192.168.59.1")}, "subnet-not-loopback"},
+		"127.0.0.1":       {lab.Plan{Dir: t.TempDir(), Nodes: node("127.0.0.1")}, "subnet-not-loopback"},
+		"netns":           {lab.Plan{Dir: t.TempDir(), Nodes: node("127.1.1.1"), Spec: lab.Spec{Local: lab.LocalSpec{Network: "netns"}}}, "network-unknown"},
+	} {
+		if _, err := p.Up(t.Context(), c.plan); lab.ErrorID(err) != c.id {
+			t.Errorf("%s: %v, want %s", name, err, c.id)
+		}
+	}
+	if _, err := p.Up(t.Context(), lab.Plan{Dir: t.TempDir(), Nodes: []lab.Node{{Name: "../x", IP: netip.MustParseAddr("127.1.1.1")}}}); err == nil {
+		t.Error("a name that leads elsewhere is taken")
+	}
+}
+
+func TestTakenPort(t *testing.T) {
+	p, plan := newProvider(t), newPlan(t, 2)
+	for _, address := range []string{plan.Nodes[0].IP.String() + ":8080", plan.Nodes[1].IP.String() + ":2222"} {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Up(t.Context(), plan)
+		l.Close()
+		if lab.ErrorID(err) != "port-taken" || !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatalf("%s: %v, want port-taken", address, err)
+		}
+		e, _ := errors.AsType[*lab.Error](err)
+		if want := map[bool]string{true: "ports.marathon", false: "ports.ssh"}[strings.HasSuffix(address, "8080")]; !strings.Contains(e.Advice, want) {
+			t.Errorf("advice %q does not name %s", e.Advice, want)
+		}
+		if me := fmt.Sprintf("(process %d)", os.Getpid()); holder(plan.Nodes[0].IP, 1) == "" && !strings.Contains(err.Error(), me) {
+			t.Logf("the holder is not named: %v", err)
+			if _, procErr := os.Stat("/proc/net/tcp"); procErr == nil {
+				t.Errorf("want %s", me)
+			}
+		}
+		if err := p.Destroy(t.Context(), plan); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestWildcardListenersAreInTheWay(t *testing.T) {
+	p, plan := newProvider(t), newPlan(t, 1)
+	for _, network := range []string{"tcp4", "tcp"} {
+		l, err := net.Listen(network, ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan.Spec.Ports.App = l.Addr().(*net.TCPAddr).Port
+		_, err = p.Up(t.Context(), plan)
+		l.Close()
+		if lab.ErrorID(err) != "port-taken" {
+			t.Errorf("%s: %v, want port-taken", network, err)
+		}
+		if _, procErr := os.Stat("/proc/net/tcp"); procErr == nil && !strings.Contains(err.Error(), fmt.Sprintf("(process %d)", os.Getpid())) {
+			t.Errorf("%s: %v does not name this process", network, err)
+		}
+	}
+	if err := p.Destroy(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKilledAtAnyMoment kills machines and half-made labs at random moments;
+// the next Up makes them whole.
+func TestKilledAtAnyMoment(t *testing.T) {
+	p, plan, ms := up(t, 2)
+	d := dockerOf(t, ms[1])
+	d.run("always", "lab/echo", []string{"echo", ":7000"}, obj{"RestartPolicy": obj{"Name": "always"}})
+	f := folder.Folder(filepath.Join(plan.Dir, "machines", "node2"))
+	t.Cleanup(func() {
+		if t.Failed() {
+			st, err := p.Status(context.Background(), plan)
+			t.Logf("status: %+v, %v", st, err)
+			configs, _ := filepath.Glob(f.Path("root/var/lib/docker/containers/*/config.json"))
+			for _, name := range configs {
+				text, _ := os.ReadFile(name)
+				t.Logf("%s", text)
+			}
+			t.Logf("%v", processesOf(plan.Dir))
+		}
+	})
+	rounds := 25
+	if testing.Short() {
+		rounds = 5
+	}
+	for i := range rounds {
+		id, ok := f.Holder()
+		if !ok {
+			t.Fatal("nobody has signed the lock")
+		}
+		if err := id.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, proctab.ErrGone) {
+			t.Fatal(err)
+		}
+		if err := proctab.Await(t.Context(), []proctab.ID{id}, proctab.Gone); err != nil {
+			t.Fatal(err)
+		}
+		// A boot that is killed somewhere on its way.
+		ctx, cancel := context.WithCancel(t.Context())
+		var killer sync.WaitGroup
+		killer.Go(func() {
+			<-time.After(time.Duration(rand.Int64N(int64(60 * time.Millisecond))))
+			if id, ok := f.Holder(); ok && i%2 == 0 {
+				_ = id.Signal(syscall.SIGKILL) // it may not have begun
+				if err := proctab.Await(t.Context(), []proctab.ID{id}, proctab.Gone); err != nil {
+					t.Error(err)
+				}
+			}
+			cancel()
+		})
+		_, _ = p.Up(ctx, plan) // may fail: that is the point
+		killer.Wait()
+		if _, err := p.Up(t.Context(), plan); err != nil {
+			t.Fatalf("round %d: %v", i, err)
+		}
+		echoes(t, ms[1].IP.String()+":7000").Close()
+		if out, _ := run(t, connect(t, ms[1], "vagrant"), "cat /etc/hostname", ""); out != "node2\n" {
+			t.Fatalf("round %d: hostname %q", i, out)
+		}
+		if n := len(proctab.Marked(folder.EnvMark, string(f))); n != 2 {
+			if _, err := os.Stat("/proc"); err == nil {
+				t.Fatalf("round %d: %d processes, want the machine and its container", i, n)
+			}
+		}
+	}
+	// Folders of which a part is gone.
+	for _, gone := range []string{"machine.json", "state.json", "procs.json", "lock", "host_key.pub", "authorized_keys", "root/etc", "root"} {
+		if err := p.Power(t.Context(), plan, []string{"node2"}, lab.PowerCrash); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(f.Path(gone)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Up(t.Context(), plan); err != nil {
+			t.Fatalf("without %s: %v", gone, err)
+		}
+	}
+}
+
+func TestUpAtTheSameTime(t *testing.T) {
+	p, plan := newProvider(t), newPlan(t, 2)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 5 {
+				if _, err := p.Status(t.Context(), plan); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	if _, err := p.Up(t.Context(), plan); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	if err := p.Destroy(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEventsOfUp(t *testing.T) {
+	p, plan := newProvider(t), newPlan(t, 2)
+	var mu sync.Mutex
+	seen := map[string][]lab.EventKind{}
+	plan.Report = func(e lab.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[e.Node+" "+e.Step] = append(seen[e.Node+" "+e.Step], e.Kind)
+	}
+	if _, err := p.Up(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Destroy(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range []string{"node1", "node2"} {
+		if got := fmt.Sprint(seen[node+" boot"]); got != "[start wait done]" {
+			t.Errorf("%s boot: %s", node, got)
+		}
+	}
+}
+
+// TestMachinesDieWithTheirTest: the life line ends even frozen machines.
+func TestMachinesDieWithTheirTest(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, plan := New(Options{DieWithFD: r}), newPlan(t, 2)
+	if _, err := p.Up(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Power(t.Context(), plan, []string{"node2"}, lab.PowerCut); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	r.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := lab.Until(ctx, 5*time.Millisecond, "the machines to die", func(context.Context) error {
+		if left := processesOf(plan.Dir); len(left) > 0 {
+			return fmt.Errorf("%v", left)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := p.Destroy(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBinaryIsCopiedOnce: machines outlive the file they were started from.
+func TestBinaryIsCopiedOnce(t *testing.T) {
+	plan := newPlan(t, 2)
+	original := filepath.Join(shortDir(t), "lab-downloaded")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cp", self, original).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	r, err := lifeLine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := New(Options{Executable: original, DieWithFD: r})
+	ms, err := p.Up(t.Context(), plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copies, _ := filepath.Glob(filepath.Join(plan.Dir, "bin", "*", "*"))
+	if len(copies) != 1 || filepath.Base(copies[0]) != "lab" || len(filepath.Base(filepath.Dir(copies[0]))) != 16 {
+		t.Errorf("copies: %v", copies)
+	}
+	if err := os.WriteFile(original, []byte("rewritten"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dockerOf(t, ms[0]).run("echo", "lab/echo", nil, nil)
+	echoes(t, ms[0].IP.String()+":7000")
+	if err := p.Destroy(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestForeignProcessesAreSafe: a recorded pid that is another's by now is
+// left alone.
+func TestForeignProcessesAreSafe(t *testing.T) {
+	p, plan, _ := up(t, 1)
+	cmd := exec.Command("/bin/sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	if err := p.Power(t.Context(), plan, []string{"node1"}, lab.PowerCrash); err != nil {
+		t.Fatal(err)
+	}
+	f := folder.Folder(filepath.Join(plan.Dir, "machines", "node1"))
+	stranger := proctab.ID{PID: cmd.Process.Pid, Start: "17@another"}
+	if err := errors.Join(f.WriteProcs([]folder.Proc{{ID: stranger}}), f.WriteLife(folder.Life{State: folder.Running, Process: stranger})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Up(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+	id, err := proctab.Of(cmd.Process.Pid)
+	if err != nil || id.State() == proctab.Gone {
+		t.Errorf("the stranger was killed: %v", err)
+	}
+}
