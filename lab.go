@@ -88,7 +88,7 @@ func FindNode(nodes []Node, name string) (Node, error) {
 	}
 	return Node{}, &Error{
 		ID: "unknown-machine", Op: "find machine",
-		Err:    fmt.Errorf("no machine %q in this lab", name),
+		Err:    fmt.Errorf("%w: no machine %q in this lab", ErrUsage, name),
 		Advice: "machines are " + strings.Join(known, ", ") + DidYouMean(name, known),
 	}
 }

@@ -141,6 +141,9 @@ func (r *run) await(ctx context.Context, what string, fn func(context.Context) e
 	said := ""
 	return lab.Until(ctx, sampleEvery, what, func(ctx context.Context) error {
 		err := fn(ctx)
+		if errors.Is(err, lab.ErrNotFound) {
+			return lab.Permanent(err) // no app of that name: waiting will not bring it
+		}
 		if err != nil && err.Error() != said {
 			said = err.Error()
 			r.opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventWait, Step: r.line, Text: said})

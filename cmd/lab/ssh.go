@@ -52,7 +52,7 @@ func (a *app) machine(word string) (*state.Lab, lab.Machine, error) {
 	}
 	n, err := lab.FindNode(nodes, word)
 	if err != nil {
-		return nil, lab.Machine{}, fmt.Errorf("%w: %w", lab.ErrUsage, err)
+		return nil, lab.Machine{}, err
 	}
 	i := slices.IndexFunc(l.Machines, func(m lab.Machine) bool { return m.Name == n.Name })
 	if i < 0 {

@@ -2,6 +2,8 @@ package flow
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -42,6 +44,9 @@ func (c *cluster) App(ctx context.Context, id string) (scenarios.App, error) {
 	both.Go(func() { app, appErr = c.Marathon.App(ctx, id) })
 	both.Go(func() { queue, queueErr = c.Marathon.Queue(ctx) })
 	both.Wait()
+	if errors.Is(appErr, lab.ErrNotFound) {
+		return scenarios.App{}, c.unknownApp(ctx, id, appErr)
+	}
 	if appErr != nil {
 		return scenarios.App{}, appErr
 	}
@@ -63,6 +68,22 @@ func (c *cluster) App(ctx context.Context, id string) (scenarios.App, error) {
 		out.Tasks = append(out.Tasks, task)
 	}
 	return out, nil
+}
+
+// unknownApp names the apps that there are.
+func (c *cluster) unknownApp(ctx context.Context, id string, cause error) error {
+	apps, err := c.Marathon.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, a := range apps {
+		names = append(names, strings.TrimPrefix(a.ID, "/"))
+	}
+	return &lab.Error{
+		ID: "unknown-app", Op: "find app", Err: fmt.Errorf("%w: no app %q: %w", lab.ErrUsage, id, cause),
+		Advice: "apps are " + strings.Join(names, ", ") + lab.DidYouMean(id, names) + "; lab deploy FILE brings another one",
+	}
 }
 
 // Backends lists the load balancer's servers for an app, as host:port. Their
