@@ -61,14 +61,40 @@ func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err er
 		if err != nil {
 			return err
 		}
+		fresh := l.Machines == nil && l.Ready.IsZero()
 		out, err = f.create(ctx, l, report, &did)
-		return errors.Join(err, closeLog())
+		err = errors.Join(err, closeLog())
+		if err != nil && fresh {
+			f.forgetUnmade(context.WithoutCancel(ctx), l)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	out.Seconds = time.Since(start).Seconds()
 	return out, nil
+}
+
+// forgetUnmade removes the record of a lab of which no machine was made: a
+// port that was taken must not leave a lab behind. Where that fails, the
+// record stays, and create and destroy go on from there.
+func (f *Flow) forgetUnmade(ctx context.Context, l *state.Lab) {
+	_, provider, err := f.provider(l.Provider)
+	if err != nil {
+		return
+	}
+	plan, err := f.plan(l, nil)
+	if err != nil {
+		return
+	}
+	status, err := provider.Status(ctx, plan)
+	if err != nil || slices.ContainsFunc(status, func(s lab.MachineStatus) bool { return s.State != lab.StateMissing }) {
+		return
+	}
+	if err := l.Remove(); err != nil {
+		f.Report.Emit(lab.Event{Op: "create", Kind: lab.EventNote, Text: err.Error()})
+	}
 }
 
 // recall loads the lab and lays the given spec over it, or makes a new
