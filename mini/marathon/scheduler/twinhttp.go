@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +39,7 @@ func (s *TwinServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = call.Unmarshal(body)
 	}
-	if err != nil || r.URL.Path != apiPath || r.Header.Get("Content-Type") != mediaType {
+	if err != nil || !strings.HasSuffix(r.URL.Path, apiPath) || r.Header.Get("Content-Type") != mediaType {
 		http.Error(w, fmt.Sprintf("Failed to parse body into Call protobuf: %v", err), http.StatusBadRequest)
 		return
 	}
