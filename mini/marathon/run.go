@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"strconv"
@@ -127,8 +128,9 @@ func (m *marathon) run(ctx context.Context) int {
 	}, ResponseHeaderTimeout: m.opt.proxyIO}
 	defer transport.CloseIdleConnections()
 	rest := &api.Server{Lead: m, Info: m.opt.info(), Address: m.opt.address(), UI: ui.Handler(), Transport: transport,
-		NoLeaderPatience: noLeaderPatience}
+		NoLeaderPatience: noLeaderPatience, ErrorLog: log.New(logWriter{m}, "", 0)}
 	srv := m.env.Server(rest.Handler())
+	srv.ErrorLog = rest.ErrorLog
 	where := m.opt.zk
 	if m.opt.memoryStore {
 		where = "memory"
@@ -234,4 +236,12 @@ func (m *marathon) log(format string, args ...any) {
 	m.logMu.Lock()
 	defer m.logMu.Unlock()
 	fmt.Fprintf(m.env.Stdout, "%s %s\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), fmt.Sprintf(format, args...))
+}
+
+// logWriter is m.log as package net/http wants it.
+type logWriter struct{ m *marathon }
+
+func (w logWriter) Write(p []byte) (int, error) {
+	w.m.log("http: %s", strings.TrimSpace(string(p)))
+	return len(p), nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/mesoslab/lab/mini"
 )
 
 var openACL = zk.WorldACL(zk.PermAll)
@@ -166,5 +168,26 @@ func TestRefusedFrameworkEndsTheProcess(t *testing.T) {
 		again := w.marathon(firstHost)
 		w.up(firstHost)
 		again.end()
+	})
+}
+
+func TestForeignHostsAreRefused(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.marathon(firstHost)
+		w.up(firstHost)
+		for host, want := range map[string]int{"evil.example:8080": 403, firstHost + ":8080": 200, "localhost": 200} {
+			client := mini.Env{Dial: w.net.Host("10.0.0.97").Dial}.HTTPClient()
+			req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+firstHost+":8080/v2/apps", nil)
+			req.Host = host
+			res, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			client.CloseIdleConnections()
+			if res.StatusCode != want {
+				t.Errorf("host %s: %d, want %d", host, res.StatusCode, want)
+			}
+		}
 	})
 }

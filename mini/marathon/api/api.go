@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"regexp"
@@ -66,6 +67,8 @@ type Server struct {
 	UI http.Handler
 	// Transport carries requests to the leader.
 	Transport http.RoundTripper
+	// ErrorLog gets what the proxy has to say; nil means nobody.
+	ErrorLog *log.Logger
 	// NoLeaderPatience is how long a request waits for a leader: 1.1.1 about
 	// 2.5 s.
 	NoLeaderPatience time.Duration

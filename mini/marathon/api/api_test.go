@@ -223,6 +223,10 @@ func TestTasks(t *testing.T) {
 		if len(v.([]any)) != 2 || at(v, 0, "servicePorts", 0) != 10000.0 || at(v, 0, "startedAt") == nil || at(v, 0, "state") != nil {
 			t.Errorf("running: %v", v)
 		}
+		stats := at(r.want(200, "GET", "/v2/apps?embed=apps.taskStats", ""), "apps", 0, "taskStats")
+		if at(stats, "totalSummary", "stats", "counts", "running") != 2.0 || at(stats, "withLatestConfig", "stats", "lifeTime", "medianSeconds") == nil || at(stats, "withOutdatedConfig") != nil {
+			t.Errorf("task statistics %v", stats)
+		}
 		if v := at(r.want(200, "GET", "/v2/apps/nginx/tasks", ""), "tasks", 0, "servicePorts"); v != nil {
 			t.Errorf("tasks of an app show service ports: %v", v)
 		}

@@ -28,6 +28,8 @@ func (r *request) embeds(always view.Embed) view.Embed {
 			e.Deployments = true
 		case "readiness":
 			e.Readiness = true
+		case "taskStats":
+			e.TaskStats = true
 		case "lastTaskFailure":
 			e.LastTaskFailure = true
 		case "failures":

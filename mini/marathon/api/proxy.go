@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -58,9 +60,14 @@ func (s *Server) await(ctx context.Context) (*Term, string) {
 
 // proxy passes requests on to the leader, streams included.
 func (s *Server) proxy(leader string) http.Handler {
+	errorLog := s.ErrorLog
+	if errorLog == nil {
+		errorLog = log.New(io.Discard, "", 0)
+	}
 	return &httputil.ReverseProxy{
 		Transport:     s.Transport,
 		FlushInterval: -1,
+		ErrorLog:      errorLog,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(&url.URL{Scheme: "http", Host: leader})
 			p.SetXForwarded()

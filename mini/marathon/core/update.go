@@ -2,13 +2,10 @@ package core
 
 import (
 	"context"
-	"strings"
-	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
-	"github.com/mesoslab/lab/mini/marathon/app"
 	"github.com/mesoslab/lab/mini/marathon/event"
 	"github.com/mesoslab/lab/mini/marathon/record"
 	"github.com/mesoslab/lab/mini/marathon/task"
@@ -55,11 +52,11 @@ func (c *Core) taskMoved(t *task.Task, s mesos.TaskStatus) (saved bool) {
 	before := t.State
 	t.State = s.GetState().String()
 	first := s.GetState() == mesos.TASK_RUNNING && !t.Running()
-	if ips := addresses(s); ips != nil {
+	if ips := task.Addresses(s); ips != nil {
 		t.IPAddresses = ips
 	}
 	if first {
-		t.StartedAt = startTime(s)
+		t.StartedAt = task.StartTime(s)
 	}
 	saved = true
 	if first || t.State != before {
@@ -107,27 +104,4 @@ func (c *Core) taskEnded(t *task.Task, s mesos.TaskStatus, state string) (saved 
 func (c *Core) publishStatus(t *task.Task, s mesos.TaskStatus, state string) {
 	c.Bus.Publish(event.StatusUpdate, event.Status{SlaveID: t.AgentID, TaskID: t.ID, TaskStatus: state, Message: s.GetMessage(),
 		AppID: t.AppID, Host: t.Host, IPAddresses: t.IPAddresses, Ports: t.Ports, Version: t.Version})
-}
-
-// startTime is when Mesos says the task began to run.
-func startTime(s mesos.TaskStatus) app.Time {
-	if ts := s.GetTimestamp(); ts > 0 {
-		return app.At(time.Unix(0, int64(ts*float64(time.Second))))
-	}
-	return now()
-}
-
-// addresses are the task's own, as the executor reports them.
-func addresses(s mesos.TaskStatus) []event.IPAddress {
-	var out []event.IPAddress
-	for _, n := range s.GetContainerStatus().GetNetworkInfos() {
-		for _, ip := range n.IPAddresses {
-			proto := "IPv4"
-			if strings.Contains(ip.GetIPAddress(), ":") {
-				proto = "IPv6"
-			}
-			out = append(out, event.IPAddress{IPAddress: ip.GetIPAddress(), Protocol: proto})
-		}
-	}
-	return out
 }

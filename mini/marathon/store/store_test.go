@@ -21,9 +21,8 @@ const zkHost = "10.0.0.1"
 
 // ensemble is a mini ZooKeeper on a network in memory.
 type ensemble struct {
-	t    *testing.T
-	net  *labtest.Network
-	stop func()
+	t   *testing.T
+	net *labtest.Network
 }
 
 func inBubble(t *testing.T, fn func(t *testing.T, e *ensemble)) {

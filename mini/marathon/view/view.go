@@ -20,7 +20,7 @@ import (
 
 // Embed says what an App shows besides the definition.
 type Embed struct {
-	Counts, Deployments, Tasks, LastTaskFailure, Readiness bool
+	Counts, Deployments, Tasks, LastTaskFailure, Readiness, TaskStats bool
 }
 
 // Ref names a deployment.
@@ -39,24 +39,13 @@ type App struct {
 	ReadinessCheckResults []health.Readiness `json:"readinessCheckResults,omitzero"`
 	Tasks                 []task.View        `json:"tasks,omitzero"`
 	LastTaskFailure       *task.Failure      `json:"lastTaskFailure,omitempty"`
+	TaskStats             map[string]Stats   `json:"taskStats,omitempty"`
 }
 
 // count sets the numbers of an app's tasks.
 func (v *App) count(ts []*task.Task) {
-	var staged, running, healthy, unhealthy int
-	for _, t := range ts {
-		switch {
-		case !t.Running():
-			staged++
-			continue
-		case len(t.Health) > 0 && t.Healthy(0):
-			healthy++
-		case t.Unhealthy():
-			unhealthy++
-		}
-		running++
-	}
-	v.TasksStaged, v.TasksRunning, v.TasksHealthy, v.TasksUnhealthy = &staged, &running, &healthy, &unhealthy
+	n := countOf(ts)
+	v.TasksStaged, v.TasksRunning, v.TasksHealthy, v.TasksUnhealthy = &n.Staged, &n.Running, &n.Healthy, &n.Unhealthy
 }
 
 // ofApp prints one app.
@@ -83,6 +72,9 @@ func ofApp(s core.State, a app.App, e Embed) App {
 	}
 	if e.Readiness {
 		v.ReadinessCheckResults = readiness(s, a.ID)
+	}
+	if e.TaskStats {
+		v.TaskStats = statsOf(a, ts)
 	}
 	return v
 }
