@@ -12,11 +12,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/mesoslab/lab/local/folder"
 )
+
+// binaryFor gives the path of the machines' binary, copied when it is first
+// asked for.
+func (p *Provider) binaryFor(ctx context.Context, dir string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) { return p.install(ctx, dir) })
+}
 
 // install copies the binary into the lab's own folder, once for each version,
 // and returns the copy's path: an upgrade or a deleted download must not pull
@@ -62,6 +70,12 @@ func (p *Provider) install(ctx context.Context, dir string) (string, error) {
 func copyTo(to string, in io.Reader, size int64) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
+	}
+	old, _ := filepath.Glob(filepath.Join(filepath.Dir(to), ".lab.*"))
+	for _, name := range old { // of copies that were killed
+		if i, err := os.Stat(name); err == nil && time.Since(i.ModTime()) > time.Hour {
+			_ = os.Remove(name)
+		}
 	}
 	temp, err := os.CreateTemp(filepath.Dir(to), ".lab.*")
 	if err != nil {

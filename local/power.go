@@ -26,6 +26,10 @@ func (p *Provider) Power(ctx context.Context, plan lab.Plan, names []string, pow
 	if err != nil {
 		return err
 	}
+	if len(sites) == 0 {
+		return nil
+	}
+	binary := p.binaryFor(ctx, sites[0].dir)
 	return each(sites, func(_ int, s site) error {
 		v, err := s.look(ctx)
 		if err != nil {
@@ -36,7 +40,7 @@ func (p *Provider) Power(ctx context.Context, plan lab.Plan, names []string, pow
 		}
 		switch power {
 		case lab.PowerOn:
-			return p.powerOn(ctx, s, func(string) {})
+			return p.powerOn(ctx, s, binary, func(string) {})
 		case lab.PowerOff:
 			return s.off(ctx, v)
 		case lab.PowerCrash:
@@ -50,7 +54,7 @@ func (p *Provider) Power(ctx context.Context, plan lab.Plan, names []string, pow
 }
 
 // powerOn brings a machine to running from wherever it is.
-func (p *Provider) powerOn(ctx context.Context, s site, wait func(string)) error {
+func (p *Provider) powerOn(ctx context.Context, s site, binary func() (string, error), wait func(string)) error {
 	v, err := s.look(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.node.Name, err)
@@ -60,7 +64,7 @@ func (p *Provider) powerOn(ctx context.Context, s site, wait func(string)) error
 		return s.resume(ctx, v)
 	case lab.StateRunning:
 		if v.life.State == folder.Running {
-			return nil
+			return s.tellHosts()
 		}
 		// It boots for somebody who was interrupted.
 		wait("the machine's SSH server")
@@ -70,7 +74,7 @@ func (p *Provider) powerOn(ctx context.Context, s site, wait func(string)) error
 			return err
 		}
 	}
-	return p.start(ctx, s, wait)
+	return p.start(ctx, s, binary, wait)
 }
 
 // resume lets a paused machine go on.

@@ -19,16 +19,6 @@ import (
 	"github.com/mesoslab/lab/local/machine"
 )
 
-// Options are what a Provider needs to know of the program around it.
-type Options struct {
-	// Executable is the lab binary whose copy the machines run; empty means
-	// this program. It must answer to "machine run" and "mini" words.
-	Executable string
-	// DieWithFD, if set, is the reading end of a pipe: machines die when its
-	// other end closes (for tests).
-	DieWithFD *os.File
-}
-
 // Provider makes embedded machines. Safe for concurrent use on different
 // labs; the caller locks a lab that it changes.
 type Provider struct{ opts Options }
@@ -148,9 +138,10 @@ func (p *Provider) Up(ctx context.Context, plan lab.Plan) ([]lab.Machine, error)
 		return nil, err
 	}
 	machines := make([]lab.Machine, len(sites))
+	binary := p.binaryFor(ctx, sites[0].dir)
 	err = each(sites, func(i int, s site) error {
 		return plan.Report.Step("create", s.node.Name, "boot", func(wait func(string)) (err error) {
-			if err = p.powerOn(ctx, s, wait); err == nil {
+			if err = p.powerOn(ctx, s, binary, wait); err == nil {
 				machines[i], err = s.machine()
 			}
 			return err

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/labtest"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/proctab"
 )
@@ -299,5 +300,84 @@ func TestForeignProcessesAreSafe(t *testing.T) {
 	id, err := proctab.Of(cmd.Process.Pid)
 	if err != nil || id.State() == proctab.Gone {
 		t.Errorf("the stranger was killed: %v", err)
+	}
+}
+
+func TestMachinesAreAdded(t *testing.T) {
+	p, plan := newProvider(t), newPlan(t, 3)
+	t.Cleanup(func() {
+		if err := p.Destroy(context.Background(), plan); err != nil {
+			t.Error(err)
+		}
+	})
+	small := plan
+	small.Nodes = plan.Nodes[:2]
+	ms, err := p.Up(t.Context(), small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, ms[0], "vagrant")
+	const ask = "curl -s -o /dev/null -m 5 http://node3:2222/; echo $?"
+	if out, _ := run(t, c, ask, ""); out != "6\n" {
+		t.Errorf("a machine that is not there: %q", out)
+	}
+	all, err := p.Up(t.Context(), plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all[0] != ms[0] {
+		t.Errorf("node1 changed: %+v", all[0])
+	}
+	if out, _ := run(t, c, ask, ""); out != "7\n" { // an SSH server answers no HTTP
+		t.Errorf("a machine that was added: %q", out)
+	}
+}
+
+// TestDockerCommand lets the real docker command in, by SSH and by TCP.
+func TestDockerCommand(t *testing.T) {
+	bin := labtest.NeedProgram(t, "docker")
+	labtest.NeedProgram(t, "ssh")
+	_, plan, ms := up(t, 1)
+	m := ms[0]
+	host, port, _ := net.SplitHostPort(m.SSH.Addr)
+	known, config := filepath.Join(plan.Dir, "known_hosts"), filepath.Join(plan.Dir, "ssh_config")
+	text := fmt.Sprintf("Host machine\n HostName %s\n Port %s\n User vagrant\n IdentityFile %s\n IdentitiesOnly yes\n UserKnownHostsFile %s\n BatchMode yes\n", host, port, m.SSH.KeyFile, known)
+	if err := errors.Join(os.WriteFile(known, fmt.Appendf(nil, "[%s]:%s %s\n", host, port, m.SSH.HostKey), 0o600), os.WriteFile(config, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	// The docker command takes the ssh that PATH has: one with our config.
+	wrapper := filepath.Join(plan.Dir, "path")
+	real := labtest.NeedProgram(t, "ssh")
+	if err := errors.Join(os.MkdirAll(wrapper, 0o755), os.WriteFile(filepath.Join(wrapper, "ssh"), []byte("#!/bin/sh\nexec "+real+" -F "+config+" \"$@\"\n"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	run(t, connect(t, m, "root"), "echo 'DOCKER_OPTS=\"-H tcp://0.0.0.0:2375 -H unix:///var/run/docker.sock\"' > /etc/default/docker; service docker restart", "")
+	for i, endpoint := range []string{"ssh://machine", "tcp://" + host + ":2375"} {
+		docker := func(args ...string) string {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, bin, args...)
+			cmd.Env = append(os.Environ(), "DOCKER_HOST="+endpoint, "PATH="+wrapper+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+plan.Dir, "DOCKER_API_VERSION=")
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("%s: docker %v: %v\n%s", endpoint, args, err, out)
+			}
+			return string(out)
+		}
+		name := fmt.Sprintf("c%d", i)
+		docker("run", "-d", "--name", name, "--net=host", "lab/echo", "echo", fmt.Sprintf(":%d", 7000+i))
+		echoes(t, fmt.Sprintf("%s:%d", host, 7000+i))
+		if out := docker("ps", "--format", "{{.Names}} {{.Image}}"); !strings.Contains(out, name+" lab/echo") {
+			t.Errorf("ps: %q", out)
+		}
+		if out := docker("exec", name, "sh", "-c", "hostname; echo $LAB_IP"); !strings.HasPrefix(out, "node1\n") {
+			t.Errorf("exec: %q", out)
+		}
+		if out := docker("logs", name); !strings.Contains(out, "listening on "+host) {
+			t.Errorf("logs: %q", out)
+		}
+		docker("rm", "-f", name)
+		refuses(t, fmt.Sprintf("%s:%d", host, 7000+i))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,11 +30,8 @@ func (s site) prepare() error {
 	if err := os.MkdirAll(string(s.folder), 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
+	s.sweep()
 	spec := s.plan.Spec.WithDefaults()
-	hosts := map[string]string{}
-	for _, n := range s.plan.Nodes {
-		hosts[n.Name] = n.IP.String()
-	}
 	public, err := os.ReadFile(s.keyFile() + ".pub")
 	if err != nil {
 		return fmt.Errorf("key of the lab: %w", err)
@@ -46,12 +44,42 @@ func (s site) prepare() error {
 	}
 	return s.folder.WriteSettings(folder.Settings{ // last: with it the machine exists
 		LabID: s.plan.ID, Name: s.node.Name, IP: s.node.IP.String(), CPUs: s.node.CPUs, MemoryMiB: s.node.MemoryMiB, DiskMiB: s.node.DiskMiB,
-		SSHPort: spec.Ports.SSH, Hosts: hosts, AllowOtherUsers: spec.Local.AllowOtherUsers, AllowRootCmd: spec.Local.AllowRootCmd,
+		SSHPort: spec.Ports.SSH, Hosts: s.hosts(), AllowOtherUsers: spec.Local.AllowOtherUsers, AllowRootCmd: spec.Local.AllowRootCmd,
 	})
 }
 
+// hosts are the names of the plan's machines.
+func (s site) hosts() map[string]string {
+	hosts := map[string]string{}
+	for _, n := range s.plan.Nodes {
+		hosts[n.Name] = n.IP.String()
+	}
+	return hosts
+}
+
+// tellHosts lets a machine that runs know of machines that were added.
+func (s site) tellHosts() error {
+	settings, err := s.folder.Settings()
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.node.Name, err)
+	}
+	if maps.Equal(settings.Hosts, s.hosts()) {
+		return nil
+	}
+	settings.Hosts = s.hosts()
+	return s.folder.WriteSettings(settings)
+}
+
+// sweep removes half-written files of a machine that was killed.
+func (s site) sweep() {
+	temps, _ := filepath.Glob(s.folder.Path(".*.*"))
+	for _, name := range temps {
+		_ = os.Remove(name) // what stays harms nobody
+	}
+}
+
 // start boots a machine that is off and returns when it is up.
-func (p *Provider) start(ctx context.Context, s site, wait func(string)) error {
+func (p *Provider) start(ctx context.Context, s site, binary func() (string, error), wait func(string)) error {
 	if err := s.kill(ctx); err != nil {
 		return err
 	}
@@ -61,7 +89,7 @@ func (p *Provider) start(ctx context.Context, s site, wait func(string)) error {
 	if err := s.checkPorts(ctx); err != nil {
 		return err
 	}
-	binary, err := p.install(ctx, s.dir)
+	program, err := binary()
 	if err != nil {
 		return err
 	}
@@ -70,7 +98,7 @@ func (p *Provider) start(ctx context.Context, s site, wait func(string)) error {
 		return fmt.Errorf("%s: %w", s.node.Name, err)
 	}
 	wait("the machine's SSH server")
-	ended, id, err := p.spawn(ctx, s, binary, lock)
+	ended, id, err := p.spawn(ctx, s, program, lock)
 	lock.Close()
 	if err != nil {
 		return fmt.Errorf("%s: start machine: %w", s.node.Name, err)

@@ -36,12 +36,16 @@ type children struct {
 	starter    *starter
 	log        *slog.Logger
 
-	mu    sync.Mutex // also held while a process is started and recorded
-	procs map[int]*child
+	mu     sync.Mutex // also held while a process is started and recorded
+	change *sync.Cond
+	frozen bool // nothing is started meanwhile
+	procs  map[int]*child
 }
 
 func newChildren(executable string, environ []string, f folder.Folder, log *slog.Logger) *children {
-	return &children{executable: executable, environ: environ, folder: f, starter: newStarter(), log: log, procs: map[int]*child{}}
+	c := &children{executable: executable, environ: environ, folder: f, starter: newStarter(), log: log, procs: map[int]*child{}}
+	c.change = sync.NewCond(&c.mu)
+	return c
 }
 
 // child is a process of its own; it is an engine.Process.
@@ -93,6 +97,9 @@ func (c *children) start(ctx context.Context, e engine.Command) (engine.Process,
 func (c *children) launch(ctx context.Context, p *child, e engine.Command) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for c.frozen {
+		c.change.Wait()
+	}
 	if err := c.starter.start(ctx, p.cmd); err != nil {
 		return err
 	}
@@ -206,6 +213,9 @@ func (c *children) living() []proctab.ID {
 
 // freeze stops every process below the machine and returns when they stand.
 func (c *children) freeze(ctx context.Context) error {
+	c.mu.Lock()
+	c.frozen = true
+	c.mu.Unlock()
 	for {
 		moving := slices.DeleteFunc(c.living(), func(id proctab.ID) bool { return id.State() != proctab.Running })
 		if len(moving) == 0 {
@@ -224,6 +234,12 @@ func (c *children) freeze(ctx context.Context) error {
 
 // thaw lets every process go on that the engine has not paused.
 func (c *children) thaw() error {
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.frozen = false
+		c.change.Broadcast()
+	}()
 	var paused []proctab.ID
 	for _, p := range c.list() {
 		if p.paused.Load() {

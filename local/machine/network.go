@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/handoff"
 )
 
@@ -110,22 +112,29 @@ func (n *network) dialLab(ctx context.Context, network, address string) (net.Con
 	if network == "unix" {
 		return n.dial(ctx, network, "root/"+strings.TrimLeft(address, "/"))
 	}
-	host, _, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
-	to, err := n.hosts.Resolve(n.ip, host)
+	hosts := n.known()
+	to, err := hosts.Resolve(n.ip, host)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
-	ours := to.String() == n.ip
-	for _, ip := range n.hosts {
-		ours = ours || ip == to.String()
-	}
-	if !ours {
+	if to.String() != n.ip && !slices.Contains(slices.Collect(maps.Values(hosts)), to.String()) {
 		return nil, fmt.Errorf("dial %s: not an address of this lab: %w", address, syscall.ENETUNREACH)
 	}
-	return n.dial(ctx, network, address)
+	return n.dial(ctx, network, net.JoinHostPort(to.String(), port))
+}
+
+// known are the lab's machines as of now: some may have been added since this
+// one booted.
+func (n *network) known() handoff.Hosts {
+	s, err := folder.Folder(".").Settings()
+	if err != nil {
+		return n.hosts
+	}
+	return handoff.Hosts(s.Hosts)
 }
 
 // Addr implements net.Listener.

@@ -253,11 +253,6 @@ func which(_ context.Context, p *Proc) int {
 	return status
 }
 
-var signals = map[string]syscall.Signal{
-	"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "QUIT": syscall.SIGQUIT, "KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM,
-	"USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "0": 0,
-}
-
 // kill signals processes that the machine lists, no others.
 func kill(_ context.Context, p *Proc) int {
 	args, sig := p.Args[1:], syscall.SIGTERM
@@ -266,7 +261,7 @@ func kill(_ context.Context, p *Proc) int {
 	}
 	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		name := strings.TrimPrefix(strings.ToUpper(args[0][1:]), "SIG")
-		s, known := signals[name]
+		s, known := signalByName(name)
 		if n, err := strconv.Atoi(name); err == nil && n >= 0 && n < 32 {
 			s, known = syscall.Signal(n), true
 		}
