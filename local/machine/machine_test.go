@@ -1,0 +1,270 @@
+//go:build unix
+
+package machine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/local/folder"
+	"github.com/mesoslab/lab/local/handoff"
+	"github.com/mesoslab/lab/local/shell"
+)
+
+func testNetwork(t *testing.T) *network {
+	ip := strings.TrimSuffix(labtest.Subnet(t), "0/24") + "1"
+	t.Chdir(t.TempDir()) // a machine's working directory is its folder
+	return newNetwork(ip, handoff.Hosts{"node1": ip})
+}
+
+func TestHushedListenersTakeNobody(t *testing.T) {
+	n := testNetwork(t)
+	own, err := n.listen(t.Context(), "tcp", ":0") // accepted here
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	handed, err := n.listen(t.Context(), "tcp", "localhost:0") // accepted elsewhere, by a process that is frozen
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer handed.Close()
+	accepted := make(chan net.Conn, 100)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := own.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	})
+	before, err := net.Dial("tcp", own.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close()
+	(<-accepted).Close()
+
+	if err := n.hush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*socket{own, handed} {
+		for range 2 {
+			_, err := net.DialTimeout("tcp", s.Addr().String(), 200*time.Millisecond)
+			if ne, ok := errors.AsType[net.Error](err); !ok || !ne.Timeout() {
+				t.Errorf("dial %s: %v, want a time-out", s.Addr(), err)
+			}
+		}
+	}
+	if len(accepted) > 0 {
+		t.Error("a hushed listener accepted the connection that fills it")
+	}
+	if err := n.speak(); err != nil {
+		t.Fatal(err)
+	}
+	after, err := net.DialTimeout("tcp", own.Addr().String(), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer after.Close()
+	for {
+		c := <-accepted // the filler may come first
+		done := c.RemoteAddr().String() == after.LocalAddr().String()
+		c.Close()
+		if done {
+			break
+		}
+	}
+	own.Close()
+	serving.Wait()
+}
+
+func TestListenAddresses(t *testing.T) {
+	n := testNetwork(t)
+	for _, host := range []string{"", "0.0.0.0", "localhost", "127.0.0.1", "[::]", "node1", n.ip} {
+		l, err := n.listen(t.Context(), "tcp", host+":0")
+		if err != nil {
+			t.Errorf("%q: %v", host, err)
+			continue
+		}
+		if got := l.Addr().(*net.TCPAddr).IP.String(); got != n.ip {
+			t.Errorf("%q listens on %s", host, got)
+		}
+		l.Close()
+	}
+	if _, err := n.listen(t.Context(), "tcp", "192.168.59.1:0"); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		t.Errorf("a foreign address: %v", err)
+	}
+	if _, err := n.listen(t.Context(), "udp", ":0"); err == nil {
+		t.Error("udp is taken")
+	}
+	l, err := n.listen(t.Context(), "tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := n.listen(t.Context(), "tcp", l.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("twice: %v", err)
+	}
+	for _, address := range []string{"127.0.0.2:1", "10.0.0.1:80", "example.com:80"} {
+		if c, err := n.dialLab(t.Context(), "tcp", address); err == nil {
+			c.Close()
+			t.Errorf("%s is dialled", address)
+		} else if errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s was tried: %v", address, err)
+		}
+	}
+}
+
+// TestDeadlinesSurviveAHush: whoever waits with a deadline of its own gets it
+// after the power is back.
+func TestDeadlinesSurviveAHush(t *testing.T) {
+	n := testNetwork(t)
+	l, err := n.listen(t.Context(), "tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	failed := make(chan error, 1)
+	go func() { _, err := l.Accept(); failed <- err }()
+	if err := n.hush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SetDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-failed:
+		t.Fatalf("accept ended in the hush: %v", err)
+	default:
+	}
+	if err := n.speak(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if err := <-failed; errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, err := l.Accept(); failed <- err }() // that was the filler
+	}
+}
+
+func TestTypedKeys(t *testing.T) {
+	r, w := io.Pipe()
+	k := newTyped(r, nil)
+	read := func() string {
+		b := make([]byte, 64)
+		n, err := k.Read(b)
+		if err != nil {
+			return err.Error()
+		}
+		return string(b[:n])
+	}
+	io.WriteString(w, "ab\x03cd")
+	var got string
+	for !strings.HasSuffix(got, "cd") {
+		got += read()
+	}
+	if want := "ab\x05\x15\rcd"; got != want {
+		t.Errorf("at the prompt: %q, want %q", got, want)
+	}
+	interrupted := make(chan struct{})
+	io.WriteString(w, "early\x03")
+	io.WriteString(w, "") // the writer is synchronous: all was taken
+	k.onInterrupt(func() { close(interrupted) })
+	<-interrupted
+	k.onInterrupt(nil)
+	io.WriteString(w, "x")
+	if got := read(); got != "x" {
+		t.Errorf("after the interrupt: %q", got)
+	}
+	w.Close()
+	if got := read(); got != "EOF" {
+		t.Errorf("at the end: %q", got)
+	}
+}
+
+func TestScriptProcess(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	start := func(script string, out io.Writer) *script {
+		return startScript(t.Context(), shell.Config{Root: root, Dir: "/", User: "root", Stdout: out, Stderr: io.Discard}, []string{"sh", "-c", script})
+	}
+	var out bytes.Buffer
+	s := start("echo a; exit 3", &out)
+	if exit, err := s.Wait(t.Context()); exit != 3 || err != nil || out.String() != "a\n" {
+		t.Errorf("exit %d, %v, %q", exit, err, out.String())
+	}
+	for sig, want := range map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGKILL: 137} {
+		s := start("sleep 1000", io.Discard)
+		s.Signal(syscall.SIGCONT)
+		s.Signal(sig)
+		if exit, err := s.Wait(t.Context()); exit != want || err != nil {
+			t.Errorf("after %v: %d, %v, want %d", sig, exit, err, want)
+		}
+	}
+	paused := start("while true; do echo x; done", io.Discard)
+	paused.Pause()
+	paused.Signal(syscall.SIGKILL)
+	if exit, _ := paused.Wait(t.Context()); exit != 137 {
+		t.Errorf("a paused script that is killed: %d", exit)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	hanging := start("sleep 1000", io.Discard)
+	if _, err := hanging.Wait(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("wait: %v", err)
+	}
+	hanging.Signal(syscall.SIGKILL)
+}
+
+func TestHostKeyIsMadeOnce(t *testing.T) {
+	f := folder.Folder(t.TempDir())
+	_, first, err := HostKey(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, second, err := HostKey(f)
+	if err != nil || first != second {
+		t.Errorf("%q, then %q, %v", first, second, err)
+	}
+	if key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(first)); err != nil || key.Type() != "ssh-ed25519" {
+		t.Errorf("host key %q: %v", first, err)
+	}
+	if i, err := os.Stat(f.Path(folder.HostKeyFile)); err != nil || i.Mode().Perm() != 0o600 {
+		t.Errorf("the private half: %v, %v", i, err)
+	}
+}
+
+func TestMainRefusesNonsense(t *testing.T) {
+	for _, args := range [][]string{nil, {"fly"}, {"run"}, {"run", "a", "b"}, {"run", "--x", "a"}} {
+		var log bytes.Buffer
+		if code := Main(t.Context(), args, Config{Log: &log}); code != 2 || log.Len() == 0 {
+			t.Errorf("%v: exit code %d, %q", args, code, log.String())
+		}
+	}
+	if code := Main(t.Context(), []string{"run", filepath.Join(t.TempDir(), "nothing")}, Config{}); code != 1 {
+		t.Errorf("a folder that is not there: exit code %d", code)
+	}
+}
