@@ -72,7 +72,7 @@ func createTells(t *testing.T, l *rig.Lab, r rig.Result) {
 		`^node[123]  boot ✔  ssh ✔  DOCKER_OPTS ✔  :2375 ✔$`,
 		`^node1  zookeeper ✔  mesos_master ✔  marathon ✔  marathon-lb ✔$`,
 		`^node2  mesos_slave1 ✔$`, `^node3  mesos_slave2 ✔$`,
-		`^app ✔$`,
+		`^nginx ✔$`,
 		`^… .+ \(\d+ s\)$`, // waited for longer than a second
 	}
 	seen := linesMatch(t, "stderr", r.Stderr, known)
