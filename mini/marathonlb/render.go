@@ -2,6 +2,7 @@ package marathonlb
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,7 +60,7 @@ func (w *text) head(l proxy.Limits, statsPort string) {
 		{"connect", l.Connect}, {"client", l.Client}, {"server", l.Server}, {"tunnel", l.Tunnel},
 		{"http-keep-alive", l.KeepAlive}, {"http-request", l.Request}, {"queue", 30 * time.Second},
 	} {
-		w.line("timeout %s %ds", t.name, int(t.d/time.Second))
+		w.line("timeout %s %s", t.name, span(t.d))
 	}
 	w.line("option http-server-close")
 	w.line("option redispatch")
@@ -68,6 +69,14 @@ func (w *text) head(l proxy.Limits, statsPort string) {
 	w.line("mode http")
 	w.line("stats enable")
 	w.line("monitor-uri %s", healthPath)
+}
+
+// span writes a time as HAProxy reads it.
+func span(d time.Duration) string {
+	if d%time.Second == 0 {
+		return strconv.Itoa(int(d/time.Second)) + "s"
+	}
+	return strconv.Itoa(int(d/time.Millisecond)) + "ms"
 }
 
 func (w *text) vhosts(services []service) {
@@ -114,7 +123,7 @@ func (w *text) backend(s service) {
 	}
 	if s.check != nil && s.check.Path != "" {
 		w.line("option  httpchk GET %s", s.check.Path)
-		w.line("timeout check %ds", int(s.check.Timeout/time.Second))
+		w.line("timeout check %s", span(s.check.Timeout))
 	}
 	for _, t := range s.servers {
 		line := "server " + t.name() + " " + t.addr()
@@ -122,7 +131,7 @@ func (w *text) backend(s service) {
 			line += " check cookie " + t.cookie()
 		}
 		if s.check != nil {
-			line += fmt.Sprintf(" check inter %ds fall %d", int(s.check.Interval/time.Second), s.check.Fall)
+			line += fmt.Sprintf(" check inter %s fall %d", span(s.check.Interval), s.check.Fall)
 		}
 		if t.disabled {
 			line += " disabled"

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// A client that goes during the pauses ends its request; no retry is made
-// for nobody.
-func TestClientGoesDuringRetries(t *testing.T) {
+// A client that ends its side, or both, during the pauses does not end its
+// request: HAProxy tells the two apart no earlier than when it answers.
+func TestClientLeavesDuringRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.apply(web(a))
@@ -21,9 +21,80 @@ func TestClientGoesDuringRetries(t *testing.T) {
 		time.Sleep(1500 * time.Millisecond)
 		c.Close()
 		time.Sleep(time.Minute)
+		l.wantStat("web_10000", "10_0_0_2_31001", Stat{"wretr": "3", "econ": "1", "scur": "0"})
+		l.wantStat("web_10000", "BACKEND", Stat{"hrsp_5xx": "1", "cli_abrt": "0", "scur": "0"})
+		l.wantStat("web_10000", "FRONTEND", Stat{"scur": "0", "hrsp_5xx": "1"})
+	})
+}
+
+// A client whose machine answers with resets ends its request; no retry is
+// made for nobody.
+func TestClientCrashesDuringRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.apply(web(a))
+		c := l.dial("10000")
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		time.Sleep(1500 * time.Millisecond)
+		l.net.Crash("10.0.0.9")
+		time.Sleep(time.Minute)
 		l.wantStat("web_10000", "10_0_0_2_31001", Stat{"wretr": "1", "econ": "0", "scur": "0"})
 		l.wantStat("web_10000", "BACKEND", Stat{"cli_abrt": "1", "scur": "0"})
 		l.wantStat("web_10000", "FRONTEND", Stat{"scur": "0", "hrsp_5xx": "0"})
+	})
+}
+
+// A client that ends its side after the request still gets its answer, and
+// Close does not wait for it.
+func TestHalfClosedClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.serve(a, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(10 * time.Second)
+			body, _ := io.ReadAll(r.Body)
+			io.WriteString(w, "got "+string(body))
+		}))
+		l.apply(web(a))
+		ask := func(request string) io.Reader {
+			c := l.dial("10000")
+			io.WriteString(c, request)
+			c.(interface{ CloseWrite() error }).CloseWrite()
+			return c
+		}
+		for request, want := range map[string]string{
+			"GET / HTTP/1.0\r\n\r\n": "got ", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody": "got body",
+		} {
+			if answer, err := io.ReadAll(ask(request)); !strings.HasSuffix(string(answer), want) {
+				t.Errorf("%q: %q, %v", request, answer, err)
+			}
+		}
+		ask("GET / HTTP/1.0\r\n\r\n")
+		time.Sleep(time.Second)
+		took(t, 0, l.proxy.Close)
+		time.Sleep(10 * time.Second) // the server's handler
+	})
+}
+
+// A client that does not get to the end of its headers is told so once; one
+// that stays silent after an answer is not.
+func TestLateClientIs408(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.serve(a, nil)
+		l.apply(web(a))
+		for _, begin := range []string{"", "GET / HTTP/1.1\r\nHost:"} {
+			c := l.dial("10000")
+			io.WriteString(c, begin)
+			took(t, 15*time.Second, func() { // timeout http-request
+				answer, err := io.ReadAll(c)
+				if !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") || strings.Count(string(answer), "408") != 2 {
+					t.Errorf("%q: %q, %v", begin, answer, err)
+				}
+			})
+			c.Close()
+		}
+		time.Sleep(time.Second)
+		l.wantStat("web_10000", "FRONTEND", Stat{"ereq": "2", "hrsp_4xx": "2", "req_tot": "2", "scur": "0"})
 	})
 }
 
@@ -41,6 +112,7 @@ func TestTruncatedAnswer(t *testing.T) {
 		if status, body := l.get(); status != 0 {
 			t.Errorf("got %d, %d bytes", status, len(body))
 		}
+		l.wantStat("web_10000", "10_0_0_2_31001", Stat{"eresp": "1", "srv_abrt": "1", "cli_abrt": "0"})
 	})
 }
 

@@ -1,8 +1,8 @@
 package proxy
 
 import (
+	"context"
 	"io"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -61,7 +61,7 @@ func (b *patientBody) Read(p []byte) (int, error) {
 	if err == nil || err == io.EOF {
 		b.due.Store(0)
 	}
-	if err != nil {
+	if err == io.EOF { // else http.Server would wait for the rest without limit
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
@@ -79,14 +79,25 @@ func (b *patientBody) late() bool {
 }
 
 // patientAnswer reads an answer's body; each read may take as long as a
-// server may be silent.
+// server may be silent. An answer that breaks off counts as the server's
+// failure, unless the client has gone.
 type patientAnswer struct {
 	io.ReadCloser
-	conn  net.Conn
-	limit time.Duration
+	exchange *exchange
+	client   context.Context
+	limit    time.Duration
+	failed   bool
 }
 
 func (b *patientAnswer) Read(p []byte) (int, error) {
-	_ = b.conn.SetReadDeadline(time.Now().Add(b.limit))
-	return b.ReadCloser.Read(p)
+	_ = b.exchange.link.SetReadDeadline(time.Now().Add(b.limit))
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && !b.failed && b.client.Err() == nil {
+		b.failed = true
+		for _, c := range []*counters{&b.exchange.backend.counters, &b.exchange.link.server.counters} {
+			c.failedAnswers.Add(1)
+			c.srvAbrt.Add(1)
+		}
+	}
+	return n, err
 }

@@ -2,17 +2,12 @@ package proxy
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"hash/fnv"
+	"encoding/binary"
 	"net"
+	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 )
-
-// errNoServer means that no server of the backend is usable.
-var errNoServer = errors.New("no server is available")
 
 // backend is one backend while any configuration lists it.
 type backend struct {
@@ -20,12 +15,23 @@ type backend struct {
 	limits   Limits
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	counters counters
-	changed  time.Time
 
 	mu      sync.Mutex
 	conf    Backend
 	servers []*server
 	turn    int // round robin: how many picks there were
+	state   upDown
+}
+
+// settle notes whether any server is usable; the first time is not a change.
+func (b *backend) settle(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	usable, _ := b.usable()
+	if b.state.changed.IsZero() {
+		b.state = upDown{down: len(usable) == 0, changed: now}
+	}
+	b.state.set(len(usable) == 0, now)
 }
 
 // list returns the servers of the configuration in force.
@@ -71,14 +77,18 @@ func (b *backend) pick(client string, avoid *server) *server {
 	case LeastConn:
 		s = b.least(usable, avoid)
 	case Source:
-		s = usable[hash(client)%uint32(len(usable))]
+		s = usable[sourceHash(client)%uint32(len(usable))]
 	case First:
-		s = usable[0]
+		if s = usable[0]; s == avoid && len(usable) > 1 {
+			s = usable[1]
+		}
 	default:
 		s = b.next(usable, avoid)
 	}
-	s.counters.balanced.Add(1)
-	b.counters.balanced.Add(1)
+	if s != avoid {
+		s.counters.balanced.Add(1)
+		b.counters.balanced.Add(1)
+	}
 	return s
 }
 
@@ -107,118 +117,16 @@ func (b *backend) least(usable []*server, avoid *server) *server {
 	return best
 }
 
-func hash(s string) uint32 {
-	h := fnv.New32a()
-	h.Write([]byte(s))
-	return h.Sum32()
-}
-
-// link is an established connection to a server. Its session counts until
-// close.
-type link struct {
-	net.Conn
-	server *server
-	once   sync.Once
-	end    func()
-}
-
-func (l *link) close() {
-	l.once.Do(func() {
-		l.Conn.Close()
-		l.end()
-	})
-}
-
-// connect establishes a connection to a server, the preferred one if it is
-// given, by the rules of retries and redispatch in the package's doc.
-func (b *backend) connect(ctx context.Context, client string, preferred *server) (*link, error) {
-	s := preferred
-	if s == nil {
-		s = b.pick(client, nil)
-	}
-	for retry := 0; ; retry++ {
-		if s == nil {
-			b.counters.failedConns.Add(1)
-			return nil, errNoServer
-		}
-		l, err := b.attempt(ctx, s)
-		if err == nil {
-			return l, nil
-		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if retry == b.limits.Retries {
-			s.counters.failedConns.Add(1)
-			b.counters.failedConns.Add(1)
-			return nil, fmt.Errorf("connect to server %s: %w", s.conf.Load().Name, err)
-		}
-		last := retry+1 == b.limits.Retries
-		if err := b.pause(ctx, err, last); err != nil {
-			return nil, err
-		}
-		s = b.again(s, client, last)
-	}
-}
-
-// attempt opens one connection to s and counts its session.
-func (b *backend) attempt(ctx context.Context, s *server) (*link, error) {
-	s.counters.begin()
-	ctx, cancel := context.WithTimeout(ctx, b.limits.Connect)
-	defer cancel()
-	c, err := b.dial(ctx, "tcp", s.conf.Load().Addr)
+// sourceHash is HAProxy's: the words of the address, exclusive or.
+func sourceHash(client string) (sum uint32) {
+	ip, err := netip.ParseAddr(client)
 	if err != nil {
-		s.counters.end()
-		return nil, err
+		return 0
 	}
-	counted := &countedConn{Conn: c,
-		read:    []*atomic.Int64{&s.counters.out, &b.counters.out},
-		written: []*atomic.Int64{&s.counters.in, &b.counters.in}}
-	return &link{Conn: counted, server: s, end: s.counters.end}, nil
-}
-
-// pause waits where HAProxy's turn-around timer does: after a refusal, unless
-// the next attempt can go to another server.
-func (b *backend) pause(ctx context.Context, failure error, redispatch bool) error {
-	if timedOut(failure) {
-		return nil
+	for b := ip.Unmap().AsSlice(); len(b) >= 4; b = b[4:] {
+		sum ^= binary.BigEndian.Uint32(b)
 	}
-	if redispatch {
-		b.mu.Lock()
-		usable, balance := b.usable()
-		b.mu.Unlock()
-		if len(usable) > 1 && balance != LeastConn && balance != Source && balance != First {
-			return nil
-		}
-	}
-	if !wait(ctx, min(b.limits.RetryPause, b.limits.Connect)) {
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
-func timedOut(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
-}
-
-// again returns the server of the next attempt and counts a retry or a
-// redispatch.
-func (b *backend) again(s *server, client string, redispatch bool) *server {
-	next := s
-	if redispatch || s.gone.Load() || s.conf.Load().Disabled {
-		next = b.pick(client, s)
-	}
-	switch next {
-	case s:
-		s.counters.retries.Add(1)
-		b.counters.retries.Add(1)
-	case nil:
-	default:
-		s.counters.redispatch.Add(1)
-		b.counters.redispatch.Add(1)
-	}
-	return next
+	return sum
 }
 
 // apply makes conf the configuration in force. Servers of the same name and

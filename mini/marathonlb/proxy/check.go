@@ -20,7 +20,7 @@ type result struct {
 }
 
 // watch probes s until ctx ends, for the first time after a delay.
-func (p *Proxy) watch(ctx context.Context, backend string, s *server, c Check, delay time.Duration) {
+func (p *Proxy) watch(ctx context.Context, b *backend, s *server, c Check, delay time.Duration) {
 	for wait(ctx, delay) {
 		start := time.Now()
 		r := p.probe(ctx, s.conf.Load().Addr, c)
@@ -29,12 +29,13 @@ func (p *Proxy) watch(ctx context.Context, backend string, s *server, c Check, d
 		}
 		r.took = time.Since(start)
 		if changed, up := s.record(r, time.Now()); changed {
+			b.settle(time.Now())
 			word := "DOWN"
 			if up {
 				word = "UP"
 			}
 			p.log("Server %s/%s is %s, reason: %s, code: %d, check duration: %dms",
-				backend, s.conf.Load().Name, word, r.status, r.code, r.took.Milliseconds())
+				b.name, s.conf.Load().Name, word, r.status, r.code, r.took.Milliseconds())
 		}
 		delay = c.Interval
 	}

@@ -49,6 +49,7 @@ func TestHTTPCheckRiseAndFall(t *testing.T) {
 		step(200, "DOWN 1/2")
 		step(200, "UP")
 		l.wantStat("web_10000", "10_0_0_2_31001", Stat{"downtime": "40"})
+		l.wantStat("web_10000", "BACKEND", Stat{"downtime": "40", "chkdown": "1", "status": "UP"})
 		if n := x.requests.Load(); n != 10 {
 			t.Errorf("%d requests, want 10 checks", n)
 		}
@@ -91,6 +92,39 @@ func TestCheckTimeouts(t *testing.T) {
 		time.Sleep(63 * time.Second) // an interval after the end, then 3 s to connect
 		l.wantStat("web_10000", "10_0_0_2_31001", Stat{"check_status": "L4TOUT", "check_duration": "3000"})
 	})
+}
+
+// A server that falls silent is down seven to eight seconds later with the
+// check of a lesson's app, and no request took longer than one connection
+// time-out by then (measured on HAProxy 2.6).
+func TestSilentServerGoesDown(t *testing.T) {
+	for after, want := range map[time.Duration]time.Duration{
+		time.Millisecond: 8*time.Second - time.Millisecond, 999 * time.Millisecond: 7*time.Second + time.Millisecond,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t)
+			l.serve(a, nil)
+			l.serve(b, nil)
+			l.apply(checked(web(a, b), Check{Path: "/", Interval: time.Second, Timeout: time.Second, Fall: 4}))
+			time.Sleep(5*time.Second + after) // the checks of a are at whole seconds
+			l.net.Cut("10.0.0.2")
+			cut := time.Now()
+			for l.stat("web_10000", "10_0_0_2_31001")["status"] != "DOWN" {
+				asked := time.Now()
+				go func() {
+					if status, body := l.get(); status != 200 || body != b || time.Since(asked) > 3*time.Second {
+						t.Errorf("got %d %s after %v", status, body, time.Since(asked))
+					}
+				}()
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+			}
+			if got := time.Since(cut); got != want {
+				t.Errorf("down after %v, want %v", got, want)
+			}
+			time.Sleep(5 * time.Second)
+		})
+	}
 }
 
 // Health and check timer survive a reload that lists the server again; a

@@ -65,6 +65,16 @@ func ParseBalance(s string) (Balance, error) {
 	return "", fmt.Errorf("balance %q is not an algorithm of HAProxy", s)
 }
 
+// hashes says whether the algorithm ties a client or a request to a server;
+// for the others one server is as good as another.
+func (b Balance) hashes() bool {
+	switch b {
+	case RoundRobin, LeastConn, First, "static-rr":
+		return false
+	}
+	return true
+}
+
 // Config is everything a Proxy serves. It is read-only once given to Apply.
 type Config struct {
 	Frontends []Frontend

@@ -13,6 +13,7 @@ type counters struct {
 	in, out              atomic.Int64 // bytes from and to the client
 	failedConns          atomic.Int64 // econ
 	failedAnswers        atomic.Int64 // eresp
+	failedRequests       atomic.Int64 // ereq
 	retries, redispatch  atomic.Int64
 	balanced             atomic.Int64 // lbtot
 	requests             atomic.Int64

@@ -79,6 +79,9 @@ func (p *Proxy) newFrontend(name string, mode Mode) *frontend {
 			ErrorLog:          p.silent,
 			ConnState:         f.connState,
 			BaseContext:       func(net.Listener) context.Context { return p.ctx },
+			ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+				return context.WithValue(ctx, clientKey{}, c)
+			},
 		}
 		p.tasks.Go(func() { _ = f.http.Serve(f.queue) })
 	}
@@ -92,7 +95,7 @@ func (f *frontend) take(c net.Conn) bool {
 		read:    []*atomic.Int64{&f.counters.in},
 		written: []*atomic.Int64{&f.counters.out}}
 	if f.mode == HTTP {
-		return f.queue.give(counted)
+		return f.queue.give(newClientConn(counted, &f.counters))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,10 +114,12 @@ func (f *frontend) take(c net.Conn) bool {
 	return true
 }
 
-func (f *frontend) connState(_ net.Conn, s http.ConnState) {
+func (f *frontend) connState(c net.Conn, s http.ConnState) {
 	switch s {
 	case http.StateNew:
 		f.counters.begin()
+	case http.StateIdle:
+		c.(*clientConn).idle()
 	case http.StateClosed, http.StateHijacked:
 		f.counters.end()
 	}

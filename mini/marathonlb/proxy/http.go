@@ -31,6 +31,7 @@ func (f *frontend) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer f.proxy.tasks.Done()
+	r.Context().Value(clientKey{}).(*clientConn).begin()
 	f.counters.requests.Add(1)
 	f.counters.requestRate.add(time.Now())
 	rw := &answer{ResponseWriter: w, limit: f.proxy.limits.Client}
@@ -86,7 +87,10 @@ func rewrite(pr *httputil.ProxyRequest) {
 	if path, _, _ := strings.Cut(pr.In.RequestURI, "?"); strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
 		pr.Out.URL.Opaque = path // to the letter
 	}
-	pr.Out.Host = pr.In.Host
+	local, _ := pr.In.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if pr.Out.Host = pr.In.Host; pr.Out.Host == "" {
+		pr.Out.Host = local.String() // HTTP/1.0 may name none, 1.1 must
+	}
 	h := pr.Out.Header
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if v, ok := pr.In.Header[name]; ok {
@@ -94,10 +98,8 @@ func rewrite(pr *httputil.ProxyRequest) {
 		}
 	}
 	h["X-Forwarded-For"] = append(h["X-Forwarded-For"], x.client)
-	if local, ok := pr.In.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		if _, port, err := net.SplitHostPort(local.String()); err == nil {
-			h.Set("X-Forwarded-Port", port)
-		}
+	if _, port, err := net.SplitHostPort(local.String()); err == nil {
+		h.Set("X-Forwarded-Port", port)
 	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // keeps the transport from adding its own
@@ -154,7 +156,7 @@ func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return resp, nil
 	}
-	resp.Body = &patientAnswer{ReadCloser: resp.Body, conn: l.Conn, limit: p.limits.Server}
+	resp.Body = &patientAnswer{ReadCloser: resp.Body, exchange: x, client: r.Context(), limit: p.limits.Server}
 	// ReverseProxy flushes answers of unknown length by timers that are due at
 	// once, and several of those at a time crash the race detector in a
 	// synctest bubble (Go 1.26). Our answer flushes by itself; the headers do
@@ -204,18 +206,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // fail answers as HAProxy does by itself: a small page, and the connection
 // is closed.
 func fail(w http.ResponseWriter, status int) {
-	title, sentence := http.StatusText(status), ""
-	switch status {
-	case http.StatusRequestTimeout:
-		title, sentence = "Request Time-out", "Your browser didn't send a complete request in time."
-	case http.StatusBadGateway:
-		sentence = "The server returned an invalid or incomplete response."
-	case http.StatusServiceUnavailable:
-		sentence = "No server is available to handle this request."
-	case http.StatusGatewayTimeout:
-		title, sentence = "Gateway Time-out", "The server didn't respond in time."
-	}
-	body := "<html><body><h1>" + strconv.Itoa(status) + " " + title + "</h1>\n" + sentence + "\n</body></html>\n"
+	body := page(status)
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Connection", "close")
@@ -227,4 +218,20 @@ func fail(w http.ResponseWriter, status int) {
 	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body)
+}
+
+// page is the body of an answer of the proxy's own.
+func page(status int) string {
+	title, sentence := http.StatusText(status), ""
+	switch status {
+	case http.StatusRequestTimeout:
+		title, sentence = "Request Time-out", "Your browser didn't send a complete request in time."
+	case http.StatusBadGateway:
+		sentence = "The server returned an invalid or incomplete response."
+	case http.StatusServiceUnavailable:
+		sentence = "No server is available to handle this request."
+	case http.StatusGatewayTimeout:
+		title, sentence = "Gateway Time-out", "The server didn't respond in time."
+	}
+	return "<html><body><h1>" + strconv.Itoa(status) + " " + title + "</h1>\n" + sentence + "\n</body></html>\n"
 }

@@ -118,6 +118,7 @@ func TestSlowClientIs408(t *testing.T) {
 			if err != nil || resp.StatusCode != http.StatusRequestTimeout {
 				t.Errorf("%v, %v", resp, err)
 			}
+			io.Copy(io.Discard, c) // the connection ends by that, too
 		})
 		c.Close()
 	})

@@ -137,7 +137,7 @@ func (p *Proxy) applyBackends(c Config) {
 	for _, conf := range c.Backends {
 		b := p.backends[conf.Name]
 		if b == nil {
-			b = &backend{name: conf.Name, limits: p.limits, dial: p.dial, changed: now}
+			b = &backend{name: conf.Name, limits: p.limits, dial: p.dial}
 		}
 		backends[conf.Name] = b
 		b.apply(conf, now)
@@ -146,9 +146,10 @@ func (p *Proxy) applyBackends(c Config) {
 				s.setCheck(nil, nil)
 				continue
 			}
-			p.startCheck(b.name, s, *conf.Check, conf.Check.Interval*time.Duration(position)/time.Duration(checked))
+			p.startCheck(b, s, *conf.Check, conf.Check.Interval*time.Duration(position)/time.Duration(checked))
 			position++
 		}
+		b.settle(now)
 	}
 	for name, b := range p.backends {
 		if backends[name] == nil {
@@ -159,13 +160,13 @@ func (p *Proxy) applyBackends(c Config) {
 }
 
 // startCheck has s probed by c, unless it already is.
-func (p *Proxy) startCheck(backend string, s *server, c Check, delay time.Duration) {
+func (p *Proxy) startCheck(b *backend, s *server, c Check, delay time.Duration) {
 	ctx, cancel := context.WithCancel(p.ctx)
 	if !s.setCheck(&c, cancel) {
 		cancel()
 		return
 	}
-	p.tasks.Go(func() { p.watch(ctx, backend, s, c, delay) })
+	p.tasks.Go(func() { p.watch(ctx, b, s, c, delay) })
 }
 
 // applyFrontends makes the frontends those of c and closes the ports that are

@@ -14,19 +14,17 @@ type server struct {
 	counters counters
 	gone     atomic.Bool // no configuration in force lists it
 
-	mu         sync.Mutex
-	check      *Check
-	stopCheck  context.CancelFunc
-	health     int // 0…Rise+Fall-1; at Rise and above the server is up
-	seen       result
-	failed     int64 // failed checks
-	downs      int64 // times it went down
-	changed    time.Time
-	downBefore time.Duration // time spent down until changed
+	mu        sync.Mutex
+	check     *Check
+	stopCheck context.CancelFunc
+	health    int // 0…Rise+Fall-1; at Rise and above the server is up
+	seen      result
+	failed    int64 // failed checks
+	state     upDown
 }
 
 func newServer(conf Server, now time.Time) *server {
-	s := &server{changed: now}
+	s := &server{state: upDown{changed: now}}
 	s.conf.Store(&conf)
 	return s
 }
@@ -76,16 +74,8 @@ func (s *server) record(r result, now time.Time) (changed, up bool) {
 		s.health = 0
 	}
 	up = s.health >= rise
-	if up == was {
-		return false, up
-	}
-	if up {
-		s.downBefore += now.Sub(s.changed)
-	} else {
-		s.downs++
-	}
-	s.changed = now
-	return true, up
+	s.state.set(!up, now)
+	return up != was, up
 }
 
 // setCheck makes c the way s is probed; false means that it already is. Stop
@@ -111,4 +101,33 @@ func (s *server) setCheck(c *Check, stop context.CancelFunc) bool {
 	}
 	s.check, s.stopCheck = c, stop
 	return true
+}
+
+// upDown is how often and how long a server or backend was down.
+type upDown struct {
+	down    bool
+	downs   int64
+	changed time.Time
+	before  time.Duration // spent down until changed
+}
+
+// set notes the state of a moment.
+func (u *upDown) set(down bool, now time.Time) {
+	if u.down == down {
+		return
+	}
+	if down {
+		u.downs++
+	} else {
+		u.before += now.Sub(u.changed)
+	}
+	u.down, u.changed = down, now
+}
+
+// downtime is all the time spent down.
+func (u *upDown) downtime(now time.Time) time.Duration {
+	if u.down {
+		return u.before + now.Sub(u.changed)
+	}
+	return u.before
 }

@@ -106,15 +106,13 @@ func (f *frontend) stat(id int, now time.Time) Stat {
 	perSecond, most := f.counters.requestRate.read(now)
 	row := f.counters.row("0", numbers{
 		"slim": int64(f.proxy.limits.MaxConnection), "iid": int64(id), "sid": 0,
-		"dreq": 0, "dresp": 0, "rate_lim": 0,
+		"dreq": 0, "dresp": 0, "rate_lim": 0, "ereq": f.counters.failedRequests.Load(),
+		"req_rate": perSecond, "req_rate_max": most, "req_tot": f.counters.requests.Load(),
 	}, now)
 	row["pxname"], row["svname"], row["status"] = f.name, "FRONTEND", "OPEN"
 	if f.mode != HTTP {
 		dropAnswers(row)
-		return row
 	}
-	row["req_rate"], row["req_rate_max"] = strconv.FormatInt(perSecond, 10), strconv.FormatInt(most, 10)
-	row["req_tot"] = strconv.FormatInt(f.counters.requests.Load(), 10)
 	return row
 }
 
@@ -138,14 +136,10 @@ func (s *server) stat(now time.Time) Stat {
 	defer s.mu.Unlock()
 	row["svname"], row["act"] = conf.Name, "1"
 	row["status"] = s.status(conf.Disabled)
-	row["lastchg"] = seconds(now.Sub(s.changed))
+	row["lastchg"] = seconds(now.Sub(s.state.changed))
 	if s.check != nil {
-		down := s.downBefore
-		if s.health < s.check.rise() {
-			down += now.Sub(s.changed)
-		}
-		row["chkfail"], row["chkdown"] = strconv.FormatInt(s.failed, 10), strconv.FormatInt(s.downs, 10)
-		row["downtime"], row["check_status"] = seconds(down), s.seen.status
+		row["chkfail"], row["chkdown"] = strconv.FormatInt(s.failed, 10), strconv.FormatInt(s.state.downs, 10)
+		row["downtime"], row["check_status"] = seconds(s.state.downtime(now)), s.seen.status
 		if s.seen.code != 0 {
 			row["check_code"] = strconv.Itoa(s.seen.code)
 		}
@@ -184,7 +178,10 @@ func (b *backend) stat(id, up int, now time.Time) Stat {
 	}
 	row["act"], row["weight"] = strconv.Itoa(up), strconv.Itoa(up)
 	row["slim"], row["dreq"] = strconv.Itoa(b.limits.MaxConnection/10), "0"
-	row["lastchg"] = seconds(now.Sub(b.changed))
+	b.mu.Lock()
+	row["lastchg"], row["downtime"] = seconds(now.Sub(b.state.changed)), seconds(b.state.downtime(now))
+	row["chkdown"] = strconv.FormatInt(b.state.downs, 10)
+	b.mu.Unlock()
 	if b.conf.Mode != HTTP {
 		dropAnswers(row)
 	}
