@@ -150,6 +150,7 @@ func up(t *testing.T, machines int) (*Provider, lab.Plan, []lab.Machine) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
+		checkLogs(t, plan)
 		if t.Failed() {
 			showLogs(t, plan)
 		}
@@ -165,6 +166,19 @@ func up(t *testing.T, machines int) (*Provider, lab.Plan, []lab.Machine) {
 		t.Fatalf("up: %v", err)
 	}
 	return p, plan, ms
+}
+
+// checkLogs fails a test whose machines saw a bug in themselves.
+func checkLogs(t *testing.T, plan lab.Plan) {
+	t.Helper()
+	for _, n := range plan.Nodes {
+		text, _ := os.ReadFile(plan.Dir + "/machines/" + n.Name + "/log")
+		for _, bug := range []string{"DATA RACE", "panic:", "fatal error:"} {
+			if strings.Contains(string(text), bug) {
+				t.Errorf("%s in the log of %s:\n%s", bug, n.Name, text)
+			}
+		}
+	}
 }
 
 func showLogs(t *testing.T, plan lab.Plan) {

@@ -64,7 +64,7 @@ func (p *Provider) powerOn(ctx context.Context, s site, binary func() (string, e
 		return s.resume(ctx, v)
 	case lab.StateRunning:
 		if v.life.State == folder.Running {
-			return s.tellHosts()
+			return s.refresh()
 		}
 		// It boots for somebody who was interrupted.
 		wait("the machine's SSH server")

@@ -303,6 +303,42 @@ func TestForeignProcessesAreSafe(t *testing.T) {
 	}
 }
 
+// TestLongPathsAndNewKeys: sockets work below any folder, and a lab whose keys
+// were lost gets new ones.
+func TestLongPathsAndNewKeys(t *testing.T) {
+	p, plan := newProvider(t), newPlan(t, 1)
+	plan.Dir = filepath.Join(plan.Dir, strings.Repeat("long/", 40))
+	if err := os.MkdirAll(plan.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		checkLogs(t, plan)
+		if err := p.Destroy(context.Background(), plan); err != nil {
+			t.Error(err)
+		}
+	})
+	ms, err := p.Up(t.Context(), plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dockerOf(t, ms[0]).run("echo", "lab/echo", nil, nil)
+	echoes(t, ms[0].IP.String()+":7000")
+	if err := os.RemoveAll(filepath.Join(plan.Dir, "keys")); err != nil {
+		t.Fatal(err)
+	}
+	if ms, err = p.Up(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+	run(t, connect(t, ms[0], "vagrant"), "true", "")
+	if err := os.Remove(ms[0].SSH.KeyFile + ".pub"); err != nil {
+		t.Fatal(err)
+	}
+	if ms, err = p.Up(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+	run(t, connect(t, ms[0], "vagrant"), "true", "")
+}
+
 func TestMachinesAreAdded(t *testing.T) {
 	p, plan := newProvider(t), newPlan(t, 3)
 	t.Cleanup(func() {

@@ -3,6 +3,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -57,8 +58,18 @@ func (s site) hosts() map[string]string {
 	return hosts
 }
 
-// tellHosts lets a machine that runs know of machines that were added.
-func (s site) tellHosts() error {
+// refresh lets a machine that runs know of machines that were added, and of
+// the key if that was made anew.
+func (s site) refresh() error {
+	public, err := os.ReadFile(s.keyFile() + ".pub")
+	if err != nil {
+		return fmt.Errorf("key of the lab: %w", err)
+	}
+	if known, err := os.ReadFile(s.folder.Path(folder.KeysFile)); err != nil || !bytes.Equal(known, public) {
+		if err := folder.Replace(s.folder.Path(folder.KeysFile), public, 0o600); err != nil {
+			return err
+		}
+	}
 	settings, err := s.folder.Settings()
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.node.Name, err)
