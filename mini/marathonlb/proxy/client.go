@@ -22,11 +22,12 @@ type clientConn struct {
 	front *counters
 
 	mu       sync.Mutex
-	serving  bool // a request is between its headers and the answer's end
+	active   bool // a request has been read and its answer not yet ended
+	serving  bool // so, and it is well-formed
 	awaited  bool // the first request, or more of one that has begun; not after 408
 	closed   bool
 	deadline time.Time     // for reading
-	changed  chan struct{} // closed when serving, closed or deadline change
+	changed  chan struct{} // closed when active, closed or deadline change
 }
 
 func newClientConn(c *countedConn, front *counters) *clientConn {
@@ -42,11 +43,14 @@ func (c *clientConn) change(set func()) {
 	c.changed = make(chan struct{})
 }
 
-// begin notes that a request is being served.
+// busy notes that a request has been read.
+func (c *clientConn) busy() { c.change(func() { c.active = true }) }
+
+// begin notes that it is being served.
 func (c *clientConn) begin() { c.change(func() { c.serving, c.awaited = true, false }) }
 
 // idle notes that its answer has ended.
-func (c *clientConn) idle() { c.change(func() { c.serving = false }) }
+func (c *clientConn) idle() { c.change(func() { c.active, c.serving = false, false }) }
 
 func (c *clientConn) Close() error {
 	c.change(func() { c.closed = true })
@@ -69,14 +73,14 @@ func (c *clientConn) SetDeadline(t time.Time) error {
 func (c *clientConn) Read(p []byte) (int, error) {
 	n, err := c.countedConn.Read(p)
 	c.mu.Lock()
-	serving := c.serving
-	late := c.awaited && !serving && errors.Is(err, os.ErrDeadlineExceeded)
-	c.awaited = !late && (c.awaited || n > 0 && !serving)
+	active := c.active
+	late := c.awaited && !active && errors.Is(err, os.ErrDeadlineExceeded)
+	c.awaited = !late && (c.awaited || n > 0 && !active)
 	c.mu.Unlock()
 	if late {
 		c.late()
 	}
-	if err == io.EOF && serving && len(p) == 1 {
+	if err == io.EOF && active && len(p) == 1 {
 		err = c.hold()
 	}
 	return n, err
@@ -87,13 +91,13 @@ func (c *clientConn) Read(p []byte) (int, error) {
 func (c *clientConn) hold() error {
 	for {
 		c.mu.Lock()
-		closed, serving, deadline, changed := c.closed, c.serving, c.deadline, c.changed
+		closed, active, deadline, changed := c.closed, c.active, c.deadline, c.changed
 		c.mu.Unlock()
 		var due <-chan time.Time
 		switch {
 		case closed:
 			return net.ErrClosed
-		case !serving:
+		case !active:
 			return io.EOF
 		case !deadline.IsZero() && !time.Now().Before(deadline):
 			return os.ErrDeadlineExceeded

@@ -118,6 +118,8 @@ func (f *frontend) connState(c net.Conn, s http.ConnState) {
 	switch s {
 	case http.StateNew:
 		f.counters.begin()
+	case http.StateActive:
+		c.(*clientConn).busy()
 	case http.StateIdle:
 		c.(*clientConn).idle()
 	case http.StateClosed, http.StateHijacked:
