@@ -19,7 +19,11 @@ import (
 // and changes of leadership, checks after each what must always hold, and at
 // the end, when all is quiet, that there is exactly what was asked for.
 func TestConvergesAfterAnything(t *testing.T) {
-	for seed := range uint64(12) {
+	seeds := uint64(8)
+	if testing.Short() {
+		seeds = 3
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			run(t, func(_ *testing.T, l *lab) { chaos(l, rand.New(rand.NewPCG(seed, 7))) })
 		})

@@ -83,9 +83,12 @@ func (b *Bus) Close() {
 // eventType and timestamp are added to it. A payload that cannot be printed
 // is a programming error and panics.
 func (b *Bus) Publish(kind string, payload any) {
-	m := Message{kind, Print(kind, payload, time.Now())}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.subs) == 0 {
+		return // plans are large: nobody prints them for nobody
+	}
+	m := Message{kind, Print(kind, payload, time.Now())}
 	for s := range b.subs {
 		select {
 		case s.c <- m:

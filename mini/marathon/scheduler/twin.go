@@ -65,11 +65,11 @@ func NewTwin() *Twin {
 
 var _ Mesos = (*Twin)(nil)
 
-// AddAgent registers an agent with ports 31000–31999.
+// AddAgent registers an agent with ports 31000–31099.
 func (m *Twin) AddAgent(id, host string, cpus, mem float64, attributes map[string]string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.agents[id] = &TwinAgent{ID: id, Host: host, CPUs: cpus, Mem: mem, Attributes: attributes, PortBegin: 31000, PortEnd: 31999}
+	m.agents[id] = &TwinAgent{ID: id, Host: host, CPUs: cpus, Mem: mem, Attributes: attributes, PortBegin: 31000, PortEnd: 31099}
 }
 
 // RemoveAgent plays an agent's removal: its tasks are lost.
