@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mesoslab/lab/local/proctab"
 )
 
 // holder names the process that listens on a port of an address, or on that
@@ -29,16 +31,20 @@ func holder(ip netip.Addr, port int) string {
 	if err != nil {
 		return ""
 	}
+	var found []int
 	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || !holds(pid, inodes) {
-			continue
+		if pid, err := strconv.Atoi(e.Name()); err == nil && holds(pid, inodes) {
+			found = append(found, pid)
 		}
-		name, err := os.ReadFile(filepath.Join("/proc", e.Name(), "comm"))
-		if err != nil {
-			continue
+	}
+	// A process that is just being started holds what its parent holds.
+	for _, id := range proctab.Descendants(found...) {
+		found = slices.DeleteFunc(found, func(pid int) bool { return pid == id.PID })
+	}
+	for _, pid := range found {
+		if name, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm")); err == nil {
+			return fmt.Sprintf("%s (process %d)", strings.TrimSpace(string(name)), pid)
 		}
-		return fmt.Sprintf("%s (process %d)", strings.TrimSpace(string(name)), pid)
 	}
 	return "a process of another user"
 }
