@@ -74,18 +74,31 @@ func (p *Provider) sites(plan lab.Plan, names []string) ([]site, error) {
 	}
 	var out []site
 	for _, n := range nodes {
-		if !loopback(n.IP) {
-			return nil, &lab.Error{
-				ID: "subnet-not-loopback", Op: "plan machines", Machine: n.Name, Err: fmt.Errorf("%s is not in 127.0.0.0/8", n.IP),
-				Advice: "embedded machines live on loopback addresses: leave subnet out, or take one like 127.168.59.0/24",
-			}
-		}
 		if n.Name == "" || n.Name != filepath.Base(n.Name) || n.Name[0] == '.' {
 			return nil, fmt.Errorf("plan machines: %q is no name for a machine", n.Name)
 		}
 		out = append(out, site{plan: plan, node: n, dir: dir, folder: folder.Folder(filepath.Join(dir, "machines", n.Name))})
 	}
 	return out, nil
+}
+
+// admit looks, before anything is made, whether the machines that are not
+// there yet can be: one port that is taken must not leave half a lab.
+func (p *Provider) admit(ctx context.Context, sites []site) error {
+	return each(sites, func(_ int, s site) error {
+		if !loopback(s.node.IP) {
+			return &lab.Error{
+				ID: "subnet-not-loopback", Op: "plan machines", Machine: s.node.Name,
+				Err:    fmt.Errorf("%w: %s is not in 127.0.0.0/8", lab.ErrUsage, s.node.IP),
+				Advice: "embedded machines live on loopback addresses: leave subnet out, or take one like 127.168.59.0/24",
+			}
+		}
+		v, err := s.look(ctx)
+		if err != nil || v.state != lab.StateMissing {
+			return err
+		}
+		return s.checkPorts(ctx)
+	})
 }
 
 func loopback(a netip.Addr) bool {
@@ -133,6 +146,9 @@ func (p *Provider) Up(ctx context.Context, plan lab.Plan) ([]lab.Machine, error)
 	}
 	if len(sites) == 0 {
 		return nil, nil
+	}
+	if err := p.admit(ctx, sites); err != nil {
+		return nil, err
 	}
 	if err := makeKey(sites[0].keyFile()); err != nil {
 		return nil, err

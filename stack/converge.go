@@ -198,7 +198,7 @@ func (r *run) awaitGate(ctx context.Context, d Docker, c Container, id string, w
 	})
 	if _, timedOut := errors.AsType[*lab.WaitError](err); timedOut && ctx.Err() == nil {
 		return &lab.Error{ID: "stack-timeout", Op: "start " + c.Name, Machine: c.Node, Err: err,
-			Advice: fmt.Sprintf("see what it says: lab ssh %s docker logs %s", c.Node, c.Name)}
+			Advice: fmt.Sprintf("see what it says: lab logs %s %s", c.Node, c.Name)}
 	}
 	return err
 }
@@ -272,5 +272,5 @@ func (r *restarts) check(ctx context.Context) error {
 	}
 	return &lab.Error{ID: "container-exits", Op: "start " + r.c.Name, Machine: r.c.Node,
 		Err:    fmt.Errorf("it exits again and again, last with code %d %s", s.ExitCode, s.Error),
-		Advice: fmt.Sprintf("see why: lab ssh %s docker logs %s", r.c.Node, r.c.Name)}
+		Advice: fmt.Sprintf("see why: lab logs %s %s", r.c.Node, r.c.Name)}
 }
