@@ -251,3 +251,106 @@ func TestReconciliationFindsWhatWasMissed(t *testing.T) {
 		}
 	})
 }
+
+func TestPlacesOfDyingTasksAreNotGivenAwayEarly(t *testing.T) {
+	run(t, func(t *testing.T, l *lab) {
+		l.twin.StopDelay = 5 * time.Second
+		l.create(sleeper)
+		l.pass(time.Second)
+		old := l.running("/sleep")
+		if _, _, err := l.KillTasks(old, false, false); err != nil {
+			t.Fatal(err)
+		}
+		l.twin.End(old[0], mesos.TASK_KILLED, "the first one is quick")
+		l.pass(time.Second)
+		if now := l.running("/sleep"); len(now) != 2 || !slices.Contains(now, old[1]) {
+			t.Errorf("%v run while %s is still dying", now, old[1])
+		}
+		l.pass(5 * time.Second)
+		if now := l.running("/sleep"); len(now) != 2 || slices.Contains(now, old[1]) {
+			t.Errorf("at last %v run", now)
+		}
+	})
+}
+
+func TestLostKillsAreRepeated(t *testing.T) {
+	run(t, func(t *testing.T, l *lab) {
+		l.create(sleeper)
+		l.pass(time.Second)
+		old := l.running("/sleep")
+		l.twin.LoseKills = 2
+		if _, _, err := l.KillTasks(old[:1], false, false); err != nil {
+			t.Fatal(err)
+		}
+		l.pass(29 * time.Second)
+		if !slices.Contains(l.running("/sleep"), old[0]) {
+			t.Fatal("the kill was not lost")
+		}
+		l.pass(32 * time.Second)
+		if slices.Contains(l.running("/sleep"), old[0]) {
+			t.Error("the kill was not repeated")
+		}
+	})
+}
+
+func TestUselessOffersAreDeclinedForLong(t *testing.T) {
+	run(t, func(t *testing.T, l *lab) {
+		l.create(sleeper)
+		l.pass(100 * time.Second)
+		n := 0
+		for _, c := range l.twin.Calls(scheduler.Call_DECLINE) {
+			n += len(c.Decline.OfferIDs)
+			if s := c.Decline.Filters.GetRefuseSeconds(); s != 120 {
+				t.Errorf("declined for %v s", s)
+			}
+		}
+		// All three agents at first; the two with a task offer the rest again.
+		if n > 8 {
+			t.Errorf("%d offers were declined in 100 s", n)
+		}
+		revives := len(l.twin.Calls(scheduler.Call_REVIVE))
+		if revives == 0 || revives > 3 {
+			t.Errorf("%d times revived", revives)
+		}
+	})
+}
+
+func TestRevivesOfOneSeriesKeepTheirDistance(t *testing.T) {
+	run(t, func(t *testing.T, l *lab) {
+		l.create(`{"id":"big","cmd":"x","cpus":100}`)
+		counts := []int{}
+		for range 4 {
+			counts = append(counts, len(l.twin.Calls(scheduler.Call_REVIVE)))
+			l.pass(5500 * time.Millisecond)
+		}
+		if !slices.Equal(counts, []int{1, 2, 3, 3}) {
+			t.Errorf("revives after 0, 5.5, 11 and 16.5 s: %v", counts)
+		}
+	})
+}
+
+func TestUpdatesAreAcknowledgedOnceTheyAreWrittenDown(t *testing.T) {
+	run(t, func(t *testing.T, l *lab) {
+		l.create(sleeper)
+		l.pass(time.Second)
+		id := l.running("/sleep")[0]
+		l.store.SetAvailable(false)
+		l.twin.End(id, mesos.TASK_FINISHED, "")
+		l.pass(3 * time.Second)
+		if n := l.twin.Unacknowledged(); n != 1 {
+			t.Errorf("%d updates wait while the store is away, want 1", n)
+		}
+		if n := len(l.running("/sleep")); n != 1 {
+			t.Errorf("%d run: a task was launched that nobody could write down", n)
+		}
+		l.store.SetAvailable(true)
+		l.pass(20 * time.Second)
+		if n := l.twin.Unacknowledged(); n != 0 {
+			t.Errorf("%d updates wait after the store is back", n)
+		}
+		keys, _ := l.store.Keys(t.Context())
+		if slices.Contains(keys, "task:"+id) {
+			t.Error("the store still holds the task that is over")
+		}
+	})
+}

@@ -25,6 +25,8 @@ type Twin struct {
 	// StartDelay and StopDelay are what an executor takes to start and to
 	// stop a task.
 	StartDelay, StopDelay time.Duration
+	// LoseKills is how many of the next KILL calls vanish.
+	LoseKills int
 
 	mu         sync.Mutex
 	agents     map[string]*TwinAgent
@@ -348,6 +350,10 @@ func (m *Twin) Send(c *Call) {
 		}
 		m.allocate()
 	case scheduler.Call_KILL:
+		if m.LoseKills > 0 {
+			m.LoseKills--
+			return
+		}
 		m.kill(c.Kill.TaskID.Value, c.Kill.GetAgentID().GetValue())
 	case scheduler.Call_ACKNOWLEDGE:
 		delete(m.pending, string(c.Acknowledge.UUID))
