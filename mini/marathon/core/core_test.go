@@ -354,3 +354,21 @@ func TestUpdatesAreAcknowledgedOnceTheyAreWrittenDown(t *testing.T) {
 		}
 	})
 }
+
+func TestOneOfferTakesFiveTasksAtMost(t *testing.T) {
+	run(t, func(t *testing.T, l *lab) {
+		l.create(`{"id":"many","cmd":"x","cpus":0.1,"mem":32,"instances":20,"constraints":[["hostname","CLUSTER","10.0.0.2"]]}`)
+		l.pass(30 * time.Second)
+		n := 0
+		for _, c := range l.twin.Calls(scheduler.Call_ACCEPT) {
+			tasks := len(c.Accept.Operations[0].Launch.TaskInfos)
+			if tasks > 5 || c.Accept.Filters.GetRefuseSeconds() != 0 {
+				t.Errorf("%d tasks in one offer, the rest refused for %v s", tasks, c.Accept.Filters.GetRefuseSeconds())
+			}
+			n += tasks
+		}
+		if n != 20 || len(l.running("/many")) != 20 {
+			t.Errorf("%d launched, %d run", n, len(l.running("/many")))
+		}
+	})
+}
