@@ -104,7 +104,8 @@ type Core struct {
 	readiness   map[string]health.Readiness // by task
 	tokens      int
 	revive      reviver
-	wakeup      *time.Timer // when the next back-off ends
+	wakeup      *time.Timer // fires at alarm
+	alarm       time.Time   // when the next back-off ends, or zero
 }
 
 // New makes the core of a term that lasts as long as ctx: it loads the state

@@ -117,11 +117,9 @@ func (c *Core) enqueue(a app.App, n int) {
 
 // backoffEnded runs when the earliest back-off of the queue is over.
 func (c *Core) backoffEnded() {
-	if !c.enter() {
-		return
+	if c.enter() {
+		c.leave() // settleOffers sees that the alarm is due
 	}
-	c.wantOffers()
-	c.leave()
 }
 
 // reviver remembers that offers are wanted. What Marathon has declined for
@@ -154,12 +152,16 @@ func (c *Core) repeatRevive() {
 // settleOffers sends the REVIVE that is due and sets the alarm for the end
 // of the next back-off.
 func (c *Core) settleOffers() {
+	if !c.alarm.IsZero() && !time.Now().Before(c.alarm) {
+		c.wantOffers() // whoever leaves first after a back-off's end, the alarm or another
+	}
 	if c.revive.due && c.master != "" {
 		c.Mesos.Send(calls.Revive())
 		c.revive.due, c.revive.last = false, time.Now()
 		c.revive.left--
 	}
 	next := c.queue.NextEnd()
+	c.alarm = next
 	if next.IsZero() || c.ctx.Err() != nil {
 		c.wakeup.Stop()
 		return
