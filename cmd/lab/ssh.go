@@ -29,6 +29,9 @@ func (a *app) sshCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(args) > 1 && args[1] == "--" {
+				args = args[1:]
+			}
 			if path, err := exec.LookPath("ssh"); err == nil {
 				return a.systemSSH(cmd.Context(), path, l, m, args[1:])
 			}

@@ -372,3 +372,30 @@ func TestOneOfferTakesFiveTasksAtMost(t *testing.T) {
 		}
 	})
 }
+
+// Whoever comes first at the instant at which a back-off ends must not take
+// the alarm's work away without doing it.
+func TestNobodyOutrunsTheEndOfABackOff(t *testing.T) {
+	run(t, func(t *testing.T, l *lab) {
+		l.create(sleeper)
+		l.pass(time.Minute)
+		for range 10 {
+			l.twin.End(l.running("/sleep")[0], mesos.TASK_FAILED, "")
+			l.pass(0)
+			q, _ := view.Queue(l.Core)
+			if len(q) != 1 {
+				t.Fatalf("queue %+v", q)
+			}
+			var end time.Duration
+			_ = l.Read(func(s core.State) error { end = s.Wait(s.Root().Apps["/sleep"]); return nil })
+			for range 20 {
+				go func() { time.Sleep(end); l.Offers(nil) }()
+			}
+			l.pass(end)
+			l.pass(400 * time.Millisecond)
+			if n := len(l.running("/sleep")); n != 2 {
+				t.Fatalf("%d tasks right after the back-off of %v", n, end)
+			}
+		}
+	})
+}
