@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -36,6 +37,13 @@ func TestKilledCreate(t *testing.T) {
 		t.Fatalf("a whole create has %d events: %s", total, made)
 	}
 	l.Must("destroy")
+	var inTime atomic.Int32
+	t.Cleanup(func() {
+		// On a starved computer a signal may come too late, but not always.
+		if n := inTime.Load(); n < moments/2 && !t.Failed() {
+			t.Errorf("only %d of %d creates were ended before they were done", n, moments)
+		}
+	})
 	for i := range moments {
 		after := 1 + i*(total-1)/moments
 		sig, code := os.Signal(syscall.SIGKILL), 137
@@ -50,7 +58,9 @@ func TestKilledCreate(t *testing.T) {
 				l.Must("destroy")
 				l.MustBeGone()
 			}
-			endCreate(t, l, after, sig, code)
+			if endCreate(t, l, after, sig, code) {
+				inTime.Add(1)
+			}
 			l.Create()
 			s := l.AwaitWhole()
 			if len(s.Machines) != 3 || s.Mesos.ActiveSlaves != 2 || s.Marathon.Apps[0].Healthy != 2 || len(s.Marathon.Tasks) != 2 {
@@ -67,25 +77,42 @@ func TestKilledCreate(t *testing.T) {
 	}
 }
 
-// endCreate ends a create after so many events.
-func endCreate(t *testing.T, l *rig.Lab, after int, sig os.Signal, code int) {
+// endCreate ends a create after so many events and reports whether it came
+// before the create was done.
+func endCreate(t *testing.T, l *rig.Lab, after int, sig os.Signal, code int) bool {
 	t.Helper()
 	r := l.Start(l.CreateArgs()...)
 	for range after {
 		if _, ok := r.Next(); !ok {
-			break // a machine that was booted before has less to tell
+			break // machines that live already have less to tell
 		}
 	}
 	r.Signal(sig)
 	res := r.Wait(nil)
 	if res.Code != code && res.Code != 0 {
-		t.Errorf("exit code %d, want %d, or 0 if it came too late: %s", res.Code, code, res)
+		t.Errorf("exit code %d, want %d, or 0 if the signal came too late: %s", res.Code, code, res)
 	}
-	if res.Code == 0 {
-		t.Logf("the signal came too late: create was done")
+	if code == 130 && res.Code == 130 && (!strings.Contains(res.Stderr, "lab: ") || strings.Contains(res.Stderr, "goroutine")) {
+		t.Errorf("an interruption has to be told: %s", res)
 	}
-	if code == 130 && res.Code == 130 && strings.Contains(res.Stderr, "panic") {
-		t.Error(res)
+	return res.Code != 0
+}
+
+// TestKilledDestroy ends lab destroy with SIGKILL: the next one does the rest.
+func TestKilledDestroy(t *testing.T) {
+	t.Parallel()
+	l := rig.New(t)
+	for _, after := range []int{1, 2, 3, 4} {
+		l.Create("--no-app")
+		r := l.Start("destroy")
+		for range after {
+			r.Next()
+		}
+		r.Signal(syscall.SIGKILL)
+		r.Wait(nil)
+		l.Must("destroy")
+		l.MustBeGone()
+		l.MustLeaveOnlyLocks()
 	}
 }
 

@@ -152,6 +152,30 @@ func getJSON(t *testing.T, l *rig.Lab, url string, v any) {
 	}
 }
 
+// TestUsedFromAnyDirectory makes a lab from a lab.yaml with an app file of its
+// own, and goes on from where neither of them is.
+func TestUsedFromAnyDirectory(t *testing.T) {
+	t.Parallel()
+	l := rig.New(t)
+	l.Write("web.json", second)
+	l.Write("lab.yaml", "app: web.json\nslaves: 1\nports: {app: 10001}\nsubnet: "+l.Subnet+"\n")
+	l.Must("create")
+	if s := l.AwaitWhole(); len(s.Marathon.Apps) != 1 || s.Marathon.Apps[0].ID != "/second" {
+		t.Errorf("apps: %+v", s.Marathon.Apps)
+	}
+	elsewhere := *l
+	elsewhere.Work = t.TempDir()
+	if made := elsewhere.Create(); len(made.Changed) != 0 {
+		t.Errorf("changed: %v", made.Changed)
+	}
+	if !elsewhere.Status().Whole {
+		t.Error("status from elsewhere: not whole")
+	}
+	elsewhere.Must("ssh", "node2", "true")
+	elsewhere.Must("destroy")
+	l.MustBeGone()
+}
+
 // pool is the local provider with other subnets to choose from.
 type pool struct {
 	*local.Provider

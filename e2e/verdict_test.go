@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,6 +111,24 @@ func impatient(t *testing.T, l *rig.Lab) string {
 		"expect serving nginx requests=10 within=30s", "expect serving nginx requests=10 within=5s",
 		"expect whole nginx within=30s", "expect whole nginx within=5s")
 	return "./" + l.Write("failover.txt", short.Replace(string(text)))
+}
+
+// TestOwnScript runs a scenario of the user's own: a crash instead of a power
+// cut, which peers notice at once but Mesos' rules do not.
+func TestOwnScript(t *testing.T) {
+	l := rig.New(t)
+	l.Create("--fast")
+	text, err := os.ReadFile(filepath.Join("..", "scenarios", "failover.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	crash := strings.NewReplacer("kill victim\n", "crash victim\n", "expect silence victim from=master within=10s\n", "").Replace(string(text))
+	res := mustPass(t, l, "./"+l.Write("crash.txt", crash))
+	if !slices.ContainsFunc(res.Timeline, func(m scenarios.Moment) bool { return strings.Contains(m.Text, "crashes") }) || len(res.Criteria) != 7 {
+		t.Errorf("not the scenario of the file: %+v", res)
+	}
+	l.Must("destroy")
+	l.MustBeGone()
 }
 
 type judgement struct {
