@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,9 +49,15 @@ say wins over what the lab was made with; the rest stays as it was.`,
 
 // given is lab.yaml with the flags over it; what nobody gave stays zero.
 func (a *app) given(cmd *cobra.Command, flags createFlags) (lab.Spec, error) {
-	spec, _, err := a.spec()
+	spec, file, err := a.spec()
 	if err != nil {
 		return spec, err
+	}
+	if strings.HasSuffix(spec.App, ".json") && !filepath.IsAbs(spec.App) {
+		// An app file lies beside its lab.yaml; the record is used from anywhere.
+		if spec.App, err = filepath.Abs(filepath.Join(filepath.Dir(file), spec.App)); err != nil {
+			return spec, fmt.Errorf("find app file: %w", err)
+		}
 	}
 	if a.name != "" {
 		spec.Name = a.name
