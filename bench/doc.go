@@ -21,5 +21,6 @@
 //	         starting the container.
 //	healthy  from the first check tick after TASK_RUNNING to the health event.
 //	         The tick is when the surviving instance was checked, a whole
-//	         number of intervals before its last success.
+//	         number of intervals before its last success, so that a
+//	         millisecond more or less, even below zero, means nothing.
 package bench

@@ -206,4 +206,3 @@ func status(t *testing.T, l *rig.Lab) {
 		}
 	}
 }
-
