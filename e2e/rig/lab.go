@@ -41,11 +41,17 @@ type Lab struct {
 // destroyed when the test ends.
 func New(tb testing.TB) *Lab {
 	tb.Helper()
+	l := &Lab{tb: tb, binary: Binary(tb), Name: "lab", Subnet: labtest.Subnet(tb)}
 	dir, err := os.MkdirTemp("/tmp", "lab") // short: paths of unix sockets are
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l := &Lab{tb: tb, binary: Binary(tb), Name: "lab", State: filepath.Join(dir, "s"), Work: filepath.Join(dir, "w"), Subnet: labtest.Subnet(tb)}
+	tb.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Errorf("remove state: %v", err)
+		}
+	})
+	l.State, l.Work = filepath.Join(dir, "s"), filepath.Join(dir, "w")
 	for _, d := range []string{l.State, l.Work} {
 		if err := os.Mkdir(d, 0o755); err != nil {
 			tb.Fatal(err)
@@ -61,9 +67,6 @@ func New(tb testing.TB) *Lab {
 		end.Close() // all machines die
 		life.Close()
 		l.awaitNoProcess()
-		if err := os.RemoveAll(dir); err != nil {
-			tb.Errorf("remove state: %v", err)
-		}
 	})
 	return l
 }
