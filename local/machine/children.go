@@ -213,30 +213,23 @@ func (c *children) living() []proctab.ID {
 
 // freeze stops every process below the machine and returns when they stand.
 func (c *children) freeze(ctx context.Context) error {
+	c.mu.Lock()
+	c.frozen = true
+	c.mu.Unlock()
 	for {
-		moving, err := c.halt()
-		if err != nil || len(moving) == 0 {
-			return err
+		moving := slices.DeleteFunc(c.living(), func(id proctab.ID) bool { return id.State() != proctab.Running })
+		if len(moving) == 0 {
+			return nil
+		}
+		for _, id := range moving {
+			if err := id.Signal(syscall.SIGSTOP); err != nil && !errors.Is(err, proctab.ErrGone) {
+				return fmt.Errorf("freeze process %d: %w", id.PID, err)
+			}
 		}
 		if err := proctab.Await(ctx, moving, proctab.Stopped, proctab.Gone); err != nil {
 			return fmt.Errorf("freeze: %w", err)
 		}
 	}
-}
-
-// halt tells every running process to stand still and returns them, without
-// waiting until they do.
-func (c *children) halt() ([]proctab.ID, error) {
-	c.mu.Lock()
-	c.frozen = true
-	c.mu.Unlock()
-	moving := slices.DeleteFunc(c.living(), func(id proctab.ID) bool { return id.State() != proctab.Running })
-	for _, id := range moving {
-		if err := id.Signal(syscall.SIGSTOP); err != nil && !errors.Is(err, proctab.ErrGone) {
-			return nil, fmt.Errorf("freeze process %d: %w", id.PID, err)
-		}
-	}
-	return moving, nil
 }
 
 // thaw lets every process go on that the engine has not paused.

@@ -4,7 +4,6 @@ package machine
 
 import (
 	"context"
-	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -15,18 +14,17 @@ import (
 // freezeTimeout bounds how long children may take to stand still.
 const freezeTimeout = 5 * time.Second
 
-// freeze takes the machine's power away: children and listeners, then itself. It returns when SIGCONT has come, and reports whether the
+// freeze takes the machine's power away: children first, then the listeners,
+// then itself. It returns when SIGCONT has come, and reports whether the
 // machine may go on: after a cut it may not.
 func (m *machine) freeze(ctx context.Context, state folder.State, signals <-chan os.Signal) bool {
 	limited, cancel := context.WithTimeout(ctx, freezeTimeout)
 	defer cancel()
-	// Whoever connects to a process that stands still is let in by the kernel
-	// and then waits for ever; a real power cut lets nobody in. So listeners
-	// are hushed before anybody waits for the children to stop.
-	_, err := m.children.halt()
-	err = errors.Join(err, m.net.hush(limited), m.children.freeze(limited))
-	if err != nil {
+	if err := m.children.freeze(limited); err != nil {
 		m.log.Error("freeze", "error", err)
+	}
+	if err := m.net.hush(limited); err != nil {
+		m.log.Error("hush", "error", err)
 	}
 	drain(signals)
 	m.report(folder.Life{State: state})
