@@ -165,9 +165,26 @@ func deploy(t *testing.T, l *rig.Lab) {
 		}
 		return nil
 	})
+	deployLate(t, l, file)
 	var event lab.Event
 	data, err := exec.Command("tail", "-n", "1", filepath.Join(l.Dir(), "events.jsonl")).Output()
 	if err != nil || json.Unmarshal(data, &event) != nil || event.Kind == "" {
 		t.Errorf("the event log ends in %q, %v", data, err)
+	}
+}
+
+// deployLate changes an app so that its first health check comes after a
+// minute: deploy waits for the new tasks, not for their health, and never
+// takes the old ones for them.
+func deployLate(t *testing.T, l *rig.Lab, file string) {
+	l.Write(file, strings.Replace(second, `"intervalSeconds": 1`, `"intervalSeconds": 60`, 1))
+	var did struct{ Did string }
+	l.Must("deploy", file, "-o", "json").JSON(t, &did)
+	app, err := (&stack.Marathon{Base: l.URL(1, 8080, ""), HTTP: http.DefaultClient}).App(t.Context(), "/second")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if did.Did != "updated" || !slices.ContainsFunc(app.Tasks, func(task stack.Task) bool { return task.Version == app.Version && task.Running() }) {
+		t.Errorf("%s, but no task of version %s runs: %+v", did.Did, app.Version, app.Tasks)
 	}
 }
