@@ -212,6 +212,9 @@ func verbBaseline(ctx context.Context, r *run, a arguments) error {
 }
 
 func verbVictim(_ context.Context, r *run, a arguments) error {
+	if app := a["running"]; app != "" && app != r.app {
+		return fmt.Errorf("%w: running=%s, but traffic goes to %q", lab.ErrUsage, app, r.app)
+	}
 	if a["who"] != "slave" {
 		m, err := r.node(a["who"])
 		if err != nil {
