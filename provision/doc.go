@@ -7,7 +7,7 @@
 // SFTP, dials sockets of the machine and gives a Docker client over its unix
 // socket. Facts are what was found on a machine: init system, engine, memory,
 // clock. DOCKER_OPTS is the one setting that this package changes; it lives in
-// /etc/default/docker on every init system (design.md, decision 5).
+// /etc/default/docker on every init system.
 //
 // # Promises
 //

@@ -276,7 +276,7 @@ func TestSetHosts(t *testing.T) {
 	}
 }
 
-func TestWholeFileNames(t *testing.T) { // the paths that machines.md names
+func TestWholeFileNames(t *testing.T) {
 	for _, p := range []string{defaultsPath, dropInPath, hostsPath} {
 		if !filepath.IsAbs(p) || os.PathSeparator == '/' && filepath.Clean(p) != p {
 			t.Errorf("%s is no clean absolute path", p)

@@ -35,7 +35,7 @@ func DockerOpts(d lab.DockerSpec) string {
 
 // engineOpts adds what a real engine needs to start quickly: with a TCP port
 // and no TLS it waits 16 s on purpose unless --tls=false says that this is
-// meant (machines.md 4, seen with 20.10; moby#47556).
+// meant (seen with Docker 20.10; moby#47556).
 func engineOpts(opts string, e Engine) string {
 	if e.Embedded || !tcpFlag.MatchString(opts) || tlsFlag.MatchString(opts) {
 		return opts

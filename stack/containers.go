@@ -175,7 +175,7 @@ func (p Platform) extra() []string {
 const guardNames = "LAB_GUARD_NAMES="
 
 // env drops empty entries and adds what every mini program on an embedded
-// machine gets: who may speak to its control port (design.md, decision 18).
+// machine gets: who may speak to its control port.
 func (p Platform) env(vars ...string) []string {
 	vars = slices.DeleteFunc(vars, func(v string) bool { return v == "" })
 	if !p.Images.Mini {
