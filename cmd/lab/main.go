@@ -53,6 +53,9 @@ func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int 
 			Advice: "the same command again goes on where this one stopped; lab status shows what is there, lab destroy removes it",
 		}
 	}
+	if errors.Is(err, syscall.ENOSPC) && lab.ErrorID(err) == "" {
+		err = &lab.Error{ID: "disk-full", Err: err, Advice: "make room there, or choose another place with --state-dir; the same command then goes on where it stopped"}
+	}
 	if a.output == "json" || a.output == "jsonl" {
 		ui.JSONError(stdout, err)
 	}

@@ -19,7 +19,12 @@ func PrintError(w io.Writer, err error) {
 	if x := lab.ErrorID(err); x != "" {
 		id = " [" + x + "]"
 	}
+	said := map[string]bool{}
 	for i, line := range strings.Split(clean(err), "\n") {
+		if said[line] {
+			continue // several machines failed for one reason
+		}
+		said[line] = true
 		if i == 0 {
 			fmt.Fprintf(w, "lab: error: %s%s\n", line, id)
 			continue
