@@ -80,6 +80,9 @@ type life struct {
 	byHand  bool          // stopped or killed: no restart
 	done    chan struct{} // closed when its end is recorded
 	flush   func()        // writes unfinished lines to the log
+	// told is held from a signal until it is published, so that nobody hears
+	// of the end before its cause.
+	told sync.Mutex
 }
 
 // stdio connects attached clients with a life's process.

@@ -33,7 +33,9 @@ func (e *Engine) monitor(c *container, l *life) {
 		p.Close()
 	}
 	next, lasted := c.ended(l, code, e.isClosing())
+	l.told.Lock() // a signal on its way is published first
 	c.event("die", "exitCode", strconv.Itoa(code), "execDuration", seconds(lasted))
+	l.told.Unlock()
 	if c.snapshot().HostConfig.NetworkMode != "none" {
 		c.networkEvent("disconnect")
 	}

@@ -140,20 +140,28 @@ func (c *container) signal(l *life, sig int) error {
 		return nil
 	default:
 	}
-	err := l.proc.Signal(localSignal(sig))
-	if errors.Is(err, os.ErrProcessDone) {
+	if err := c.send(l, sig); errors.Is(err, os.ErrProcessDone) {
 		return nil // its end is being recorded
-	}
-	if err != nil {
+	} else if err != nil {
 		return fmt.Errorf("signal %d: %w", sig, err)
 	}
-	c.event("kill", "signal", strconv.Itoa(sig))
 	c.mu.Lock()
 	thaw := c.life == l && c.rec.Status == paused && (sig == sigkill || l.byHand)
 	c.mu.Unlock()
 	if thaw {
 		return c.e.unpause(c)
 	}
+	return nil
+}
+
+// send sends a signal and publishes it before the end that it may cause.
+func (c *container) send(l *life, sig int) error {
+	l.told.Lock()
+	defer l.told.Unlock()
+	if err := l.proc.Signal(localSignal(sig)); err != nil {
+		return err
+	}
+	c.event("kill", "signal", strconv.Itoa(sig))
 	return nil
 }
 
