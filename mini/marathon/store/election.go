@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -56,15 +57,7 @@ func (z *ZooKeeper) candidacy(ctx context.Context, lead func(context.Context)) e
 	session := z.expired
 	z.mu.Unlock()
 	dir := path.Join(z.cfg.URL.Path, "leader")
-	var mine string
-	err := z.do(ctx, "offer candidacy", func() error {
-		if err := z.ensure(dir); err != nil {
-			return err
-		}
-		var err error
-		mine, err = z.conn.Create(dir+"/member_", []byte(z.cfg.Address), zk.FlagEphemeral|zk.FlagSequence, zk.WorldACL(zk.PermAll))
-		return err
-	})
+	mine, err := z.offer(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -87,6 +80,40 @@ func (z *ZooKeeper) candidacy(ctx context.Context, lead func(context.Context)) e
 			return err
 		}
 	}
+}
+
+// offer makes our candidate node. One whose making took longer than anybody
+// waited is removed as soon as it is there: nobody would watch it, and it would
+// keep all others from leading as long as our session lives.
+func (z *ZooKeeper) offer(ctx context.Context, dir string) (string, error) {
+	var mu sync.Mutex
+	var made string
+	var late bool
+	withdraw := func(node string) { _ = z.conn.Delete(node, -1) } // a session that is lost took it along
+	err := z.do(ctx, "offer candidacy", func() error {
+		if err := z.ensure(dir); err != nil {
+			return err
+		}
+		node, err := z.conn.Create(dir+"/member_", []byte(z.cfg.Address), zk.FlagEphemeral|zk.FlagSequence, zk.WorldACL(zk.PermAll))
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if made = node; late {
+			withdraw(node)
+		}
+		return nil
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if err != nil {
+		if late = true; made != "" {
+			go withdraw(made)
+		}
+		return "", err
+	}
+	return made, nil
 }
 
 // follow notes who leads and waits until the line of candidates changes.

@@ -132,7 +132,8 @@ func (z *ZooKeeper) onEvent(e zk.Event) {
 	z.changed = make(chan struct{})
 }
 
-// do runs one call with the time-out of the configuration.
+// do runs one call with the time-out of the configuration. After an error the
+// call may go on: what it writes must not be looked at then.
 func (z *ZooKeeper) do(ctx context.Context, what string, fn func() error) error {
 	if z.conn.State() != zk.StateHasSession {
 		return fmt.Errorf("%s: %w", what, ErrUnavailable)
@@ -170,7 +171,10 @@ func (z *ZooKeeper) Keys(ctx context.Context) ([]string, error) {
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
-	return keys, err
+	if err != nil {
+		return nil, err // the call may still be under way and write keys
+	}
+	return keys, nil
 }
 
 // Get reads one value.
