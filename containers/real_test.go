@@ -100,7 +100,7 @@ func newNamespace(t *testing.T) string {
 	command(t, "ip", "netns", "add", ns)
 	t.Cleanup(func() { command(t, "ip", "netns", "del", ns) })
 	command(t, "ip", "-n", ns, "link", "set", "lo", "up")
-	command(t, "ip", "-n", ns, "route", "add", "local", "192.168.0.0/16", "dev", "lo", "table", "100")
+	command(t, "ip", "-n", ns, "route", "add", "local", "192.168.0.0/16", "dev", "lo", "src", "127.0.0.1", "table", "100")
 	command(t, "ip", "-n", ns, "rule", "add", "pref", "40000", "lookup", "100")
 	return ns
 }
@@ -340,7 +340,7 @@ func provisionOne(t *testing.T, m lab.Machine, nodes []lab.Node) *provision.Host
 func runInner(t *testing.T, h *provision.Host) {
 	out, err := h.Run(t.Context(), `set -e
 storage=$(docker info -f '{{.Driver}}')
-tar -ch /usr/bin/echo /lib64 $(ldd /usr/bin/echo | grep -o '/[^ ]*') 2>/dev/null | docker import - lab/inner >/dev/null
+tar -ch --hard-dereference /usr/bin/echo $(ldd /usr/bin/echo | grep -o '/[^ ]*') 2>/dev/null | docker import - lab/inner >/dev/null
 docker run --rm --pull=never lab/inner /usr/bin/echo "inner on $storage"`, nil)
 	if err != nil || !bytes.Equal(out, []byte("inner on overlay2\n")) {
 		t.Errorf("a container of the machine says %q, %v", out, err)
