@@ -96,12 +96,15 @@ func command(t *testing.T, argv ...string) {
 // newNamespace makes a network namespace in which an address that nobody has
 // refuses connections.
 func newNamespace(t *testing.T) string {
+	t.Helper()
 	ns := "labtest-" + strconv.Itoa(os.Getpid())
 	command(t, "ip", "netns", "add", ns)
 	t.Cleanup(func() { command(t, "ip", "netns", "del", ns) })
 	command(t, "ip", "-n", ns, "link", "set", "lo", "up")
-	command(t, "ip", "-n", ns, "route", "add", "local", "192.168.0.0/16", "dev", "lo", "src", "127.0.0.1", "table", "100")
+	// Behind the main table, so that it is no local route in SubnetFree's eyes.
+	command(t, "ip", "-n", ns, "route", "add", "192.168.0.0/16", "dev", "lo", "src", "127.0.0.1", "table", "100")
 	command(t, "ip", "-n", ns, "rule", "add", "pref", "40000", "lookup", "100")
+	command(t, "nsenter", "--net=/run/netns/"+ns, "iptables", "-A", "OUTPUT", "-o", "lo", "-d", "192.168.0.0/16", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
 	return ns
 }
 
@@ -290,6 +293,40 @@ func provisionReal(t *testing.T, p *Provider, plan lab.Plan) {
 		}
 	}
 	runInner(t, hosts[1])
+	powerReal(t, p, plan, machines)
+}
+
+// powerReal looks at what the conformance suite does not: that a machine's
+// engine and routes are there again after its power was gone.
+func powerReal(t *testing.T, p *Provider, plan lab.Plan, machines []lab.Machine) {
+	ctx := t.Context()
+	for i, power := range []lab.Power{lab.PowerPause, lab.PowerCut, lab.PowerOff} {
+		m := machines[i]
+		off := time.Now()
+		if err := p.Power(ctx, plan, []string{m.Name}, power); err != nil {
+			t.Fatal(err)
+		}
+		on := time.Now()
+		if err := p.Power(ctx, plan, []string{m.Name}, lab.PowerOn); err != nil {
+			t.Fatal(err)
+		}
+		ssh := time.Now()
+		if err := provision.VerifyTCP(ctx, m.IP.String(), 2375, 30*time.Second); err != nil {
+			t.Errorf("after %s: %v", power, err)
+		}
+		t.Logf("%s took %s; on again, SSH answers after %s, tcp/2375 %s later", power, on.Sub(off).Round(time.Millisecond),
+			ssh.Sub(on).Round(time.Millisecond), time.Since(ssh).Round(time.Millisecond))
+		h, err := provision.Connect(ctx, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		gateway := netip.AddrFrom4([4]byte{192, 168, m.IP.As4()[2], 254}).String()
+		out, err := h.Run(ctx, "ip route show default; grep -c "+machines[0].IP.String()+" /etc/hosts", nil)
+		if err != nil || !strings.Contains(string(out), "default via "+gateway+" ") {
+			t.Errorf("after %s: routes and names %q, %v", power, out, err)
+		}
+	}
 }
 
 func provisionOne(t *testing.T, m lab.Machine, nodes []lab.Node) *provision.Host {
