@@ -16,8 +16,8 @@
 //
 // Crash kills the machine and leaves the card plugged in, so the kernel
 // answers for the dead: open connections end, new ones are refused. Cut
-// freezes the machine, unplugs the card from the network, and only then kills,
-// so nobody hears of it: packets vanish, as before a computer without power.
+// unplugs the card from the network, and only then kills, so nobody hears of
+// it: packets vanish, as before a computer without power.
 // (Like on any LAN, a peer's address cache expires after some 30 s; from then
 // on the peer's own kernel says "no route to host" after 3 s.) PowerOn kills
 // what a half-done cut left alive before it plugs the card in again. Pause

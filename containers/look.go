@@ -28,10 +28,15 @@ func (p *Provider) look(ctx context.Context, s site) (view, error) {
 	return s.judge(card, machine), nil
 }
 
-// judge tells a machine's state from its two containers. A machine without a
+// joined reports whether the machine lives in this card's network namespace.
+func joined(card, machine *container.InspectResponse) bool {
+	return card != nil && machine != nil && machine.HostConfig != nil && machine.HostConfig.NetworkMode == cardMode(card.ID)
+}
+
+// judge tells a machine's state from its two containers. A machine without its
 // card cannot be started and counts as missing: Up makes it.
 func (s site) judge(card, machine *container.InspectResponse) view {
-	if machine == nil || card == nil || machine.State == nil || card.State == nil {
+	if !joined(card, machine) || machine.State == nil || card.State == nil {
 		return view{state: lab.StateMissing}
 	}
 	v := view{id: machine.ID, alive: machine.State.Running || machine.State.Paused, frozen: machine.State.Paused}

@@ -20,7 +20,7 @@ func (p *Provider) make(ctx context.Context, s site, f form, host size) error {
 	if err != nil {
 		return err
 	}
-	if machine != nil && card != nil && machine.HostConfig != nil && machine.HostConfig.NetworkMode == cardMode(card.ID) {
+	if joined(card, machine) {
 		return nil
 	}
 	ref, err := image()

@@ -134,15 +134,12 @@ func (p *Provider) crash(ctx context.Context, s site, v view) error {
 	return p.plug(ctx, s)
 }
 
-// cut silences a machine, then kills it: nobody hears its kernel clean up.
+// cut silences a machine, then kills it: nobody hears its kernel clean up. If
+// it is interrupted in between, the machine is seen as cut, not as paused, and
+// no later call lets its old life go on.
 func (p *Provider) cut(ctx context.Context, s site, v view) error {
 	if v.state == lab.StateOff {
 		return nil // there is no power to cut
-	}
-	if v.state == lab.StateRunning {
-		if err := p.freeze(ctx, v.id); err != nil {
-			return err
-		}
 	}
 	if v.plugged {
 		if err := p.unplug(ctx, s); err != nil {

@@ -95,38 +95,19 @@ func (p *Provider) Up(ctx context.Context, plan lab.Plan) ([]lab.Machine, error)
 	if err := p.reach(ctx); err != nil {
 		return nil, err
 	}
-	host, err := p.suitable(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// What can be in the way is looked at before the long work begins.
-	made, err := p.findNetwork(ctx, plan, net)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.ensureImage(ctx, plan); err != nil {
-		return nil, err
-	}
-	public, err := ensureKey(keyFile(all[0].dir))
-	if err != nil {
-		return nil, err
-	}
-	if !made {
-		if err := p.createNetwork(ctx, plan, net); err != nil {
-			return nil, err
-		}
-	}
-	f, err := p.findForm(ctx, plan)
+	g, err := p.prepare(ctx, plan, net, all)
 	if err != nil {
 		return nil, err
 	}
 	machines := make([]lab.Machine, len(all))
 	err = each(all, func(i int, s site) error {
 		return plan.Report.Step("create", s.node.Name, "boot", func(wait func(string)) (err error) {
-			if err = p.make(ctx, s, f, host); err != nil {
-				return err
+			if !g.complete {
+				if err = p.make(ctx, s, g.form, g.host); err != nil {
+					return err
+				}
 			}
-			if err = p.powerOn(ctx, s, public, wait); err != nil {
+			if err = p.powerOn(ctx, s, g.public, wait); err != nil {
 				return err
 			}
 			machines[i], err = s.machine()
@@ -137,6 +118,55 @@ func (p *Provider) Up(ctx context.Context, plan lab.Plan) ([]lab.Machine, error)
 		return nil, err
 	}
 	return machines, nil
+}
+
+// ground is what machines stand on.
+type ground struct {
+	complete bool // no machine has to be made
+	form     form
+	host     size
+	public   []byte // the lab's key, an authorized_keys line
+}
+
+// prepare looks at what can be in the way before the long work begins, then
+// makes what all machines share: image, key, network.
+func (p *Provider) prepare(ctx context.Context, plan lab.Plan, net netip.Prefix, all []site) (g ground, err error) {
+	if g.host, err = p.suitable(ctx); err != nil {
+		return g, err
+	}
+	made, err := p.findNetwork(ctx, plan, net)
+	if err != nil {
+		return g, err
+	}
+	g.complete = made && p.complete(ctx, all)
+	if !g.complete {
+		if err = p.ensureImage(ctx, plan); err != nil {
+			return g, err
+		}
+	}
+	if g.public, err = ensureKey(keyFile(all[0].dir)); err != nil || g.complete {
+		return g, err
+	}
+	if !made {
+		if err = p.createNetwork(ctx, plan, net); err != nil {
+			return g, err
+		}
+	}
+	g.form, err = p.findForm(ctx, plan)
+	return g, err
+}
+
+// complete reports whether no machine has to be made. What cannot be looked at
+// is for those who make it to report.
+func (p *Provider) complete(ctx context.Context, all []site) bool {
+	err := each(all, func(_ int, s site) error {
+		v, err := p.look(ctx, s)
+		if err == nil && v.state == lab.StateMissing {
+			err = lab.ErrNotFound
+		}
+		return err
+	})
+	return err == nil
 }
 
 // Status implements lab.Provider.

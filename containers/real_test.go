@@ -131,14 +131,7 @@ func startEngine(t *testing.T, ns string) string {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM) // nsenter has become dockerd
-		select {
-		case <-ended:
-		case <-time.After(time.Minute):
-			t.Error("dockerd does not end")
-			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-			<-ended
-		}
+		stopEngine(t, cmd, ended)
 		log.Close()
 		if t.Failed() {
 			if text, err := os.ReadFile(log.Name()); err == nil {
@@ -155,6 +148,23 @@ func startEngine(t *testing.T, ns string) string {
 			os.Remove("/etc/docker")
 		}
 	})
+	awaitEngine(t, socket, ended)
+	return socket
+}
+
+func stopEngine(t *testing.T, cmd *exec.Cmd, ended chan error) {
+	cmd.Process.Signal(syscall.SIGTERM) // nsenter has become dockerd
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Error("dockerd does not end")
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		<-ended
+	}
+}
+
+func awaitEngine(t *testing.T, socket string, ended chan error) {
+	t.Helper()
 	c, err := client.New(client.WithHost("unix://" + socket))
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +184,6 @@ func startEngine(t *testing.T, ns string) string {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	return socket
 }
 
 func unmountBelow(t *testing.T, dir string) {
