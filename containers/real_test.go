@@ -302,6 +302,10 @@ func provisionReal(t *testing.T, p *Provider, plan lab.Plan) {
 		}
 	}
 	runInner(t, hosts[1])
+	// Off is clean: services of the machine are told to stop.
+	if _, err := hosts[2].Run(ctx, "sudo systemd-run --quiet --unit=witness -p ExecStop='/usr/bin/touch /home/vagrant/told' /bin/sleep infinity", nil); err != nil {
+		t.Fatal(err)
+	}
 	powerReal(t, p, plan, machines)
 }
 
@@ -331,9 +335,12 @@ func powerReal(t *testing.T, p *Provider, plan lab.Plan, machines []lab.Machine)
 		}
 		defer h.Close()
 		gateway := netip.AddrFrom4([4]byte{192, 168, m.IP.As4()[2], 254}).String()
-		out, err := h.Run(ctx, "ip route show default; grep -c "+machines[0].IP.String()+" /etc/hosts", nil)
+		out, err := h.Run(ctx, "ip route show default; grep -c "+machines[0].IP.String()+" /etc/hosts; ls", nil)
 		if err != nil || !strings.Contains(string(out), "default via "+gateway+" ") {
 			t.Errorf("after %s: routes and names %q, %v", power, out, err)
+		}
+		if told := strings.Contains(string(out), "told"); told != (power == lab.PowerOff) {
+			t.Errorf("after %s: services were told to stop: %v", power, told)
 		}
 	}
 }
