@@ -39,6 +39,13 @@
 // with the host key read out of the machine at its first boot. It listens to
 // nothing.
 //
+// # Tests
+//
+// go test uses a twin of the engine. With LAB_TEST_DOCKER=1, as root, with
+// dockerd, mmdebstrap, iptables, ip and nsenter, TestRealEngine takes some three
+// minutes on an engine of its own in a network namespace of its own, and leaves
+// nothing behind.
+//
 // # Left out on purpose
 //
 // Engines whose containers this computer cannot reach by address (Docker
