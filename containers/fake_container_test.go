@@ -1,0 +1,217 @@
+package containers
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+	"golang.org/x/crypto/ssh"
+)
+
+func (e *fakeEngine) ContainerCreate(ctx context.Context, o client.ContainerCreateOptions) (r client.ContainerCreateResult, err error) {
+	err = e.act(ctx, "create %s", o.Name)
+	defer e.mu.Unlock()
+	if err != nil {
+		return r, err
+	}
+	if e.lookup(o.Name) != nil {
+		return r, errdefs.ErrConflict
+	}
+	e.serial++
+	c := &fakeContainer{id: fmt.Sprint("c", e.serial), o: o, state: container.StateCreated}
+	e.containers[c.id] = c
+	r.ID = c.id
+	return r, nil
+}
+
+func (e *fakeEngine) ContainerStart(ctx context.Context, id string, _ client.ContainerStartOptions) (r client.ContainerStartResult, err error) {
+	c := e.find(id)
+	err = e.act(ctx, "start %s", c.o.Name)
+	defer e.mu.Unlock()
+	if err != nil {
+		return r, err
+	}
+	h := c.o.HostConfig
+	if h.Privileged && e.refusePrivileged || len(h.CapAdd) > 0 && e.refuseReduced {
+		return r, errors.New("OCI runtime create failed: unable to apply caps: operation not permitted")
+	}
+	c.started, c.state = time.Now(), container.StateRunning
+	switch c.o.Config.Labels[labelPart] {
+	case partProbe:
+		c.state = container.StateExited
+	case partCard:
+		if !c.plugged {
+			for _, s := range c.o.NetworkingConfig.EndpointsConfig {
+				e.plug(c, s.IPAMConfig.IPv4Address)
+			}
+		}
+	case partMachine:
+		return r, e.boot(c)
+	}
+	return r, nil
+}
+
+// boot makes the machine's host key, once, and lets its sshd listen.
+func (e *fakeEngine) boot(c *fakeContainer) error {
+	card := e.cardOf(c)
+	if card == nil || card.state != container.StateRunning {
+		return errors.New("cannot join network of a non running container")
+	}
+	if c.hostKey == nil {
+		public, _, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			return err
+		}
+		key, err := ssh.NewPublicKey(public)
+		if err != nil {
+			return err
+		}
+		c.hostKey = ssh.MarshalAuthorizedKey(key)
+	}
+	l, err := e.net.Host(card.address.String()).Listen(context.Background(), "tcp", ":22")
+	if err != nil {
+		return err
+	}
+	e.serial++
+	c.pid, c.close = e.serial, func() { l.Close() }
+	go greet(l)
+	return nil
+}
+
+func greet(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			if _, err := io.WriteString(c, "SSH-2.0-fake\r\n"); err == nil {
+				_, _ = io.Copy(c, c) // ends with the connection
+			}
+		}()
+	}
+}
+
+func (e *fakeEngine) cardOf(c *fakeContainer) *fakeContainer {
+	return e.containers[strings.TrimPrefix(string(c.o.HostConfig.NetworkMode), "container:")]
+}
+
+// die ends a machine; its kernel says so if anybody can hear it.
+func (e *fakeEngine) die(c *fakeContainer) {
+	if c.close == nil {
+		c.state = container.StateExited
+		return
+	}
+	c.close()
+	c.close, c.state, c.ended, c.code = nil, container.StateExited, time.Now(), 137
+	if card := e.cardOf(c); card != nil && card.plugged {
+		e.net.Crash(card.address.String())
+		e.net.Mend(card.address.String())
+	} else if card != nil {
+		card.residue = true
+	}
+}
+
+func (e *fakeEngine) ContainerStop(ctx context.Context, id string, _ client.ContainerStopOptions) (r client.ContainerStopResult, err error) {
+	c := e.find(id)
+	err = e.act(ctx, "stop %s", c.o.Name)
+	defer e.mu.Unlock()
+	if err == nil {
+		e.die(c)
+	}
+	return r, err
+}
+
+func (e *fakeEngine) ContainerKill(ctx context.Context, id string, _ client.ContainerKillOptions) (r client.ContainerKillResult, err error) {
+	c := e.find(id)
+	err = e.act(ctx, "kill %s", c.o.Name)
+	defer e.mu.Unlock()
+	if err == nil {
+		e.die(c)
+	}
+	return r, err
+}
+
+func (e *fakeEngine) ContainerPause(ctx context.Context, id string, _ client.ContainerPauseOptions) (r client.ContainerPauseResult, err error) {
+	c := e.find(id)
+	err = e.act(ctx, "pause %s", c.o.Name)
+	defer e.mu.Unlock()
+	if err == nil && c.state != container.StateRunning {
+		err = fmt.Errorf("container is %s: %w", c.state, errdefs.ErrConflict)
+	}
+	if err == nil {
+		c.state = container.StatePaused
+	}
+	return r, err
+}
+
+func (e *fakeEngine) ContainerUnpause(ctx context.Context, id string, _ client.ContainerUnpauseOptions) (r client.ContainerUnpauseResult, err error) {
+	c := e.find(id)
+	err = e.act(ctx, "unpause %s", c.o.Name)
+	defer e.mu.Unlock()
+	if err == nil && c.state != container.StatePaused {
+		err = fmt.Errorf("container is %s: %w", c.state, errdefs.ErrConflict)
+	}
+	if err == nil {
+		c.state = container.StateRunning
+	}
+	return r, err
+}
+
+func (e *fakeEngine) ContainerRemove(ctx context.Context, id string, _ client.ContainerRemoveOptions) (r client.ContainerRemoveResult, err error) {
+	c := e.find(id)
+	if c.id == "" {
+		return r, errdefs.ErrNotFound
+	}
+	err = e.act(ctx, "remove %s", c.o.Name)
+	defer e.mu.Unlock()
+	if err != nil {
+		return r, err
+	}
+	e.die(c)
+	if c.address.IsValid() {
+		e.net.Crash(c.address.String())
+		e.net.Mend(c.address.String())
+	}
+	delete(e.containers, c.id)
+	return r, nil
+}
+
+func (e *fakeEngine) CopyToContainer(ctx context.Context, id string, o client.CopyToContainerOptions) (r client.CopyToContainerResult, err error) {
+	c := e.find(id)
+	err = e.act(ctx, "copy-to %s %s", c.o.Name, o.DestinationPath)
+	defer e.mu.Unlock()
+	if err != nil {
+		return r, err
+	}
+	archive := tar.NewReader(o.Content)
+	h, err := archive.Next()
+	if err != nil || h.Name != "authorized_keys" || h.Mode != 0o600 || h.Uid != vagrantUID || !o.CopyUIDGID {
+		return r, fmt.Errorf("not the key: %+v, %v", h, err)
+	}
+	c.key, err = io.ReadAll(archive)
+	return r, err
+}
+
+func (e *fakeEngine) CopyFromContainer(_ context.Context, id string, o client.CopyFromContainerOptions) (r client.CopyFromContainerResult, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := e.lookup(id)
+	if c == nil || c.hostKey == nil || o.SourcePath != hostKeyFile {
+		return r, errdefs.ErrNotFound
+	}
+	text, err := tarOf(map[string][]byte{"ssh_host_ed25519_key.pub": c.hostKey}, 0, 0o644)
+	r.Content = io.NopCloser(bytes.NewReader(text))
+	return r, err
+}
