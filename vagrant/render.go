@@ -2,6 +2,7 @@ package vagrant
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -90,7 +91,9 @@ func pageOf(plan lab.Plan, opts Options) (*page, error) {
 	if p.Box == "" {
 		p.Box, p.DefaultBox = defaultBox(p.Provider), v.BoxURL == ""
 		if !p.DefaultBox {
-			p.Box = "lab/box-by-url"
+			// A name that belongs to this URL alone: Vagrant takes a box that
+			// it has by name, whatever its URL was.
+			p.Box = fmt.Sprintf("lab/box-%.4x", sha256.Sum256([]byte(v.BoxURL+v.BoxChecksum)))
 		}
 	}
 	var err error
