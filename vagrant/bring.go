@@ -46,9 +46,9 @@ func (s *session) bring(ctx context.Context, views []view, report lab.Report) er
 	if err == nil {
 		err = s.greet(ctx, all)
 	}
-	if err == nil {
-		for _, name := range all {
-			t.done(name)
+	for _, v := range views {
+		if err == nil || v.state == lab.StateRunning || t.ended(v.node.Name) {
+			t.done(v.node.Name)
 		}
 	}
 	t.end(err)
