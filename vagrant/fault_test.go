@@ -191,9 +191,14 @@ func TestSecondInterruptKillsTheGroup(t *testing.T) {
 func TestGarbageAndLongLines(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := New(w.options())
+	opts := w.options()
+	opts.question = 2 * time.Second // go-vagrant hangs at long lines
+	p := New(opts)
 	long := strings.Repeat("y", 1<<20)
 	w.setScript(func(k *call) bool {
+		if k.is("version") {
+			return false // one hanging question is enough
+		}
 		k.out("%s\n\xff\xfe,,,\n1700000000,node1\n1700000000,node9,state,burning\n1700000000,node1,ui,info,%s\n\x1b[31m\x00,,error,\n", long, long)
 		return false
 	})

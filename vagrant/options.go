@@ -25,13 +25,15 @@ type Options struct {
 	Probe time.Duration
 	// Dial reaches machines; nil means net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	question time.Duration // how long a question to Vagrant may take
 }
 
 func (o Options) withDefaults() Options {
 	for _, f := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&o.Grace, 2 * time.Minute}, {&o.LockWait, 10 * time.Second}, {&o.Probe, 2 * time.Second}} {
+	}{{&o.Grace, 2 * time.Minute}, {&o.LockWait, 10 * time.Second}, {&o.Probe, 2 * time.Second}, {&o.question, 2 * time.Minute}} {
 		if *f.field == 0 {
 			*f.field = f.value
 		}

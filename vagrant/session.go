@@ -74,7 +74,9 @@ type question interface {
 }
 
 // ask runs a question of go-vagrant. That library would kill on cancel, and
-// only the outermost process; here Vagrant is interrupted and given time.
+// only the outermost process; here Vagrant is interrupted and given time. And
+// it waits for ever after a line of 64 KiB, which it stops reading while
+// Vagrant still writes: a question that takes too long is ended.
 func (s *session) ask(ctx context.Context, q question, base *client.BaseCommand) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -85,9 +87,13 @@ func (s *session) ask(ctx context.Context, q question, base *client.BaseCommand)
 	}
 	done := make(chan error, 1)
 	go func() { done <- q.Wait() }()
+	limit := time.NewTimer(s.opts.question)
+	defer limit.Stop()
 	select {
 	case err := <-done:
 		return err
+	case <-limit.C:
+		return errors.Join(fmt.Errorf("no answer after %s", s.opts.question), kill(base.Process, done))
 	case <-ctx.Done():
 	}
 	// It may have ended just now.
@@ -100,15 +106,20 @@ func (s *session) ask(ctx context.Context, q question, base *client.BaseCommand)
 	case <-grace.C:
 	case <-s.opts.Kill:
 	}
-	_ = base.Process.Kill()
-	// What it started may hold its output open; it asked a question only.
+	return errors.Join(context.Cause(ctx), kill(base.Process, done))
+}
+
+// kill ends a question. What it started may hold its output open for a while.
+func kill(p *os.Process, done <-chan error) error {
+	_ = p.Kill() // it may have ended just now
 	timer := time.NewTimer(drain)
 	defer timer.Stop()
 	select {
-	case <-done:
+	case err := <-done:
+		return err
 	case <-timer.C:
+		return errors.New("its output is still open")
 	}
-	return context.Cause(ctx)
 }
 
 // client returns go-vagrant's client, or vagrant-missing.
@@ -139,7 +150,7 @@ func (s *session) states(ctx context.Context) (map[string]string, error) {
 	if err == nil && cmd.Error == nil && s.complete(cmd.Status) {
 		return cmd.Status, nil
 	}
-	// It failed, or go-vagrant stopped reading at a long line. Asked again in
+	// It failed, or go-vagrant was stopped by a long line. Asked again in
 	// our own way, it says why.
 	states := map[string]string{}
 	err = s.run(ctx, "status", func(r record) {
