@@ -35,6 +35,10 @@ func withFake(m *testing.M) int {
 	if err == nil {
 		err = os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	}
+	if err == nil {
+		// A program with the race detector in it sleeps a second at its end.
+		err = os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	}
 	if err != nil {
 		panic(err)
 	}

@@ -218,7 +218,7 @@ func judgeVersion(version string) error {
 	case err != nil:
 		return &lab.Error{ID: "vagrant-failed", Op: "version", Err: fmt.Errorf("vagrant calls its version %q", shorten(version)), Advice: "look whether the vagrant in PATH is HashiCorp's Vagrant"}
 	case n < 2:
-		return &lab.Error{ID: "vagrant-version", Op: "version", Err: fmt.Errorf("Vagrant %s is too old: 2.0 is the first that works", version), Advice: "install a newer Vagrant"}
+		return &lab.Error{ID: "vagrant-version", Op: "version", Err: fmt.Errorf("this is version %s; 2.0 is the first that works", version), Advice: "install a newer Vagrant"}
 	}
 	return nil
 }
