@@ -3,6 +3,7 @@ package vagrant
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -38,6 +39,11 @@ func withFake(m *testing.M) int {
 	if err == nil {
 		// A program with the race detector in it sleeps a second at its end.
 		err = os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	}
+	if err == nil {
+		// These tests wait for silence far more than they compute.
+		flag.Parse()
+		err = flag.Set("test.parallel", "8")
 	}
 	if err != nil {
 		panic(err)
