@@ -3,6 +3,7 @@ module github.com/mesoslab/lab
 go 1.26.0
 
 require (
+	github.com/bmatcuk/go-vagrant v1.6.0
 	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/containerd/errdefs v1.0.0
 	github.com/gambol99/go-marathon v0.7.1

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,7 +27,8 @@ type Dialer interface {
 const silence = 400 * time.Millisecond
 
 // TestProvider is what every lab.Provider keeps: each subtest gets a provider
-// and a plan of at least two machines whose subnet is free.
+// and a plan of at least two machines whose subnet is free. Power modes that
+// its Features do not name must be refused; the rest is tested without them.
 func TestProvider(t *testing.T, newProvider func(t *testing.T) (lab.Provider, lab.Plan)) {
 	for name, test := range map[string]func(*bench){
 		"up twice":                  (*bench).upTwice,
@@ -103,6 +105,29 @@ func (b *bench) status() []lab.MachineStatus {
 		b.Fatalf("status of %d machines, want %d", len(st), len(b.plan.Nodes))
 	}
 	return st
+}
+
+// can reports whether the provider promises a power mode.
+func (b *bench) can(power lab.Power) bool {
+	return slices.Contains(b.p.Features().PowerModes, power)
+}
+
+// death is the provider's way to end a machine that comes nearest to a crash.
+func (b *bench) death() lab.Power {
+	if b.can(lab.PowerCrash) {
+		return lab.PowerCrash
+	}
+	return lab.PowerOff
+}
+
+// refusesMode asserts that a mode that is not promised is refused and does
+// nothing.
+func (b *bench) refusesMode(m lab.Machine, power lab.Power) {
+	b.Helper()
+	if err := b.p.Power(b.Context(), b.plan, []string{m.Name}, power); !errors.Is(err, errors.ErrUnsupported) {
+		b.Errorf("power %s: %v, want unsupported", power, err)
+	}
+	b.greeted(m)
 }
 
 // states asserts the states of the first machines.
@@ -270,6 +295,10 @@ func (b *bench) cut() {
 
 func (b *bench) crash() {
 	ms := b.up()
+	if !b.can(lab.PowerCrash) {
+		b.refusesMode(ms[1], lab.PowerCrash)
+		return
+	}
 	c := b.greeted(ms[1])
 	for range 2 {
 		b.power(lab.PowerCrash, ms[1].Name)
@@ -317,7 +346,10 @@ func (b *bench) pauseThenCut() {
 	b.power(lab.PowerCut, ms[1].Name)
 	b.states(lab.StateRunning, lab.StateCut)
 	b.silent(c)
-	b.power(lab.PowerCrash, ms[1].Name)
+	if !b.can(lab.PowerCrash) {
+		b.power(lab.PowerOn, ms[1].Name) // only a machine with power can answer
+	}
+	b.power(b.death(), ms[1].Name)
 	b.states(lab.StateRunning, lab.StateOff)
 	b.ended(c)
 	b.power(lab.PowerCut, ms[1].Name) // no power to cut
@@ -328,7 +360,7 @@ func (b *bench) pauseThenCut() {
 func (b *bench) names() {
 	ms := b.up()
 	for _, name := range []string{ms[1].Alias(), ms[1].IP.String()} {
-		b.power(lab.PowerCrash, name)
+		b.power(b.death(), name)
 		b.states(lab.StateRunning, lab.StateOff)
 		b.power(lab.PowerOn, name)
 	}
@@ -347,7 +379,7 @@ func (b *bench) names() {
 
 func (b *bench) missing() {
 	name := b.plan.Nodes[0].Name
-	for _, power := range []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerCrash, lab.PowerPause} {
+	for _, power := range b.p.Features().PowerModes {
 		if err := b.p.Power(b.Context(), b.plan, []string{name}, power); !errors.Is(err, lab.ErrNotFound) {
 			b.Errorf("power %s of a missing machine: %v", power, err)
 		}
@@ -374,6 +406,9 @@ func (b *bench) halfDestroyed() {
 func (b *bench) upFromEveryState() {
 	ms := b.up()
 	for _, power := range []lab.Power{lab.PowerOff, lab.PowerCut, lab.PowerCrash, lab.PowerPause} {
+		if !b.can(power) {
+			continue
+		}
 		b.power(power, ms[1].Name)
 		again := b.up()
 		b.states(lab.StateRunning, lab.StateRunning)

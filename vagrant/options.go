@@ -1,0 +1,45 @@
+package vagrant
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// Options are what a Provider may be told; the zero value is good.
+type Options struct {
+	// Force renders the Vagrantfile anew even if it was changed by hand.
+	Force bool
+	// Emulate asks libvirt for software emulation, for computers without KVM.
+	Emulate bool
+	// Grace is how long an interrupted Vagrant may take to end cleanly before
+	// it is killed; 0 means two minutes.
+	Grace time.Duration
+	// Kill, once closed, ends the grace at once: the second Ctrl-C.
+	Kill <-chan struct{}
+	// LockWait is how long to wait for another vagrant process of the same
+	// lab; 0 means ten seconds.
+	LockWait time.Duration
+	// Probe is how long a remembered endpoint may take to answer; 0 means two
+	// seconds.
+	Probe time.Duration
+	// Dial reaches machines; nil means net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	question time.Duration // how long a question to Vagrant may take
+}
+
+func (o Options) withDefaults() Options {
+	for _, f := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&o.Grace, 2 * time.Minute}, {&o.LockWait, 10 * time.Second}, {&o.Probe, 2 * time.Second}, {&o.question, 2 * time.Minute}} {
+		if *f.field == 0 {
+			*f.field = f.value
+		}
+	}
+	if o.Dial == nil {
+		o.Dial = new(net.Dialer).DialContext
+	}
+	return o
+}
