@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/mesoslab/lab"
 )
@@ -24,10 +25,8 @@ func (s site) checkPorts(ctx context.Context) error {
 	}
 	var errs []error
 	for _, port := range wanted {
-		var lc net.ListenConfig
-		l, err := lc.Listen(ctx, "tcp4", net.JoinHostPort(s.node.IP.String(), strconv.Itoa(port.Port)))
+		err := s.tryPort(ctx, port.Port)
 		if err == nil {
-			l.Close()
 			continue
 		}
 		if errors.Is(err, syscall.EADDRNOTAVAIL) {
@@ -36,6 +35,26 @@ func (s site) checkPorts(ctx context.Context) error {
 		errs = append(errs, s.portError(port, err))
 	}
 	return errors.Join(errs...)
+}
+
+// tryPort takes a port for a moment. One that is taken is looked at again for
+// a while: another lab may just be trying it, and a process that is being
+// started holds for a moment what its parent had open.
+func (s site) tryPort(ctx context.Context, port int) error {
+	at := net.JoinHostPort(s.node.IP.String(), strconv.Itoa(port))
+	short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	return lab.Until(short, 20*time.Millisecond, at+" to be free", func(ctx context.Context) error {
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp4", at)
+		switch {
+		case err == nil:
+			return l.Close()
+		case errors.Is(err, syscall.EADDRINUSE):
+			return err
+		}
+		return lab.Permanent(err)
+	})
 }
 
 func (s site) addressMissing(err error) error {

@@ -1,10 +1,12 @@
 package state
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -35,7 +37,7 @@ func (s Store) Lock(name, command string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock lab %s: %w", name, err)
 	}
-	if !ok {
+	if !ok && !inherited(f, file) {
 		return nil, busy(name, file)
 	}
 	data, err := json.Marshal(Holder{PID: os.Getpid(), Command: command, Since: time.Now().UTC()})
@@ -49,10 +51,31 @@ func (s Store) Lock(name, command string) (*Lock, error) {
 	return &Lock{file: f}, nil
 }
 
+// inherited waits for a lock whose holder is dead: a process that was killed
+// while it started another one leaves the lock to that for the moment until
+// the other has become a program of its own.
+func inherited(f *flock.Flock, file string) bool {
+	h, ok := holderOf(file)
+	if !ok {
+		return false
+	}
+	if p, err := os.FindProcess(h.PID); err != nil || p.Signal(syscall.Signal(0)) == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	got, err := f.TryLockContext(ctx, 5*time.Millisecond)
+	return got && err == nil
+}
+
+func holderOf(file string) (h Holder, ok bool) {
+	data, err := os.ReadFile(file)
+	return h, err == nil && json.Unmarshal(data, &h) == nil
+}
+
 func busy(name, file string) error {
 	cause := fmt.Errorf("another command works on lab %s", name)
-	var h Holder
-	if data, err := os.ReadFile(file); err == nil && json.Unmarshal(data, &h) == nil {
+	if h, ok := holderOf(file); ok {
 		cause = fmt.Errorf("%q (pid %d) works on lab %s, since %s", h.Command, h.PID, name, h.Since.Local().Format("15:04:05"))
 	}
 	return &lab.Error{ID: "lab-locked", Op: "lock", Err: cause, Advice: "wait for it or interrupt it; lab status, logs and ssh work meanwhile"}
