@@ -50,7 +50,7 @@ func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	if ctx.Err() != nil {
 		err = &lab.Error{
 			ID: "interrupted", Op: "interrupted", Err: err,
-			Advice: "the same command again goes on where this one stopped; lab status shows what is there, lab destroy removes it",
+			Advice: "give the same command again; lab status shows what is there, lab destroy removes it",
 		}
 	}
 	if errors.Is(err, syscall.ENOSPC) && lab.ErrorID(err) == "" {
