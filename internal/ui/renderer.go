@@ -11,8 +11,9 @@ import (
 	"github.com/mesoslab/lab"
 )
 
-// quiet is how long an open step may go without a word.
-const quiet = time.Second
+// quiet is how long an open step may go without a word: looked at ten times
+// as often, so that no word comes later than a second after the one before.
+const quiet = 900 * time.Millisecond
 
 // Renderer turns events into lines. Its Report may be called from many
 // goroutines.
@@ -43,7 +44,7 @@ type liveLine interface {
 }
 
 // NewPlain renders for a pipe: every line is final.
-func NewPlain(out io.Writer) *Renderer { return newRenderer(out, nil, quiet) }
+func NewPlain(out io.Writer) *Renderer { return newRenderer(out, nil, quiet/10) }
 
 // NewTerminal renders for a terminal: a live bar below the final lines.
 func NewTerminal(out io.Writer) *Renderer { return newRenderer(out, newBar(out), 100*time.Millisecond) }
