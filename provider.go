@@ -45,6 +45,8 @@ type Features struct {
 	// PingTimeout and PingTimeouts are Mesos' failure detection by default.
 	PingTimeout  time.Duration
 	PingTimeouts int
+	// Stack is what stack: auto means: seed or mini.
+	Stack string
 }
 
 // Power is a change of power.

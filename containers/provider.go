@@ -71,7 +71,7 @@ func New(opts Options) *Provider {
 // Features implements lab.Provider.
 func (p *Provider) Features() lab.Features {
 	f := lab.Features{
-		Name: "docker", Real: true, PingTimeout: 3 * time.Second, PingTimeouts: 5,
+		Name: "docker", Real: true, Stack: "mini", PingTimeout: 3 * time.Second, PingTimeouts: 5,
 		PowerModes: []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerCrash, lab.PowerPause},
 	}
 	for third := 59; third <= 254; third++ {

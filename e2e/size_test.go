@@ -200,7 +200,7 @@ func TestBusySubnetsAreLeftOut(t *testing.T) {
 	}
 	defer listener.Close()
 	provider := pool{local.New(local.Options{Executable: rig.Binary(t), DieWithFD: l.Life()}), []string{busy, free}}
-	f := &flow.Flow{Store: state.NewStore(l.State), Providers: map[string]lab.Provider{"local": provider}, Default: "local"}
+	f := &flow.Flow{Store: state.NewStore(l.State), Providers: map[string]lab.Provider{"local": provider}, Auto: []string{"local"}}
 	made, err := f.Create(t.Context(), lab.Spec{Slaves: 1, App: "none"})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -57,8 +58,7 @@ func MiniImages(embedded bool) Images {
 }
 
 // New resolves a spec. id is the lab's, features its provider's. A spec.Stack
-// of "auto" or "" means the mini stack: who has reasons to choose otherwise
-// says so in the spec.
+// of "auto" or "" means features.Stack.
 func New(spec lab.Spec, id string, features lab.Features, nodes []lab.Node) (Platform, error) {
 	spec = spec.WithDefaults()
 	p := Platform{
@@ -83,8 +83,12 @@ func New(spec lab.Spec, id string, features lab.Features, nodes []lab.Node) (Pla
 	if masters != 1 || nodes[0].Role != lab.RoleMaster {
 		return Platform{}, errors.New("stack: the first machine, and only it, must be the master")
 	}
+	if spec.Stack == "auto" {
+		spec.Stack = cmp.Or(features.Stack, "mini")
+		p.Spec.Stack = spec.Stack
+	}
 	switch spec.Stack {
-	case "auto", "mini":
+	case "mini":
 		p.Images = MiniImages(p.Embedded)
 	case "seed":
 		p.Images = SeedImages()

@@ -28,7 +28,7 @@ func New(opts Options) *Provider { return &Provider{opts: opts.withDefaults()} }
 // PowerCrash.
 func (p *Provider) Features() lab.Features {
 	f := lab.Features{
-		Name: "vagrant", Real: true, PingTimeout: 3 * time.Second, PingTimeouts: 5,
+		Name: "vagrant", Real: true, Stack: "seed", PingTimeout: 3 * time.Second, PingTimeouts: 5,
 		PowerModes: []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerPause},
 	}
 	for _, third := range []int{59, 60, 61, 62, 63, 56, 57, 58} {

@@ -10,31 +10,10 @@ import (
 	"github.com/mesoslab/lab"
 )
 
-// SnapshotSaver, SnapshotRestorer and SnapshotLister are what a provider may
-// have besides lab.Provider.
-type (
-	// SnapshotSaver saves all machines of a plan, in memory and disk, under a
-	// name. A snapshot of that name is replaced.
-	SnapshotSaver interface {
-		SaveSnapshot(ctx context.Context, plan lab.Plan, name string) error
-	}
-	// SnapshotRestorer brings all machines of a plan back to a snapshot and
-	// runs them. Their clocks stand where they stood then, and connections
-	// opened since hang: set the one, close the others.
-	SnapshotRestorer interface {
-		RestoreSnapshot(ctx context.Context, plan lab.Plan, name string) error
-	}
-	// SnapshotLister returns the names of the snapshots that each machine of
-	// a plan has, oldest first as far as the VM provider knows.
-	SnapshotLister interface {
-		Snapshots(ctx context.Context, plan lab.Plan) (map[string][]string, error)
-	}
-)
-
 var (
-	_ SnapshotSaver    = (*Provider)(nil)
-	_ SnapshotRestorer = (*Provider)(nil)
-	_ SnapshotLister   = (*Provider)(nil)
+	_ lab.SnapshotSaver    = (*Provider)(nil)
+	_ lab.SnapshotRestorer = (*Provider)(nil)
+	_ lab.SnapshotLister   = (*Provider)(nil)
 )
 
 var snapshotName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
@@ -61,7 +40,7 @@ func (p *Provider) snapshot(ctx context.Context, plan lab.Plan, name string) (*s
 	return s, views, nil
 }
 
-// SaveSnapshot implements SnapshotSaver.
+// SaveSnapshot implements lab.SnapshotSaver.
 func (p *Provider) SaveSnapshot(ctx context.Context, plan lab.Plan, name string) error {
 	s, _, err := p.snapshot(ctx, plan, name)
 	if err != nil {
@@ -76,7 +55,7 @@ func (p *Provider) SaveSnapshot(ctx context.Context, plan lab.Plan, name string)
 	return nil
 }
 
-// RestoreSnapshot implements SnapshotRestorer.
+// RestoreSnapshot implements lab.SnapshotRestorer.
 func (p *Provider) RestoreSnapshot(ctx context.Context, plan lab.Plan, name string) error {
 	s, _, err := p.snapshot(ctx, plan, name)
 	if err != nil {
@@ -103,7 +82,7 @@ func (p *Provider) RestoreSnapshot(ctx context.Context, plan lab.Plan, name stri
 	return errors.Join(s.greet(ctx, names), s.mem.write(s.dir))
 }
 
-// Snapshots implements SnapshotLister.
+// Snapshots implements lab.SnapshotLister.
 func (p *Provider) Snapshots(ctx context.Context, plan lab.Plan) (map[string][]string, error) {
 	dir, err := folder(plan)
 	if err != nil {

@@ -39,8 +39,8 @@ say wins over what the lab was made with; the rest stays as it was.`,
 	f.IntVar(&flags.slaves, "slaves", 2, "how many Mesos slaves, each on its own machine")
 	f.StringVar(&flags.subnet, "subnet", "", "the lab's /24 network (default: the next free one)")
 	f.StringSliceVar(&flags.ips, "ips", nil, "addresses one by one instead: the master's, then the slaves'")
-	f.StringVar(&flags.provider, "provider", "auto", "who makes the machines: auto or local")
-	f.StringVar(&flags.stack, "stack", "auto", "auto or mini")
+	f.StringVar(&flags.provider, "provider", "auto", "who makes the machines: auto, local, docker or vagrant")
+	f.StringVar(&flags.stack, "stack", "auto", "auto, mini or seed")
 	f.BoolVar(&flags.fast, "fast", false, "notice a dead slave after 1 s × 2 pings")
 	f.BoolVar(&flags.noApp, "no-app", false, "deploy no sample app")
 	f.BoolVar(&flags.asArticle, "article", false, "deploy the article's nginx.json word for word (its health check takes a minute)")
@@ -136,7 +136,7 @@ func (a *app) withFlow(fn func(*flow.Flow, state.Store) error) error {
 		return err
 	}
 	report, end := a.progress()
-	f := &flow.Flow{Store: store, Providers: providers, Default: "local", Why: "real VMs come with a later version", Report: report}
+	f := &flow.Flow{Store: store, Providers: providers, Auto: []string{"vagrant", "docker", "local"}, Report: report}
 	err = fn(f, store)
 	end()
 	return err

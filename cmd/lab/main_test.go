@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
+			e.Setenv("LAB_PROVIDER", "local") // not what happens to be ready on this computer
 			return withLabs(e, free)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exit": exits},

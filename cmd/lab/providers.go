@@ -8,9 +8,11 @@ import (
 	"strconv"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/containers"
 	"github.com/mesoslab/lab/local"
 	"github.com/mesoslab/lab/local/engine"
 	"github.com/mesoslab/lab/local/machine"
+	"github.com/mesoslab/lab/vagrant"
 )
 
 // providers makes every provider that this version knows.
@@ -28,7 +30,12 @@ func (a *app) providers() (map[string]lab.Provider, error) {
 		}
 		opt.DieWithFD = os.NewFile(uintptr(fd), "die-with")
 	}
-	return map[string]lab.Provider{"local": local.New(opt)}, nil
+	dockerHost, _ := a.getenv("DOCKER_HOST")
+	return map[string]lab.Provider{
+		"local":   local.New(opt),
+		"docker":  containers.New(containers.Options{Host: dockerHost}),
+		"vagrant": vagrant.New(vagrant.Options{}),
+	}, nil
 }
 
 // catalogue lists the images of embedded engines: the mini stack, and nginx

@@ -53,7 +53,7 @@ func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err er
 	}
 	err = f.locked(name, "lab create", func() error {
 		did := changes{since: start}
-		l, err := f.recall(ctx, given, &did)
+		l, why, err := f.recall(ctx, given, &did)
 		if err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err er
 			return err
 		}
 		fresh := l.Machines == nil && l.Ready.IsZero()
-		out, err = f.create(ctx, l, report, &did)
+		out, err = f.create(ctx, l, why, report, &did)
 		err = errors.Join(err, closeLog())
 		if err != nil && fresh {
 			f.forgetUnmade(context.WithoutCancel(ctx), l)
@@ -80,7 +80,7 @@ func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err er
 // port that was taken must not leave a lab behind. Where that fails, the
 // record stays, and create and destroy go on from there.
 func (f *Flow) forgetUnmade(ctx context.Context, l *state.Lab) {
-	_, provider, err := f.provider(l.Provider)
+	provider, err := f.provider(l.Provider)
 	if err != nil {
 		return
 	}
@@ -99,40 +99,40 @@ func (f *Flow) forgetUnmade(ctx context.Context, l *state.Lab) {
 
 // recall loads the lab and lays the given spec over it, or makes a new
 // record. The record is written before anything is made.
-func (f *Flow) recall(ctx context.Context, given lab.Spec, did *changes) (*state.Lab, error) {
+func (f *Flow) recall(ctx context.Context, given lab.Spec, did *changes) (l *state.Lab, why string, err error) {
 	name := given.Name
 	if name == "" {
 		name = "lab"
 	}
-	l, err := f.Store.Load(name)
+	l, err = f.Store.Load(name)
 	if errors.Is(err, lab.ErrNotFound) {
 		did.add("lab %s", name)
 		return f.record(ctx, given)
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	spec := merge(l.Spec, given)
 	if problems := spec.Validate(); len(problems) > 0 {
-		return nil, &lab.Error{ID: "spec-invalid", Op: "change lab " + name, Err: fmt.Errorf("%w: %s", lab.ErrUsage, problems[0]), Advice: "nothing was changed"}
+		return nil, "", &lab.Error{ID: "spec-invalid", Op: "change lab " + name, Err: fmt.Errorf("%w: %s", lab.ErrUsage, problems[0]), Advice: "nothing was changed"}
 	}
 	if err := changeable(l.Spec, spec, l.Provider); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if spec.Slaves != l.Spec.Slaves {
 		did.add("slaves: %d instead of %d", spec.Slaves, l.Spec.Slaves)
 	}
 	l.Spec = spec
-	return l, l.Save()
+	return l, "", l.Save()
 }
 
-func (f *Flow) record(ctx context.Context, given lab.Spec) (*state.Lab, error) {
-	name, provider, err := f.provider(given.Provider)
+func (f *Flow) record(ctx context.Context, given lab.Spec) (*state.Lab, string, error) {
+	chosen, err := f.choose(ctx, given)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	spec := given.WithDefaults()
-	features := provider.Features()
+	features := chosen.provider.Features()
 	if spec.Mesos.SlavePingTimeout == 0 {
 		spec.Mesos.SlavePingTimeout = features.PingTimeout
 	}
@@ -140,14 +140,15 @@ func (f *Flow) record(ctx context.Context, given lab.Spec) (*state.Lab, error) {
 		spec.Mesos.MaxSlavePingTimeouts = features.PingTimeouts
 	}
 	free := func(subnet string) bool {
-		p, ok := provider.(subnetProber)
+		p, ok := chosen.provider.(subnetProber)
 		return !ok || p.SubnetFree(ctx, subnet, spec.Ports)
 	}
-	return f.Store.Allocate(spec, name, features.Subnets, free)
+	l, err := f.Store.Allocate(spec, chosen.name, features.Subnets, free)
+	return l, chosen.why, err
 }
 
-func (f *Flow) create(ctx context.Context, l *state.Lab, report lab.Report, did *changes) (*Created, error) {
-	_, provider, err := f.provider(l.Provider)
+func (f *Flow) create(ctx context.Context, l *state.Lab, why string, report lab.Report, did *changes) (*Created, error) {
+	provider, err := f.provider(l.Provider)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func (f *Flow) create(ctx context.Context, l *state.Lab, report lab.Report, did 
 	if err != nil {
 		return nil, err
 	}
-	f.announce(l, report)
+	f.announce(l, why, report)
 	if err := f.mendPower(ctx, l, did); err != nil {
 		return nil, err
 	}
@@ -175,10 +176,9 @@ func (f *Flow) create(ctx context.Context, l *state.Lab, report lab.Report, did 
 }
 
 // announce says what is about to be made, where and why there.
-func (f *Flow) announce(l *state.Lab, report lab.Report) {
-	why := ""
-	if f.Why != "" && l.Ready.IsZero() {
-		why = " (" + f.Why + ")"
+func (f *Flow) announce(l *state.Lab, why string, report lab.Report) {
+	if why != "" {
+		why = " (" + why + ")"
 	}
 	where := l.Spec.Subnet
 	if where == "" {

@@ -26,7 +26,7 @@ func (f *Flow) Deploy(ctx context.Context, l *state.Lab, file string) (*Deployed
 	if err != nil {
 		return nil, err
 	}
-	_, provider, err := f.provider(l.Provider)
+	provider, err := f.provider(l.Provider)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func (f *Flow) Destroy(ctx context.Context, name string) (*Destroyed, error) {
 }
 
 func (f *Flow) destroy(ctx context.Context, l *state.Lab) (*Destroyed, error) {
-	_, provider, err := f.provider(l.Provider)
+	provider, err := f.provider(l.Provider)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,9 +27,10 @@ import (
 type Flow struct {
 	Store     state.Store
 	Providers map[string]lab.Provider
-	// Default is the provider that "auto" means, and Why says so in words.
-	Default, Why string
-	Report       lab.Report
+	// Auto lists the providers that "auto" may mean, the best first. The first
+	// that is ready is taken; the last needs no more than this program.
+	Auto   []string
+	Report lab.Report
 }
 
 // subnetProber is what a provider may implement to keep a busy subnet from
@@ -36,25 +39,64 @@ type subnetProber interface {
 	SubnetFree(ctx context.Context, subnet string, ports lab.PortsSpec) bool
 }
 
-// provider returns the provider that a spec's word means.
-func (f *Flow) provider(word string) (string, lab.Provider, error) {
-	if word == "" || word == "auto" {
-		word = f.Default
+// provider returns a provider by its name.
+func (f *Flow) provider(name string) (lab.Provider, error) {
+	if p, ok := f.Providers[name]; ok {
+		return p, nil
 	}
-	p, ok := f.Providers[word]
-	if !ok {
-		var names []string
-		for n := range f.Providers {
-			names = append(names, n)
+	return nil, &lab.Error{
+		ID: "provider-missing", Op: "choose provider",
+		Err:    fmt.Errorf("%w: provider %q is not in this version", lab.ErrUsage, name),
+		Advice: "providers are auto, " + strings.Join(slices.Sorted(maps.Keys(f.Providers)), ", "),
+	}
+}
+
+// choice is the provider of a new lab.
+type choice struct {
+	name     string
+	provider lab.Provider
+	why      string // why not a better one, in a few words; "" if it was asked for
+}
+
+// choose finds the provider that a spec means: the one it names, or the first
+// of Auto with which a lab can be made from what is here already.
+func (f *Flow) choose(ctx context.Context, spec lab.Spec) (choice, error) {
+	if spec.Provider != "" && spec.Provider != "auto" {
+		p, err := f.provider(spec.Provider)
+		return choice{name: spec.Provider, provider: p}, err
+	}
+	var missing []string
+	for i, name := range f.Auto {
+		p, err := f.provider(name)
+		if err != nil {
+			return choice{}, err
 		}
-		slices.Sort(names)
-		return "", nil, &lab.Error{
-			ID: "provider-missing", Op: "choose provider",
-			Err:    fmt.Errorf("%w: provider %q is not in this version", lab.ErrUsage, word),
-			Advice: "providers are auto, " + strings.Join(names, ", "),
+		if i < len(f.Auto)-1 {
+			if err := ready(ctx, p, spec.WithDefaults()); err != nil {
+				missing = append(missing, name+": "+err.Error())
+				continue
+			}
+		}
+		why := ""
+		if len(missing) > 0 {
+			why = strings.Join(missing, "; ") + "; lab doctor --provider " + f.Auto[0] + " says more"
+		}
+		return choice{name: name, provider: p, why: why}, nil
+	}
+	return choice{}, errors.New("choose provider: none is known")
+}
+
+// ready says what a provider lacks for a lab of this spec.
+func ready(ctx context.Context, p lab.Provider, spec lab.Spec) error {
+	for _, text := range append(spec.IPs, strings.TrimSuffix(spec.Subnet, "/24")) {
+		if a, err := netip.ParseAddr(text); err == nil && a.IsLoopback() && p.Features().Real {
+			return errors.New("takes no loopback addresses")
 		}
 	}
-	return word, p, nil
+	if r, ok := p.(lab.Readier); ok {
+		return r.Ready(ctx, lab.Plan{Spec: spec})
+	}
+	return nil
 }
 
 // plan is what a provider gets to hear of a lab.

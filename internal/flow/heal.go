@@ -29,7 +29,7 @@ func (f *Flow) heal(ctx context.Context, l *state.Lab) ([]state.Fault, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, provider, err := f.provider(l.Provider)
+	provider, err := f.provider(l.Provider)
 	if err != nil {
 		return nil, err
 	}

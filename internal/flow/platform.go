@@ -195,7 +195,7 @@ func placement(p stack.Platform, app stack.App) []string {
 
 // Endpoints lists what people open in a lab.
 func (f *Flow) Endpoints(l *state.Lab) ([]stack.Endpoint, error) {
-	_, provider, err := f.provider(l.Provider)
+	provider, err := f.provider(l.Provider)
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ var _ scenarios.Lab = (*live)(nil)
 
 // live checks that the lab is in a state from which a scenario can start.
 func (f *Flow) live(ctx context.Context, l *state.Lab, by string) (*live, error) {
-	_, provider, err := f.provider(l.Provider)
+	provider, err := f.provider(l.Provider)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ const connectPatience = 1500 * time.Millisecond
 // Status looks at a lab without taking its lock or changing anything. A part
 // that does not answer is reported as such.
 func (f *Flow) Status(ctx context.Context, l *state.Lab) (*Status, error) {
-	_, provider, err := f.provider(l.Provider)
+	provider, err := f.provider(l.Provider)
 	if err != nil {
 		return nil, err
 	}
