@@ -22,11 +22,16 @@ type Files interface {
 	WriteFile(ctx context.Context, name string, data []byte, mode fs.FileMode) error
 }
 
+// Target is a host that runs commands and knows which machine it is.
+type Target interface {
+	Runner
+	Machine() lab.Machine
+}
+
 // Configurable is what ConfigureDocker needs of a host.
 type Configurable interface {
-	Runner
+	Target
 	Files
-	Machine() lab.Machine
 	AwaitDocker(ctx context.Context, wait time.Duration) (Engine, error)
 }
 
