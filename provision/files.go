@@ -26,7 +26,9 @@ func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 			return err
 		}
 		defer f.Close()
-		data, err = io.ReadAll(f)
+		var b bytes.Buffer // io.ReadAll would ask for 512 bytes at a time
+		_, err = f.WriteTo(&b)
+		data = b.Bytes()
 		return err
 	})
 	if errors.Is(err, fs.ErrPermission) && !h.Root() {
