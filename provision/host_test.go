@@ -10,11 +10,13 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
 	"github.com/moby/moby/client"
@@ -50,6 +52,28 @@ func TestRun(t *testing.T) {
 	_, err = h.Run(t.Context(), "cut", nil)
 	if failed, ok := errors.AsType[*CommandError](err); !ok || failed.Exit != -1 {
 		t.Errorf("command without exit code: %v", err)
+	}
+}
+
+func TestRunLines(t *testing.T) {
+	s := newSSHD(t, "vagrant")
+	s.run = func(_ string, _ io.Reader, stdout, stderr io.Writer) int {
+		io.WriteString(stdout, "one\ntw")
+		io.WriteString(stdout, "o\r10 %\r\n\n  ")
+		io.WriteString(stdout, strings.Repeat("x", longestLine+10)+"\nlast")
+		io.WriteString(stderr, "broken")
+		return 3
+	}
+	h := s.start(t)
+	var said []string
+	err := h.RunLines(t.Context(), "cmd", func(line string) { said = append(said, line) })
+	if failed, ok := errors.AsType[*CommandError](err); !ok || failed.Exit != 3 || failed.Stderr != "broken" {
+		t.Errorf("error %v", err)
+	}
+	slices.Sort(said) // stdout and stderr come on their own
+	want := []string{"10 %", "broken", "last", "one", "two", strings.Repeat("x", longestLine-2)}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Error(diff)
 	}
 }
 
