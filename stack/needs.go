@@ -63,7 +63,7 @@ func (p Platform) Needs() Needs {
 
 // Shortfall is one need that a machine does not meet.
 type Shortfall struct {
-	*lab.Error
+	Err *lab.Error
 	// Cure says what lab does about it when it makes the lab, or is "".
 	Cure string
 }

@@ -139,7 +139,7 @@ func (p *preparation) judge(f provision.Facts) error {
 	var errs []error
 	for _, s := range p.platform.Needs().Unmet(p.machine.Name, f) {
 		if s.Cure == "" {
-			errs = append(errs, s.Error)
+			errs = append(errs, s.Err)
 		}
 	}
 	return errors.Join(errs...)
