@@ -59,7 +59,7 @@ func create(ctx context.Context, d Docker, c Container, wait func(string)) (stri
 		wait("pulling " + c.Image)
 		if err := pull(ctx, d, c.Image); err != nil {
 			return "", &lab.Error{ID: "image-pull", Op: "pull " + c.Image, Machine: c.Node, Err: err,
-				Advice: "look whether the machine reaches the registry, or name another image under images: in lab.yaml"}
+				Advice: "look whether the machine reaches the registry, name another image under images: in lab.yaml, or use the mini stack, which pulls nothing (stack: mini)"}
 		}
 		made, err = d.ContainerCreate(ctx, createOptions(c))
 	}

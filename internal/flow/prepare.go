@@ -65,7 +65,7 @@ func prepareAll(ctx context.Context, p stack.Platform, machines []lab.Machine, r
 			report.Emit(lab.Event{Op: "create", Kind: lab.EventNote, Node: m.Name, Text: text})
 		}}
 		group.Go(func() {
-			if errs[i] = all[i].run(ctx, grouped(report, "machine")); errs[i] == nil {
+			if errs[i] = all[i].run(ctx, steps, grouped(report, "machine")); errs[i] == nil {
 				report.Emit(lab.Event{Op: "create", Kind: lab.EventDone, Node: m.Name, Step: "machine"})
 			}
 		})
@@ -84,7 +84,7 @@ func prepareAll(ctx context.Context, p stack.Platform, machines []lab.Machine, r
 }
 
 // run does the steps and reports each.
-func (p *preparation) run(ctx context.Context, report lab.Report) error {
+func (p *preparation) run(ctx context.Context, steps []step, report lab.Report) error {
 	for _, s := range steps {
 		if s.look != nil && !s.look(p) {
 			continue
