@@ -51,9 +51,10 @@ type Facts struct {
 	Cgroup    int    `json:"cgroup,omitempty"` // 1 or 2
 	MemoryMiB int64  `json:"memory_mib,omitempty"`
 	DiskMiB   int64  `json:"disk_mib,omitempty"` // free, where Docker keeps its data
-	// ClockOffset is the machine's clock minus ours, exact to about half the
-	// time that the question took.
+	// ClockOffset is the machine's clock minus ours, exact to ClockError: the
+	// question may have waited before it began, or after it ended.
 	ClockOffset time.Duration `json:"clock_offset"`
+	ClockError  time.Duration `json:"clock_error"`
 	// SharedKernel says that the machine is a container or an embedded one: it
 	// has no clock, no kernel command line and no reboot of its own.
 	SharedKernel bool `json:"shared_kernel,omitempty"`
@@ -117,7 +118,7 @@ func FindFacts(ctx context.Context, host Prober) (Facts, error) {
 	if err != nil {
 		return Facts{}, fmt.Errorf("look at the machine: %w", err)
 	}
-	f, err := parseFacts(string(out), before.Add(after.Sub(before)/2))
+	f, err := parseFacts(string(out), before, after)
 	if err != nil {
 		return Facts{}, fmt.Errorf("look at the machine: %w", err)
 	}
@@ -129,9 +130,9 @@ func FindFacts(ctx context.Context, host Prober) (Facts, error) {
 	return f, nil
 }
 
-// parseFacts reads the script's output; middle is our clock's time halfway
-// through it.
-func parseFacts(out string, middle time.Time) (Facts, error) {
+// parseFacts reads the script's output; before and after are our clock's times
+// around it.
+func parseFacts(out string, before, after time.Time) (Facts, error) {
 	sections := sections(out)
 	if _, complete := sections["end"]; !complete {
 		return Facts{}, errors.New("the answer is cut off: " + shorten(out, 80))
@@ -159,7 +160,7 @@ func parseFacts(out string, middle time.Time) (Facts, error) {
 	begin, ok1 := unixTime(get("begin"))
 	end, ok2 := unixTime(get("end"))
 	if ok1 && ok2 {
-		f.ClockOffset = begin.Add(end.Sub(begin) / 2).Sub(middle)
+		f.ClockOffset, f.ClockError = clockOffset(before, begin, end, after)
 	}
 	return f, nil
 }
@@ -177,6 +178,13 @@ func sections(out string) map[string]string {
 		all[name] += line
 	}
 	return all
+}
+
+// clockOffset compares the middles of a question (our clock) and its answer
+// (theirs), and says how far that may be from the truth.
+func clockOffset(before, begin, end, after time.Time) (offset, uncertain time.Duration) {
+	asked, took := after.Sub(before), end.Sub(begin)
+	return begin.Add(took / 2).Sub(before.Add(asked / 2)), max(0, asked-took) / 2
 }
 
 // maySetTime reads "CapBnd: 000001ffffffffff" for CAP_SYS_TIME, capability 25.

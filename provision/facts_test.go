@@ -60,14 +60,14 @@ CapBnd:	000001ffffffffff
 `
 
 func TestParseFacts(t *testing.T) {
-	got, err := parseFacts(debianFacts, time.Unix(1467811125, 0))
+	got, err := parseFacts(debianFacts, time.Unix(1467811124, 5e8), time.Unix(1467811125, 5e8))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Facts{
 		OSID: "debian", OSVersion: "12", OSName: "Debian GNU/Linux 12 (bookworm)", Init: Systemd, Arch: "amd64",
 		Hostname: "node1", User: "vagrant", UID: 1000, Sudo: true, Engine: Engine{State: EngineStopped}, Cgroup: 2,
-		MemoryMiB: 994, DiskMiB: 8277, ClockOffset: 2500 * time.Millisecond,
+		MemoryMiB: 994, DiskMiB: 8277, ClockOffset: 2500 * time.Millisecond, ClockError: 250 * time.Millisecond,
 		Package: "install ok installed", BootID: "0e3ad3e6-0f3c-4a0c-9c3c-2f8f4c2a9f10",
 		Networks: []Network{{"eth0", netip.MustParsePrefix("10.0.2.15/24")}, {"eth1", netip.MustParsePrefix("192.168.59.1/24")}},
 	}
@@ -78,7 +78,7 @@ func TestParseFacts(t *testing.T) {
 
 func TestParseFactsOfLittle(t *testing.T) {
 	little := "@begin\n1467811125.%N\n@os\n@init\nupstart\n@arch\nriscv64\n@hostname\n@user\n@uid\n@sudo\n@docker\n@cgroup\n@memory\n@disk\n@end\n1467811125.%N\n"
-	got, err := parseFacts(little, time.Unix(1467811125, 5e8))
+	got, err := parseFacts(little, time.Unix(1467811125, 5e8), time.Unix(1467811125, 5e8))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,18 +87,18 @@ func TestParseFactsOfLittle(t *testing.T) {
 		t.Error(diff)
 	}
 	embedded := strings.Replace(little, "@os\n", "@os\nID=lab\n", 1)
-	if got, err := parseFacts(embedded, time.Now()); err != nil || got.Engine != (Engine{State: EngineStopped, Embedded: true}) {
+	if got, err := parseFacts(embedded, time.Now(), time.Now()); err != nil || got.Engine != (Engine{State: EngineStopped, Embedded: true}) {
 		t.Errorf("an embedded machine whose engine is stopped: %+v, %v", got.Engine, err)
 	}
 	for _, limited := range []struct{ from, to string }{
 		{"@container\n", "@container\nyes\n"}, {"000001ffffffffff", "000001fffdffffff"},
 	} {
-		got, err := parseFacts(strings.Replace(debianFacts, limited.from, limited.to, 1), time.Now())
+		got, err := parseFacts(strings.Replace(debianFacts, limited.from, limited.to, 1), time.Now(), time.Now())
 		if err != nil || !got.FixedClock || got.SharedKernel != (limited.from == "@container\n") {
 			t.Errorf("with %q: shared kernel %v, fixed clock %v, %v", limited.to, got.SharedKernel, got.FixedClock, err)
 		}
 	}
-	if _, err := parseFacts("@os\n@init\n", time.Now()); err == nil {
+	if _, err := parseFacts("@os\n@init\n", time.Now(), time.Now()); err == nil {
 		t.Error("an answer that is cut off was accepted")
 	}
 }
@@ -202,7 +202,7 @@ func FuzzParseFacts(f *testing.F) {
 	f.Add(debianFacts)
 	f.Add("@end\n@networks\n1: e inet 1.2.3.4/99\n@caps\nCapBnd: zz")
 	f.Fuzz(func(t *testing.T, out string) {
-		facts, err := parseFacts(out, time.Unix(0, 0))
+		facts, err := parseFacts(out, time.Unix(0, 0), time.Unix(1, 0))
 		if err != nil {
 			return
 		}

@@ -146,7 +146,7 @@ func (p *preparation) judge(f provision.Facts) error {
 }
 
 func (p *preparation) clockOff() bool {
-	return p.facts.ClockOffset.Abs() > provision.MaxClockOffset
+	return provision.ClockOff(p.facts)
 }
 
 // setClock sets the clock. One that cannot be set is no reason to stop.
