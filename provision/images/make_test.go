@@ -188,6 +188,18 @@ func pack(t testing.TB, files ...string) []byte {
 	return b.Bytes()
 }
 
+// packed is an archive with one image without layers.
+func packed(config, tags string) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, f := range []struct{ name, text string }{{"c.json", config}, {"manifest.json", `[{"Config":"c.json","RepoTags":` + tags + `}]`}} {
+		w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Mode: 0o644, Size: int64(len(f.text))})
+		io.WriteString(w, f.text)
+	}
+	w.Close()
+	return b.Bytes()
+}
+
 func zip(t testing.TB, data []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
