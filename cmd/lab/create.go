@@ -135,8 +135,12 @@ func (a *app) withFlow(fn func(*flow.Flow, state.Store) error) error {
 	if err != nil {
 		return err
 	}
+	sources, err := a.imageSources(store)
+	if err != nil {
+		return err
+	}
 	report, end := a.progress()
-	f := &flow.Flow{Store: store, Providers: providers, Auto: []string{"vagrant", "docker", "local"}, Report: report}
+	f := &flow.Flow{Store: store, Providers: providers, Auto: []string{"vagrant", "docker", "local"}, Report: report, Images: sources}
 	err = fn(f, store)
 	end()
 	return err
