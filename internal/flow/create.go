@@ -191,6 +191,10 @@ func (f *Flow) announce(l *state.Lab, why string, report lab.Report) {
 func (f *Flow) mendPower(ctx context.Context, l *state.Lab, did *changes) error {
 	mended, err := f.heal(ctx, l)
 	for _, fault := range mended {
+		if fault.Mender != "" {
+			did.add("went on: %s", fault)
+			continue
+		}
 		did.add("healed: %s", fault)
 	}
 	return err
@@ -278,6 +282,11 @@ func prepare(ctx context.Context, m lab.Machine, spec lab.Spec, nodes []lab.Node
 		facts, err := provision.FindFacts(ctx, host)
 		if err != nil {
 			return err
+		}
+		if set, err := provision.SetClock(ctx, host, facts); err != nil {
+			return err
+		} else if set {
+			did.add("set the clock of %s, which was off by %s", m.Name, facts.ClockOffset.Round(100*time.Millisecond))
 		}
 		if _, err := provision.SetHosts(ctx, host, nodes); err != nil {
 			return err

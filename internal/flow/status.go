@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,6 +48,10 @@ func (f *Flow) Status(ctx context.Context, l *state.Lab) (*Status, error) {
 	}
 	if out.Faults, err = l.Faults(); err != nil {
 		return nil, err
+	}
+	if !slices.ContainsFunc(out.Power, func(s lab.MachineStatus) bool { return s.State == lab.StateRunning }) {
+		out.Status = stack.Unreachable(p, "no machine runs")
+		return out, nil
 	}
 	hosts := f.reach(ctx, out.Power)
 	defer closeAll(hosts)
