@@ -67,7 +67,7 @@ func (p Platform) observeEngine(ctx context.Context, i int, d Docker) MachineVie
 	n := p.Nodes[i]
 	v := MachineView{Node: n.Name, Alias: n.Alias(), IP: n.IP.String()}
 	if d == nil {
-		v.Error = "not reachable by ssh"
+		v.Error = "not reachable"
 		return v
 	}
 	found, err := list(ctx, d)
