@@ -100,10 +100,10 @@ func TestVagrantValidates(t *testing.T) {
 	}
 	t.Parallel()
 	vagrant := realVagrant(t)
-	for _, name := range []string{"default", "libvirt", "emulated", "own-box"} {
+	for name, spec := range specCases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			spec, dir := specCases()[name], t.TempDir()
+			dir := t.TempDir()
 			text, err := Render(casePlan(t, spec))
 			if err != nil {
 				t.Fatal(err)
@@ -111,13 +111,16 @@ func TestVagrantValidates(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "Vagrantfile"), text, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			args := []string{"validate"}
-			if vmProvider(spec) == "virtualbox" {
-				args = append(args, "--ignore-provider") // VirtualBox itself is seldom on test computers
+			args, provider := []string{"validate"}, "libvirt"
+			if vmProvider(spec) != provider {
+				// VirtualBox itself is seldom on test computers, and the plugins
+				// for VMware and Parallels are not Debian's: all but their own
+				// blocks is looked at.
+				args, provider = append(args, "--ignore-provider"), "virtualbox"
 			}
 			cmd := exec.CommandContext(t.Context(), vagrant, args...)
 			cmd.Dir = dir
-			cmd.Env = append(environment(dir, vmProvider(spec)), "VAGRANT_HOME="+filepath.Join(dir, "home"), "HOME="+dir)
+			cmd.Env = append(environment(dir, provider), "VAGRANT_HOME="+filepath.Join(dir, "home"), "HOME="+dir)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v: %s", err, out)
 			}
