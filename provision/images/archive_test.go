@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/imagetar"
 )
 
 func TestOpen(t *testing.T) {
@@ -29,7 +30,7 @@ func TestOpen(t *testing.T) {
 			if len(a.Images) != 2 || a.Images[0].Arch != "amd64" || a.Images[1].Digest != "d" || !slices.Equal(a.Refs(), []string{"team/app:1"}) {
 				t.Errorf("%+v", a.Images)
 			}
-			if want := int64(1000 + gzipFactor*1002); a.Unpacked != want {
+			if want := int64(1000 + imagetar.GzipFactor*1002); a.Unpacked != want {
 				t.Errorf("unpacked %d, want %d", a.Unpacked, want)
 			}
 			if _, ok := a.find("docker.io/team/app:1"); !ok {
@@ -89,36 +90,4 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "missing"), nil); lab.ErrorID(err) != "archive-invalid" {
 		t.Errorf("no file: %v", err)
 	}
-}
-
-func FuzzScan(f *testing.F) {
-	good := pack(f, "l", "x", "c", config("amd64", "d", 1), "manifest.json", `[{"Config":"c","RepoTags":["lab/web:latest"],"Layers":["l"]}]`)
-	f.Add(good)
-	f.Add(zip(f, good))
-	f.Add(good[:700])
-	f.Add(pack(f, "manifest.json", `[{"Config":"../../c"}]`, "c", "[]"))
-	f.Add([]byte("BZh91AY&SY"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		entries, unpacked, err := scan(bytes.NewReader(data))
-		if err != nil {
-			if entries != nil || err.Error() == "" {
-				t.Errorf("an error with a result, or without words: %v, %q", entries, err)
-			}
-			return
-		}
-		if len(entries) == 0 || unpacked < 0 {
-			t.Fatalf("%d images, %d bytes", len(entries), unpacked)
-		}
-		a := &Archive{Images: entries}
-		for _, e := range entries {
-			if e.OS != "linux" || e.Arch == "" {
-				t.Errorf("%+v", e)
-			}
-			for _, r := range e.Refs {
-				if _, ok := a.find(r); !ok {
-					t.Errorf("%q is not found in its own archive", r)
-				}
-			}
-		}
-	})
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/imagetar"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
@@ -195,7 +196,7 @@ func (t *twin) Run(_ context.Context, cmd string, _ io.Reader) ([]byte, error) {
 		if t.loadErr != nil {
 			return nil, t.loadErr
 		}
-		entries, _, err := scan(bytes.NewReader(t.files[last]))
+		entries, _, err := imagetar.Scan(bytes.NewReader(t.files[last]))
 		if err != nil {
 			return nil, err
 		}

@@ -2,12 +2,14 @@ package images
 
 import (
 	"github.com/distribution/reference"
+
+	"github.com/mesoslab/lab/internal/imagetar"
 )
 
 // Label is the label by which an engine shows the content of lab's own images.
 // Its value is a digest of it, or BuiltIn.
 const (
-	Label   = "lab.images"
+	Label   = imagetar.Label
 	BuiltIn = "built-in"
 )
 
