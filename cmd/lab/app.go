@@ -73,7 +73,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetErr(a.err)
 	root.SetIn(a.in)
 	root.AddCommand(a.createCommand(), a.destroyCommand(), a.statusCommand(), a.listCommand(), a.scenarioCommand(), a.healCommand(),
-		a.sshCommand(), a.logsCommand(), a.deployCommand(), a.openCommand(), a.versionCommand())
+		a.sshCommand(), a.imagesCommand(), a.logsCommand(), a.deployCommand(), a.openCommand(), a.versionCommand())
 	return root
 }
 

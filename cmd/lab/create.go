@@ -21,6 +21,7 @@ type createFlags struct {
 	ips              []string
 	fast             bool
 	noApp, asArticle bool
+	images           string
 }
 
 func (a *app) createCommand() *cobra.Command {
@@ -44,6 +45,7 @@ say wins over what the lab was made with; the rest stays as it was.`,
 	f.BoolVar(&flags.fast, "fast", false, "notice a dead slave after 1 s × 2 pings")
 	f.BoolVar(&flags.noApp, "no-app", false, "deploy no sample app")
 	f.BoolVar(&flags.asArticle, "article", false, "deploy the article's nginx.json word for word (its health check takes a minute)")
+	f.StringVar(&flags.images, "images", "", "take images from this file (lab images save) instead of a registry")
 	return cmd
 }
 
@@ -115,6 +117,11 @@ func (a *app) create(cmd *cobra.Command, flags createFlags) error {
 		if given.Name == "" {
 			if l, _, err := a.theLab(); err == nil {
 				given.Name = l.Spec.Name
+			}
+		}
+		if flags.images != "" {
+			if f.Images.File, err = readImages(cmd.Context(), flags.images, f.Report); err != nil {
+				return err
 			}
 		}
 		res, err := f.Create(cmd.Context(), given)

@@ -68,7 +68,7 @@ func (a *Archive) digest() string {
 func Open(ctx context.Context, file string, said func(string)) (*Archive, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, &lab.Error{ID: "archive-invalid", Op: "read images", Err: fmt.Errorf("%w: %w", lab.ErrUsage, err),
+		return nil, &lab.Error{ID: "archive-invalid", Op: "read images", Err: wrong{err},
 			Advice: "give the path of a file made by lab images save or docker save"}
 	}
 	defer f.Close()
@@ -87,7 +87,7 @@ func Open(ctx context.Context, file string, said func(string)) (*Archive, error)
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, &lab.Error{ID: "archive-invalid", Op: "read images in " + file, Err: fmt.Errorf("%w: %w", lab.ErrUsage, err),
+		return nil, &lab.Error{ID: "archive-invalid", Op: "read images in " + file, Err: wrong{err},
 			Advice: "the file must be one that lab images save or docker save has written, whole; nothing was changed"}
 	}
 	a.SHA256 = hex.EncodeToString(hash.Sum(nil))

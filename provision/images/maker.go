@@ -3,6 +3,7 @@ package images
 import (
 	"github.com/distribution/reference"
 
+	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/imagetar"
 )
 
@@ -63,3 +64,8 @@ func same(a, b string) bool {
 	y, errY := canonical(b)
 	return errX == nil && errY == nil && x == y
 }
+
+// wrong marks an error as one in what was given (exit code 2) and adds no words.
+type wrong struct{ error }
+
+func (w wrong) Unwrap() []error { return []error{lab.ErrUsage, w.error} }
