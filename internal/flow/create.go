@@ -156,6 +156,9 @@ func (f *Flow) create(ctx context.Context, l *state.Lab, why string, report lab.
 	if err != nil {
 		return nil, err
 	}
+	if err := f.checkImages(l, provider, app); err != nil {
+		return nil, err
+	}
 	f.announce(l, why, report)
 	if err := f.mendPower(ctx, l, did); err != nil {
 		return nil, err

@@ -2,8 +2,10 @@ package flow
 
 import (
 	"context"
+	"slices"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/state"
 	"github.com/mesoslab/lab/provision"
 	"github.com/mesoslab/lab/provision/images"
 	"github.com/mesoslab/lab/stack"
@@ -21,6 +23,29 @@ func (f *Flow) deliver(ctx context.Context, p stack.Platform, hosts map[string]*
 		did.add("%s", what)
 	}
 	return err
+}
+
+// checkImages looks at what can be wrong with images before any machine is
+// made.
+func (f *Flow) checkImages(l *state.Lab, provider lab.Provider, app sampleApp) error {
+	p, err := f.resolve(l, provider)
+	if err != nil {
+		return err
+	}
+	return f.Images.Check(union(p, p.WantedImages(app.definitions(p)...)))
+}
+
+// union lists the images of all machines, once each.
+func union(p stack.Platform, wanted map[string][]string) []string {
+	var refs []string
+	for _, n := range p.Nodes {
+		for _, ref := range wanted[n.Name] {
+			if !slices.Contains(refs, ref) {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	return refs
 }
 
 // imageMachines shows machines to package images, in the order of the nodes.

@@ -1,20 +1,16 @@
 package images
 
 import (
-	"bufio"
-	"compress/bzip2"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/imagetar"
 )
 
 // Archive is a file that docker load takes.
@@ -28,12 +24,7 @@ type Archive struct {
 }
 
 // Entry is one image of an archive.
-type Entry struct {
-	Refs   []string // names with tags; may be empty
-	OS     string
-	Arch   string // as Go says it
-	Digest string // the value of Label, or ""
-}
+type Entry = imagetar.Entry
 
 // find returns the entry that a reference names.
 func (a *Archive) find(ref string) (Entry, bool) {
@@ -77,7 +68,7 @@ func (a *Archive) digest() string {
 func Open(ctx context.Context, file string, said func(string)) (*Archive, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, &lab.Error{ID: "archive-invalid", Op: "read images", Err: fmt.Errorf("%w: %w", lab.ErrUsage, err),
+		return nil, &lab.Error{ID: "archive-invalid", Op: "read images", Err: wrong{err},
 			Advice: "give the path of a file made by lab images save or docker save"}
 	}
 	defer f.Close()
@@ -89,41 +80,18 @@ func Open(ctx context.Context, file string, said func(string)) (*Archive, error)
 	hash := sha256.New()
 	told := meter{total: info.Size(), said: said, doing: "reading"}
 	in := io.TeeReader(&ctxReader{ctx, f}, io.MultiWriter(hash, &told))
-	if a.Images, a.Unpacked, err = scan(in); err == nil {
+	if a.Images, a.Unpacked, err = imagetar.Scan(in); err == nil {
 		_, err = io.Copy(io.Discard, in) // the digest is the whole file's
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, &lab.Error{ID: "archive-invalid", Op: "read images in " + file, Err: fmt.Errorf("%w: %w", lab.ErrUsage, err),
+		return nil, &lab.Error{ID: "archive-invalid", Op: "read images in " + file, Err: wrong{err},
 			Advice: "the file must be one that lab images save or docker save has written, whole; nothing was changed"}
 	}
 	a.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	return a, nil
-}
-
-// plain undoes the compression of an archive as a whole, of the kinds that every
-// engine undoes, too.
-func plain(r io.Reader) (io.Reader, error) {
-	b := bufio.NewReaderSize(r, 64<<10)
-	head, err := b.Peek(6)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	switch {
-	case len(head) == 0:
-		return nil, errors.New("the file is empty")
-	case strings.HasPrefix(string(head), "\x1f\x8b"):
-		return gzip.NewReader(b)
-	case strings.HasPrefix(string(head), "BZh"):
-		return bzip2.NewReader(b), nil
-	case string(head) == "\xfd7zXZ\x00":
-		return nil, errors.New("it is compressed by xz: unpack it first (xz -d)")
-	case strings.HasPrefix(string(head), "\x28\xb5\x2f\xfd"):
-		return nil, errors.New("it is compressed by zstd: unpack it first (zstd -d)")
-	}
-	return b, nil
 }
 
 // ctxReader ends with its context.

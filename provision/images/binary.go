@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mesoslab/lab"
@@ -131,3 +133,7 @@ func first(err error) error {
 	}
 	return err
 }
+
+// Architectures lists those for which lab's own images can be made, as Go calls
+// them.
+func Architectures() []string { return slices.Sorted(maps.Keys(machines)) }

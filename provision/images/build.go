@@ -76,10 +76,12 @@ func (m *Maker) build(ctx context.Context, arch string, say func(string)) (strin
 		return to, nil
 	}
 	say("building lab for linux/" + arch)
+	packages := 0
 	err = keep(to, 0o755, func(temp string) error {
 		args := append([]string{"build", "-v", "-o", temp}, buildFlags...)
 		return m.run(ctx, arch, dir, goCommand, append(args, command), func(pkg string) {
-			say("building lab for linux/" + arch + ": " + pkg)
+			packages++
+			say(fmt.Sprintf("building lab for linux/%s: %d packages, %s", arch, packages, pkg))
 		})
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,6 +51,34 @@ type Sources struct {
 	Maker *Maker
 	// Temp is a folder for what is handed from one machine to others.
 	Temp string
+}
+
+// Check looks, before any machine is made, whether images are named as Docker
+// wants it and whether the file is of any use. Error ids: image-name,
+// archive-unneeded.
+func (s Sources) Check(refs []string) error {
+	useful := s.File == nil
+	for _, ref := range refs {
+		if err := checkName(ref); err != nil {
+			return err
+		}
+		_, found := s.File.find(ref)
+		useful = useful || found
+	}
+	if useful {
+		return nil
+	}
+	return &lab.Error{ID: "archive-unneeded", Op: "take images from " + s.File.Path,
+		Err:    wrong{fmt.Errorf("it has %s; this lab needs %s", strings.Join(s.File.Refs(), ", "), strings.Join(refs, ", "))},
+		Advice: "save the images of this stack (lab images save FILE --stack seed, or mini), or choose the other stack (--stack)"}
+}
+
+func checkName(ref string) error {
+	if _, err := canonical(ref); err != nil {
+		return &lab.Error{ID: "image-name", Op: "look for image", Err: wrong{fmt.Errorf("%q: %w", ref, err)},
+			Advice: "images are named like nginx:1.10 or registry:5000/team/app:2; see images: in lab.yaml"}
+	}
+	return nil
 }
 
 // Options say how Deliver reports.
@@ -136,19 +165,24 @@ func (d *delivery) step(node, step string, fn func(say func(string)) (string, er
 // look asks every engine at once what it has.
 func (d *delivery) look(ctx context.Context, say func(string)) (plan, error) {
 	say("looking what the engines have")
-	views := make([]view, len(d.machines))
-	group, groupCtx := errgroup.WithContext(ctx)
-	for i, m := range d.machines {
-		group.Go(func() error {
-			var err error
-			views[i], err = m.look(groupCtx)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	views, err := lookAll(ctx, d.machines)
+	if err != nil {
 		return plan{}, err
 	}
 	return d.decide(ctx, views, say)
+}
+
+func lookAll(ctx context.Context, machines []Machine) ([]view, error) {
+	views := make([]view, len(machines))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, m := range machines {
+		group.Go(func() error {
+			var err error
+			views[i], err = m.look(ctx)
+			return err
+		})
+	}
+	return views, group.Wait()
 }
 
 // view is what a machine's engine has.
@@ -167,9 +201,8 @@ type state struct {
 func (m Machine) look(ctx context.Context) (view, error) {
 	v := view{machine: m}
 	for _, ref := range m.Wants {
-		if _, err := canonical(ref); err != nil {
-			return view{}, &lab.Error{ID: "image-name", Op: "look for image", Err: fmt.Errorf("%w: %q: %w", lab.ErrUsage, ref, err),
-				Advice: "images are named like nginx:1.10 or registry:5000/team/app:2; see images: in lab.yaml"}
+		if err := checkName(ref); err != nil {
+			return view{}, err
 		}
 		if !slices.ContainsFunc(v.images, func(s state) bool { return same(s.ref, ref) }) {
 			v.images = append(v.images, state{ref: ref})

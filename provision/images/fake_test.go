@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/imagetar"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
@@ -133,19 +133,20 @@ func (t *twin) ImagePull(_ context.Context, ref string, _ client.ImagePullOption
 func (t *twin) ImageSave(_ context.Context, refs []string, _ ...client.ImageSaveOption) (client.ImageSaveResult, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	full, err := canonical(refs[0])
-	if err != nil {
-		return nil, err
-	}
-	label, ok := t.has[full]
-	if !ok {
-		return nil, errdefs.ErrNotFound
+	images := map[string]string{}
+	for _, ref := range refs {
+		full, err := canonical(ref)
+		if err != nil {
+			return nil, err
+		}
+		label, ok := t.has[full]
+		if !ok {
+			return nil, errdefs.ErrNotFound
+		}
+		images[ref] = label
 	}
 	t.saves = append(t.saves, refs...)
-	var b bytes.Buffer
-	tags, _ := json.Marshal([]string{refs[0]})
-	b.Write(packed(config(goArch(t.arch), label, 0), string(tags)))
-	return io.NopCloser(&b), nil
+	return io.NopCloser(bytes.NewReader(savedOf(goArch(t.arch), images))), nil
 }
 
 func (t *twin) Root() bool { return t.name == "node1" }
@@ -195,7 +196,7 @@ func (t *twin) Run(_ context.Context, cmd string, _ io.Reader) ([]byte, error) {
 		if t.loadErr != nil {
 			return nil, t.loadErr
 		}
-		entries, _, err := scan(bytes.NewReader(t.files[last]))
+		entries, _, err := imagetar.Scan(bytes.NewReader(t.files[last]))
 		if err != nil {
 			return nil, err
 		}
@@ -235,17 +236,22 @@ func (h *heard) says(node, step, text string) bool {
 	})
 }
 
-// fileOf is an archive with one image for each name and label.
-func fileOf(t *testing.T, arch string, images map[string]string) *Archive {
-	t.Helper()
+// savedOf is an archive with one image for each name and label.
+func savedOf(arch string, images map[string]string) []byte {
 	var files, entries []string
 	for _, ref := range slices.Sorted(maps.Keys(images)) {
 		name := hex.EncodeToString([]byte(ref)) + ".json"
 		files = append(files, name, config(arch, images[ref], 0))
 		entries = append(entries, fmt.Sprintf(`{"Config":%q,"RepoTags":[%q]}`, name, ref))
 	}
+	return pack(append(files, "manifest.json", "["+strings.Join(entries, ",")+"]")...)
+}
+
+// fileOf is the same as a file.
+func fileOf(t *testing.T, arch string, images map[string]string) *Archive {
+	t.Helper()
 	file := path.Join(t.TempDir(), "images.tar")
-	write(t, file, string(pack(t, append(files, "manifest.json", "["+strings.Join(entries, ",")+"]")...)))
+	write(t, file, string(savedOf(arch, images)))
 	a, err := Open(t.Context(), file, nil)
 	if err != nil {
 		t.Fatal(err)

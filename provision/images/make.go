@@ -21,6 +21,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/mesoslab/lab/internal/imagetar"
 )
 
 // layout is part of the digest: it changes when an image of the same binary and
@@ -162,7 +164,7 @@ func writeArchive(w io.Writer, all map[name.Reference]v1.Image) error {
 	if err != nil {
 		return err
 	}
-	if err := put(manifestName, int64(len(text)), bytes.NewReader(text)); err != nil {
+	if err := put(imagetar.ManifestName, int64(len(text)), bytes.NewReader(text)); err != nil {
 		return err
 	}
 	return t.Close()

@@ -2,12 +2,15 @@ package images
 
 import (
 	"github.com/distribution/reference"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/imagetar"
 )
 
 // Label is the label by which an engine shows the content of lab's own images.
 // Its value is a digest of it, or BuiltIn.
 const (
-	Label   = "lab.images"
+	Label   = imagetar.Label
 	BuiltIn = "built-in"
 )
 
@@ -61,3 +64,8 @@ func same(a, b string) bool {
 	y, errY := canonical(b)
 	return errX == nil && errY == nil && x == y
 }
+
+// wrong marks an error as one in what was given (exit code 2) and adds no words.
+type wrong struct{ error }
+
+func (w wrong) Unwrap() []error { return []error{lab.ErrUsage, w.error} }

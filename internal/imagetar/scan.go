@@ -1,30 +1,55 @@
-package images
+// Package imagetar reads the archives that docker save writes and docker load
+// takes: which images are in them, for which architecture, and whether they
+// are whole. It is shared by those who send such archives (provision/images)
+// and those who take them (the engine of embedded machines).
+//
+// It trusts nothing that it reads: what it keeps is bounded, and names in an
+// archive are only compared, never opened. It does no I/O of its own, and it
+// does not check the digests of layers: every engine does that when it loads.
+package imagetar
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path"
 	"strings"
+
+	"github.com/distribution/reference"
 )
 
-// manifestName is the file by which docker load finds everything else.
-const manifestName = "manifest.json"
+// Label is the label by which lab's own images are known: its value is a digest
+// of their content.
+const Label = "lab.images"
+
+// ManifestName is the file by which docker load finds everything else.
+const ManifestName = "manifest.json"
 
 // Limits of what is kept of a foreign archive while it is read. Configs have
 // some KiB; a hundred images have some hundred files.
 const (
-	maxJSON    = 4 << 20
-	maxAllJSON = 64 << 20
+	maxJSON    = 1 << 20
+	maxAllJSON = 32 << 20
 	maxFiles   = 100_000
 )
 
-// gzipFactor is how much larger a compressed layer is taken to be when it is
+// GzipFactor is how much larger a compressed layer is taken to be when it is
 // unpacked.
-const gzipFactor = 3
+const GzipFactor = 3
+
+// Entry is one image of an archive.
+type Entry struct {
+	Refs   []string // names with tags; may be empty
+	OS     string
+	Arch   string // as Go says it
+	Digest string // the value of Label, or ""
+}
 
 // content is what was found in an archive.
 type content struct {
@@ -42,9 +67,10 @@ type manifestEntry struct {
 	Layers   []string
 }
 
-// scan reads what docker save writes. It returns the images in it and about
-// what they need unpacked, in bytes.
-func scan(r io.Reader) ([]Entry, int64, error) {
+// Scan reads what docker save writes, plain or compressed as a whole by gzip or
+// bzip2, for Linux. It returns the images in it and about what they need
+// unpacked, in bytes.
+func Scan(r io.Reader) ([]Entry, int64, error) {
 	r, err := plain(r)
 	if err != nil {
 		return nil, 0, err
@@ -53,7 +79,7 @@ func scan(r io.Reader) ([]Entry, int64, error) {
 	if err := c.read(tar.NewReader(r)); err != nil {
 		return nil, 0, err
 	}
-	text, ok := c.texts[manifestName]
+	text, ok := c.texts[ManifestName]
 	if !ok {
 		if _, oci := c.files["oci-layout"]; oci {
 			return nil, 0, errors.New("it has an OCI layout but no manifest.json: write it with docker save")
@@ -131,11 +157,12 @@ func (c *content) take(name string, h *tar.Header, r io.Reader) error {
 	if c.kept += h.Size; c.kept > maxAllJSON {
 		return fmt.Errorf("more than %d MiB of JSON", maxAllJSON>>20)
 	}
-	rest, err := io.ReadAll(r)
-	if err != nil {
+	text := make([]byte, h.Size)
+	copy(text, head)
+	if _, err := io.ReadFull(r, text[n:]); err != nil {
 		return err
 	}
-	c.texts[name] = append(head, rest...)
+	c.texts[name] = text
 	return nil
 }
 
@@ -167,7 +194,7 @@ func (c *content) entry(m manifestEntry) (Entry, error) {
 		}
 	}
 	for _, tag := range m.RepoTags {
-		if _, err := canonical(tag); err != nil {
+		if _, err := reference.ParseNormalizedNamed(tag); err != nil {
 			return Entry{}, fmt.Errorf("its name %.100q: %w", tag, err)
 		}
 	}
@@ -177,9 +204,32 @@ func (c *content) entry(m manifestEntry) (Entry, error) {
 func (c *content) unpacked(layer string) int64 {
 	size := min(c.files[layer], 1<<50) // what a header claims
 	if c.zipped[layer] {
-		return gzipFactor * size
+		return GzipFactor * size
 	}
 	return size
 }
 
 func clean(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
+
+// plain undoes the compression of an archive as a whole, of the kinds that every
+// engine undoes, too.
+func plain(r io.Reader) (io.Reader, error) {
+	b := bufio.NewReaderSize(r, 64<<10)
+	head, err := b.Peek(6)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	switch {
+	case len(head) == 0:
+		return nil, errors.New("the file is empty")
+	case strings.HasPrefix(string(head), "\x1f\x8b"):
+		return gzip.NewReader(b)
+	case strings.HasPrefix(string(head), "BZh"):
+		return bzip2.NewReader(b), nil
+	case string(head) == "\xfd7zXZ\x00":
+		return nil, errors.New("it is compressed by xz: unpack it first (xz -d)")
+	case strings.HasPrefix(string(head), "\x28\xb5\x2f\xfd"):
+		return nil, errors.New("it is compressed by zstd: unpack it first (zstd -d)")
+	}
+	return b, nil
+}
