@@ -133,9 +133,6 @@ func (m *machine) execProcess(ctx context.Context, c engine.ExecCommand) (int, e
 		return 0, fmt.Errorf("exec: %q: executable file not found in $PATH: %w", c.Argv[0], exec.ErrNotFound)
 	}
 	cfg.Stdin, cfg.Stdout, cfg.Stderr = c.Stdin, c.Stdout, c.Stderr
-	if c.Tty && (len(c.Argv) == 1) && (baseOf(c.Argv[0]) == "sh" || baseOf(c.Argv[0]) == "bash") {
-		return interactive(ctx, cfg, c.Stdin, c.Stdout, nil)
-	}
 	return shell.RunArgv(ctx, cfg, c.Argv)
 }
 
