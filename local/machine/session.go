@@ -189,7 +189,7 @@ func (x *session) config() shell.Config {
 	m := x.server.machine
 	cfg := shell.Config{
 		Root: m.root, Dir: x.home(), Env: x.env, User: x.user, Hostname: m.settings.Name, Machine: m,
-		Stdin: x.channel, Stdout: x.channel, Stderr: x.channel.Stderr(),
+		Stdin: x.channel, Stdout: x.channel, Stderr: x.channel.Stderr(), Commands: commands(),
 	}
 	if x.tty != nil {
 		cfg.Terminal, cfg.Stdin, cfg.Stdout, cfg.Stderr = x.tty, x.tty, x.tty, x.tty
