@@ -173,7 +173,7 @@ func TestHowCommandsEnd(t *testing.T) {
 	p := NewPlain(self(t))
 	for _, c := range []struct {
 		name string
-		work  work
+		work work
 		want string
 		code int
 	}{
