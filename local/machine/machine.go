@@ -37,6 +37,7 @@ type machine struct {
 	root     *os.Root
 	net      *network
 	children *children
+	programs programs
 	docker   *dockerService
 	life     context.Context // ends with the machine
 }
@@ -92,9 +93,6 @@ func (m *machine) environ() []string {
 	}
 	if !m.settings.AllowOtherUsers {
 		env = append(env, "LAB_GUARD_SAME_USER=1")
-	}
-	if m.settings.AllowRootCmd {
-		env = append(env, "LAB_ALLOW_ROOT_CMD=1")
 	}
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
 		env = append(env, "GOCOVERDIR="+dir)
