@@ -140,7 +140,7 @@ func (p *Provider) prepare(ctx context.Context, plan lab.Plan, net netip.Prefix,
 	}
 	g.complete = made && p.complete(ctx, all)
 	if !g.complete {
-		if err = p.ensureImage(ctx, plan); err != nil {
+		if err = p.EnsureImage(ctx, plan.Report); err != nil {
 			return g, err
 		}
 	}
