@@ -59,7 +59,9 @@ func (p *Provider) reach(ctx context.Context) error {
 	if p.broken != nil {
 		return unreachable(p.broken)
 	}
-	pong, err := p.engine.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	limited, cancel := context.WithTimeout(ctx, helloWait)
+	defer cancel()
+	pong, err := p.engine.Ping(limited, client.PingOptions{NegotiateAPIVersion: true})
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("ask the Docker engine: %w", context.Cause(ctx))

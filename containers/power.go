@@ -13,7 +13,9 @@ import (
 )
 
 // Power implements lab.Provider.
-func (p *Provider) Power(ctx context.Context, plan lab.Plan, names []string, power lab.Power) error {
+func (p *Provider) Power(ctx context.Context, plan lab.Plan, names []string, power lab.Power) (err error) {
+	ctx, end := p.watched(ctx)
+	defer end(&err)
 	if !slices.Contains(p.Features().PowerModes, power) {
 		return fmt.Errorf("power %q: %w", power, errors.ErrUnsupported)
 	}

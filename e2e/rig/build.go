@@ -14,17 +14,19 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/mesoslab/lab/internal/labtest/dockerd"
 )
 
 // Main runs the tests of a package that uses this one, then removes the
-// command that they built. It belongs into TestMain.
+// command and ends the engine that they have made. It belongs into TestMain.
 func Main(m *testing.M) int {
 	defer func() {
 		if dir := builtIn; dir != "" {
 			os.RemoveAll(dir)
 		}
 	}()
-	return m.Run()
+	return dockerd.Main(m)
 }
 
 // builtIn is the folder of the built command, "" before build has run.
