@@ -29,11 +29,17 @@ type Runner interface {
 	Run(ctx context.Context, cmd string, stdin io.Reader) ([]byte, error)
 }
 
+// logFiles is how many files of Container.LogSize an engine keeps.
+const logFiles = "3"
+
 // createOptions is a definition in the Docker API's words.
 func createOptions(c Container) client.ContainerCreateOptions {
 	host := &container.HostConfig{
 		Binds: c.Binds, NetworkMode: container.NetworkMode(c.Network), Privileged: c.Privileged,
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyMode(c.Restart)},
+	}
+	if c.LogSize != "" {
+		host.LogConfig = container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": c.LogSize, "max-file": logFiles}}
 	}
 	if c.PidHost {
 		host.PidMode = "host"
@@ -53,7 +59,7 @@ func create(ctx context.Context, d Docker, c Container, wait func(string)) (stri
 		wait("pulling " + c.Image)
 		if err := pull(ctx, d, c.Image); err != nil {
 			return "", &lab.Error{ID: "image-pull", Op: "pull " + c.Image, Machine: c.Node, Err: err,
-				Advice: "look whether the machine reaches the registry, or name another image under images: in lab.yaml"}
+				Advice: "look whether the machine reaches the registry, name another image under images: in lab.yaml, or use the mini stack, which pulls nothing (stack: mini)"}
 		}
 		made, err = d.ContainerCreate(ctx, createOptions(c))
 	}
