@@ -79,7 +79,14 @@ func (p *Provider) powerOn(ctx context.Context, s site, public []byte, wait func
 		if err := p.thaw(ctx, v.id); err != nil {
 			return err
 		}
-	case v.state != lab.StateRunning:
+		if err := p.mendKey(ctx, s, v.id, public); err != nil {
+			return err
+		}
+	case v.state == lab.StateRunning:
+		if err := p.mendKey(ctx, s, v.id, public); err != nil {
+			return err
+		}
+	default:
 		if err := p.kill(ctx, v); err != nil { // of a cut that was interrupted
 			return err
 		}
@@ -93,7 +100,7 @@ func (p *Provider) powerOn(ctx context.Context, s site, public []byte, wait func
 			return &lab.Error{ID: "machine-boot", Op: "start", Machine: s.node.Name, Err: err, Advice: "see docker logs " + s.machineName()}
 		}
 	}
-	return p.awaitSSH(ctx, s, v.id, wait)
+	return p.awaitSSH(ctx, s, v.id, v.alive, wait)
 }
 
 // off shuts a machine down cleanly, or pulls the plug of one that cannot hear.

@@ -37,7 +37,7 @@ type Provider struct {
 	routes func() ([]netip.Prefix, error)
 	build  Bootstrap
 
-	pingPause, silenceWait time.Duration // of watched
+	patience patience
 
 	mu     sync.Mutex
 	form   form // found by trying
@@ -51,7 +51,7 @@ var _ lab.Provider = (*Provider)(nil)
 func New(opts Options) *Provider {
 	p := &Provider{
 		engine: opts.Engine, dial: opts.Dial, routes: opts.Routes, build: opts.Build,
-		pingPause: pingPause, silenceWait: silenceWait,
+		patience: patience{ping: 5 * time.Second, silence: 30 * time.Second, revive: 3 * time.Second},
 	}
 	if p.engine == nil {
 		var o []client.Opt
@@ -86,8 +86,8 @@ func (p *Provider) Features() lab.Features {
 }
 
 // Up implements lab.Provider. Error ids: engine-unreachable, engine-silent,
-// engine-too-old, engine-unsuitable, image-build, subnet-taken, subnet-unfit, name-taken,
-// privileged-impossible, machine-boot, ssh-timeout.
+// engine-too-old, engine-unsuitable, image-build, subnet-taken, subnet-unfit,
+// name-taken, machine-renamed, privileged-impossible, machine-boot, ssh-timeout.
 func (p *Provider) Up(ctx context.Context, plan lab.Plan) (_ []lab.Machine, err error) {
 	ctx, end := p.watched(ctx)
 	defer end(&err)
@@ -143,6 +143,9 @@ func (p *Provider) prepare(ctx context.Context, plan lab.Plan, net netip.Prefix,
 	}
 	made, err := p.findNetwork(ctx, plan, net)
 	if err != nil {
+		return g, err
+	}
+	if err = p.restoreNames(ctx, plan, all); err != nil {
 		return g, err
 	}
 	g.complete = made && p.complete(ctx, all)

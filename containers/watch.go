@@ -10,14 +10,19 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// An engine that hangs accepts connections and never answers: no call of the
-// API ends by itself then. These say how long it may leave a ping unanswered,
-// when nothing is going on and while something is.
-const (
-	helloWait   = 10 * time.Second
-	silenceWait = 30 * time.Second
-	pingPause   = 5 * time.Second
-)
+// helloWait is how long the engine may take to answer before anything begins.
+const helloWait = 10 * time.Second
+
+// patience says how long to wait for what may never answer.
+type patience struct {
+	// An engine that hangs accepts connections and never answers: no call of
+	// the API ends by itself then. While one goes on, the engine is pinged every
+	// ping, and may leave one unanswered for silence.
+	ping, silence time.Duration
+	// sshd of a machine that runs already may keep silent for revive before it
+	// is started anew.
+	revive time.Duration
+}
 
 // watched returns a context that ends when the engine falls silent, and the
 // function that ends the watch: it makes the error of what was cut off say so.
@@ -26,7 +31,7 @@ func (p *Provider) watched(ctx context.Context) (context.Context, func(*error)) 
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		pause := time.NewTicker(p.pingPause)
+		pause := time.NewTicker(p.patience.ping)
 		defer pause.Stop()
 		for {
 			select {
@@ -34,7 +39,7 @@ func (p *Provider) watched(ctx context.Context) (context.Context, func(*error)) 
 				return
 			case <-pause.C:
 			}
-			if err := p.ping(ctx, p.silenceWait); err != nil && ctx.Err() == nil {
+			if err := p.ping(ctx, p.patience.silence); err != nil && ctx.Err() == nil {
 				cancel(err)
 			}
 		}

@@ -15,7 +15,7 @@ import (
 func TestSilentEngine(t *testing.T) {
 	e := newFakeEngine()
 	p, plan := newFake(e), fakePlan(t, 2)
-	p.pingPause, p.silenceWait = time.Millisecond, 20*time.Millisecond
+	p.patience.ping, p.patience.silence = time.Millisecond, 20*time.Millisecond
 	var silent atomic.Bool
 	for _, call := range []string{"network-create", "create t-0badcafe-node1", "start t-0badcafe-node2"} {
 		e.hangs = func(c string) bool {
