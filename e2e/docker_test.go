@@ -4,10 +4,8 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +14,6 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/mesoslab/lab/e2e/rig"
-	"github.com/mesoslab/lab/internal/flow"
 	"github.com/mesoslab/lab/internal/labtest"
 )
 
@@ -241,30 +238,11 @@ func removeCard(t *testing.T, l *rig.Lab) {
 	removeBelow(t, l, card)
 }
 
-func removeBelow(t *testing.T, l *rig.Lab, name string) {
-	t.Helper()
-	if _, err := l.EngineBelow().ContainerRemove(t.Context(), name, client.ContainerRemoveOptions{Force: true}); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func renameMachine(t *testing.T, l *rig.Lab) {
 	name, _ := l.MachineContainer(2)
 	if _, err := l.EngineBelow().ContainerRename(t.Context(), name, client.ContainerRenameOptions{NewName: "mine-now"}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func awaitState(t *testing.T, l *rig.Lab, name string, want container.ContainerState) {
-	t.Helper()
-	engine := l.EngineBelow()
-	l.Await(name+" to be "+string(want), func(ctx context.Context) error {
-		c, err := engine.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
-		if err == nil && c.Container.State.Status != want {
-			err = errors.New("it is " + string(c.Container.State.Status))
-		}
-		return err
-	})
 }
 
 // stopSSH leaves a machine that runs and cannot be reached.
@@ -277,25 +255,3 @@ func removeKey(t *testing.T, l *rig.Lab) {
 	name, _ := l.MachineContainer(2)
 	execBelow(t, l, name, "rm", "/home/vagrant/.ssh/authorized_keys")
 }
-
-// execBelow runs a command in a machine without SSH.
-func execBelow(t *testing.T, l *rig.Lab, name string, argv ...string) {
-	t.Helper()
-	engine := l.EngineBelow()
-	made, err := engine.ExecCreate(t.Context(), name, client.ExecCreateOptions{Cmd: argv})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := engine.ExecStart(t.Context(), made.ID, client.ExecStartOptions{Detach: true}); err != nil {
-		t.Fatal(err)
-	}
-	l.Await(strings.Join(argv, " "), func(ctx context.Context) error {
-		e, err := engine.ExecInspect(ctx, made.ID, client.ExecInspectOptions{})
-		if err == nil && e.Running {
-			err = errors.New("it runs")
-		}
-		return err
-	})
-}
-
-var _ = []any{flow.Created{}, os.Interrupt}

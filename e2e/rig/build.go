@@ -46,7 +46,8 @@ var build = sync.OnceValues(func() (string, error) {
 	binary := filepath.Join(builtIn, "lab")
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", binary, "./cmd/lab")
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOFLAGS="+plainFlags(os.Getenv("GOFLAGS")))
+	// Static, so that it runs in the containers of real engines, too.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+plainFlags(os.Getenv("GOFLAGS")))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./cmd/lab: %w\n%s", err, out)
 	}

@@ -100,7 +100,11 @@ func (f *Flow) forgetUnmade(ctx context.Context, l *state.Lab) {
 	if err != nil || slices.ContainsFunc(status, func(s lab.MachineStatus) bool { return s.State != lab.StateMissing }) {
 		return
 	}
-	if err := l.Remove(); err != nil {
+	// What machines share (a network) may be there without them.
+	if err = provider.Destroy(ctx, plan); err == nil {
+		err = l.Remove()
+	}
+	if err != nil {
 		f.Report.Emit(lab.Event{Op: "create", Kind: lab.EventNote, Text: err.Error()})
 	}
 }

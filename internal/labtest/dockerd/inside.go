@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,20 @@ import (
 type Engine struct {
 	Host  string // as in DOCKER_HOST
 	Group string // the control group below which all containers are
+}
+
+// PID is the process of dockerd.
+func (e *Engine) PID(tb testing.TB) int {
+	tb.Helper()
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(strings.TrimPrefix(e.Host, "unix://")), "docker.pid"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return pid
 }
 
 // Inside returns the engine to a test that runs inside its namespaces. To one
