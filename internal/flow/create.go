@@ -31,6 +31,7 @@ type Created struct {
 // changes collects what create did, from several goroutines.
 type changes struct {
 	since time.Time // the start of create
+	fresh bool      // the lab's record is of this create
 	mu    sync.Mutex
 	list  []string
 }
@@ -69,10 +70,9 @@ func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err er
 		if err != nil {
 			return err
 		}
-		fresh := l.Machines == nil && l.Ready.IsZero()
 		out, err = f.create(ctx, l, why, report, &did)
 		err = errors.Join(err, closeLog())
-		if err != nil && fresh {
+		if err != nil && did.fresh {
 			f.forgetUnmade(context.WithoutCancel(ctx), l)
 		}
 		return err
@@ -84,9 +84,10 @@ func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err er
 	return out, nil
 }
 
-// forgetUnmade removes the record of a lab of which no machine was made: a
-// port that was taken must not leave a lab behind. Where that fails, the
-// record stays, and create and destroy go on from there.
+// forgetUnmade removes the record that a create has made, and then no machine:
+// a port that was taken must not leave a lab behind. Where that fails, the
+// record stays, and create and destroy go on from there. A lab that was there
+// before stays: somebody may have changed its files.
 func (f *Flow) forgetUnmade(ctx context.Context, l *state.Lab) {
 	provider, err := f.provider(l.Provider)
 	if err != nil {
@@ -119,6 +120,7 @@ func (f *Flow) recall(ctx context.Context, given lab.Spec, did *changes) (l *sta
 	l, err = f.Store.Load(name)
 	if errors.Is(err, lab.ErrNotFound) {
 		did.add("lab %s", name)
+		did.fresh = true
 		return f.record(ctx, given)
 	}
 	if err != nil {
@@ -203,6 +205,10 @@ func (f *Flow) announce(l *state.Lab, why string, report lab.Report) {
 func (f *Flow) mendPower(ctx context.Context, l *state.Lab, did *changes) error {
 	mended, err := f.heal(ctx, l)
 	for _, fault := range mended {
+		if fault.Mender != "" {
+			did.add("went on: %s", fault)
+			continue
+		}
 		did.add("healed: %s", fault)
 	}
 	return err
