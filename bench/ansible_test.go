@@ -187,8 +187,7 @@ func dockerRun(b *testing.B, l *rig.Lab, n int, name string) []string {
 }
 
 // givePython copies this computer's Python, and what libraries it needs besides
-// libc,
-// into the machines: both are of the same Debian.
+// libc, into the machines: both are of the same Debian.
 func givePython(b *testing.B, l *rig.Lab) {
 	b.Helper()
 	start := time.Now()
@@ -196,7 +195,7 @@ func givePython(b *testing.B, l *rig.Lab) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	libs, err := exec.Command("sh", "-c", "ldd "+python+" | grep -o '/lib[^ ]*' | grep -v '/lib[cm]\\.so'").Output()
+	libs, err := exec.Command("sh", "-c", "ldd "+python+" | grep -o '/lib[^ ]*' | grep -vE '/(libc|libm|ld-linux)[-.]'").Output()
 	if err != nil {
 		b.Fatal(err)
 	}
