@@ -42,6 +42,16 @@ func (c *changes) add(format string, args ...any) {
 	c.list = append(c.list, fmt.Sprintf(format, args...))
 }
 
+// noting is a report that also collects what providers say they have changed.
+func (c *changes) noting(report lab.Report) lab.Report {
+	return func(e lab.Event) {
+		if text, ok := e.Data[lab.DataChanged].(string); ok {
+			c.add("%s", text)
+		}
+		report.Emit(e)
+	}
+}
+
 // Create builds the lab that given describes, or repairs what is missing of
 // it. What is given wins over what the lab was made with; the rest stays.
 func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err error) {
@@ -91,7 +101,11 @@ func (f *Flow) forgetUnmade(ctx context.Context, l *state.Lab) {
 	if err != nil || slices.ContainsFunc(status, func(s lab.MachineStatus) bool { return s.State != lab.StateMissing }) {
 		return
 	}
-	if err := l.Remove(); err != nil {
+	// What machines share (a network) may be there without them.
+	if err = provider.Destroy(ctx, plan); err == nil {
+		err = l.Remove()
+	}
+	if err != nil {
 		f.Report.Emit(lab.Event{Op: "create", Kind: lab.EventNote, Text: err.Error()})
 	}
 }
@@ -233,7 +247,7 @@ func (f *Flow) machines(ctx context.Context, l *state.Lab, provider lab.Provider
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := f.plan(l, grouped(report, "machine"))
+	plan, err := f.plan(l, did.noting(grouped(report, "machine")))
 	if err != nil {
 		return nil, nil, err
 	}
