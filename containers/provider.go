@@ -41,6 +41,7 @@ type Provider struct {
 	build  Bootstrap
 
 	patience patience
+	host     string // as in DOCKER_HOST
 	computer computer.Computer
 
 	mu     sync.Mutex
@@ -54,7 +55,7 @@ var _ lab.Provider = (*Provider)(nil)
 // engine-unreachable at the first call.
 func New(opts Options) *Provider {
 	p := &Provider{
-		engine: opts.Engine, dial: opts.Dial, routes: opts.Routes, build: opts.Build, computer: opts.Computer.Or(),
+		engine: opts.Engine, dial: opts.Dial, routes: opts.Routes, build: opts.Build, host: opts.Host, computer: opts.Computer.Or(),
 		patience: patience{ping: 5 * time.Second, silence: 30 * time.Second, revive: 3 * time.Second},
 	}
 	if p.engine == nil {
