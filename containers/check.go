@@ -102,6 +102,9 @@ func (q *inquiry) ask(ctx context.Context) error {
 func (q *inquiry) engineAnswers(ctx context.Context) []lab.Finding {
 	const id = "engine"
 	if err := q.ask(ctx); err != nil {
+		if ctx.Err() != nil {
+			return computer.Unseen(id, context.Cause(ctx)) // slow is not dead
+		}
 		f := computer.Failure(id, err)
 		if f.ID == "engine-unreachable" && q.host == "" && !q.computer.Has("docker") && !q.computer.Exists("/var/run/docker.sock") {
 			f.Text, f.Advice = "Docker is not installed", "install Docker Engine (docs.docker.com/engine/install, or your system's docker.io), or use --provider local, which needs none"

@@ -35,6 +35,9 @@ func (q *inquiry) vagrantVersion(ctx context.Context) []lab.Finding {
 	if computer.IsMissing(err) {
 		return nil
 	}
+	if ctx.Err() != nil {
+		return computer.Unseen(id, context.Cause(ctx))
+	}
 	if err == nil {
 		err = judgeVersion(version)
 	}

@@ -21,6 +21,9 @@ func (q *inquiry) virtualBox(ctx context.Context) []lab.Finding {
 			"VirtualBox's kernel driver is not loaded: /dev/vboxdrv is missing")}
 	}
 	version, err := q.virtualBoxVersion(ctx)
+	if ctx.Err() != nil {
+		return computer.Unseen(id, context.Cause(ctx)) // slow is not broken
+	}
 	if err != nil {
 		return []lab.Finding{computer.Stop("virtualbox-failed", "look what VBoxManage --version says", "VBoxManage does not answer: %s", computer.Brief(err.Error()))}
 	}
