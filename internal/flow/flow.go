@@ -1,4 +1,5 @@
 // Package flow leads a lab through the rooms: create, destroy, status, heal,
+// suspend and resume, snapshots,
 // scenario. Its functions are plain and in the order in which things happen;
 // each room does its own work and reports its own events.
 //
