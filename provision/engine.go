@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/mesoslab/lab"
 	"github.com/moby/moby/client"
 )
@@ -126,6 +127,24 @@ func (h *Host) Docker(ctx context.Context) (*client.Client, error) {
 	return c, nil
 }
 
+// MissingImages returns those of the images that the machine's engine lacks.
+func (h *Host) MissingImages(ctx context.Context, names []string) ([]string, error) {
+	docker, err := h.Docker(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, name := range names {
+		_, err := docker.ImageInspect(ctx, name)
+		if errdefs.IsNotFound(err) {
+			missing = append(missing, name)
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: look for image %s: %w", h.machine.Name, name, err)
+		}
+	}
+	return missing, nil
+}
+
 // DockerTCP returns a client of the engine that listens on a machine's own
 // address, without SSH: for a look that must be quick. Whoever changes anything
 // goes by Docker, over the connection that is known to be the machine's.
@@ -172,19 +191,19 @@ func (h *Host) AwaitDocker(ctx context.Context, wait time.Duration) (Engine, err
 // clientVersion is the API version to speak with an engine.
 func clientVersion(e Engine) (string, error) {
 	switch {
-	case versionLess(e.API, oldestAPI):
+	case VersionLess(e.API, oldestAPI):
 		return "", fmt.Errorf("engine %s speaks API %s, at least %s is needed", e.Number, e.API, oldestAPI)
-	case e.MinAPI != "" && versionLess(client.MaxAPIVersion, e.MinAPI):
+	case e.MinAPI != "" && VersionLess(client.MaxAPIVersion, e.MinAPI):
 		return "", fmt.Errorf("engine %s wants API %s or newer, this lab speaks %s", e.Number, e.MinAPI, client.MaxAPIVersion)
-	case versionLess(client.MaxAPIVersion, e.API):
+	case VersionLess(client.MaxAPIVersion, e.API):
 		return client.MaxAPIVersion, nil
 	}
 	return e.API, nil
 }
 
-// versionLess compares dotted numbers; text after a number (20.10.24+dfsg1)
+// VersionLess compares dotted numbers; text after a number (20.10.24+dfsg1)
 // does not count.
-func versionLess(a, b string) bool {
+func VersionLess(a, b string) bool {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range max(len(as), len(bs)) {
 		if x, y := versionPart(as, i), versionPart(bs, i); x != y {

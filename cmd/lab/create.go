@@ -22,6 +22,7 @@ type createFlags struct {
 	ips              []string
 	fast             bool
 	noApp, asArticle bool
+	images           string
 }
 
 // define adds the spec's flags to a command.
@@ -57,6 +58,7 @@ say wins over what the lab was made with; the rest stays as it was.`,
 	f.StringVarP(&a.specFile, "file", "f", "", "the lab's spec (default: lab.yaml, where there is one)")
 	flags.define(f)
 	f.BoolVar(&a.force, "force", false, "render the Vagrantfile anew even if it was changed by hand")
+	f.StringVar(&flags.images, "images", "", "take images from this file (lab images save) instead of a registry")
 	return cmd
 }
 
@@ -130,6 +132,11 @@ func (a *app) create(cmd *cobra.Command, flags createFlags) error {
 				given.Name = l.Spec.Name
 			}
 		}
+		if flags.images != "" {
+			if f.Images.File, err = readImages(cmd.Context(), flags.images, f.Report); err != nil {
+				return err
+			}
+		}
 		res, err := f.Create(cmd.Context(), given)
 		if err != nil {
 			return err
@@ -148,8 +155,12 @@ func (a *app) withFlow(fn func(*flow.Flow, state.Store) error) error {
 	if err != nil {
 		return err
 	}
+	sources, err := a.imageSources(store)
+	if err != nil {
+		return err
+	}
 	report, end := a.progress()
-	f := &flow.Flow{Store: store, Providers: providers, Auto: []string{"vagrant", "docker", "local"}, Report: report}
+	f := &flow.Flow{Store: store, Providers: providers, Auto: []string{"vagrant", "docker", "local"}, Report: report, Images: sources}
 	err = fn(f, store)
 	end()
 	return err

@@ -16,23 +16,26 @@ const module = "github.com/mesoslab/lab"
 // rooms lists what each room of the module may import of the others. A room
 // includes the packages below it. cmd/lab may import everything.
 var rooms = map[string][]string{
-	"":                 {},
-	"cmd/lab":          {"*"},
-	"vagrant":          {""},
-	"containers":       {""},
-	"local":            {"", "internal/guard"},
-	"provision":        {""},
-	"stack":            {"", "provision"},
-	"scenarios":        {"", "provision", "stack"},
-	"mini":             {"internal/guard"},
-	"internal/guard":   {},
-	"internal/flow":    {"", "provision", "stack", "scenarios", "internal/state"},
-	"internal/state":   {""},
-	"internal/ui":      {""},
-	"internal/labtest": {""},
-	"internal/arrows":  {},
-	"bench":            {"*"},
-	"e2e":              {"*"},
+	"":                  {},
+	"cmd/lab":           {"*"},
+	"vagrant":           {""},
+	"containers":        {""},
+	"local":             {"", "internal/guard", "internal/imagetar", "local/proctab"},
+	"local/proctab":     {}, // processes by identity: the supervisor of package mini needs it, too
+	"provision":         {""},
+	"provision/images":  {"", "internal/imagetar"},
+	"stack":             {"", "provision"},
+	"scenarios":         {"", "provision", "stack"},
+	"mini":              {"internal/guard", "local/proctab"},
+	"internal/guard":    {},
+	"internal/imagetar": {},
+	"internal/flow":     {"", "provision", "provision/images", "stack", "scenarios", "internal/state"},
+	"internal/state":    {""},
+	"internal/ui":       {""},
+	"internal/labtest":  {""},
+	"internal/arrows":   {},
+	"bench":             {"*"},
+	"e2e":               {"*"},
 }
 
 // programs are the mini programs, which never import each other.

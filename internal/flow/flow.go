@@ -22,6 +22,7 @@ import (
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/state"
+	"github.com/mesoslab/lab/provision/images"
 )
 
 // Flow is what every function here works with.
@@ -32,6 +33,8 @@ type Flow struct {
 	// that is ready is taken; the last needs no more than this program.
 	Auto   []string
 	Report lab.Report
+	// Images says where the stack's images come from.
+	Images images.Sources
 }
 
 // subnetProber is what a provider may implement to keep a busy subnet from
