@@ -28,6 +28,6 @@
 //
 // # Not here
 //
-// Which containers run (package stack), making machines (the providers), and
+// Images (provision/images), which containers run (package stack), making machines (the providers), and
 // installing Docker where it is missing: that is an error with advice.
 package provision
