@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -24,7 +23,7 @@ func imageFile(ts *testscript.TestScript, neg bool, args []string) {
 		text, err := json.Marshal(v)
 		ts.Check(err)
 		ts.Check(w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(text))}))
-		_, err = io.WriteString(w, string(text))
+		_, err = w.Write(text)
 		ts.Check(err)
 	}
 	var manifest []map[string]any
