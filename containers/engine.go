@@ -43,7 +43,10 @@ type Engine interface {
 	ContainerKill(ctx context.Context, id string, o client.ContainerKillOptions) (client.ContainerKillResult, error)
 	ContainerPause(ctx context.Context, id string, o client.ContainerPauseOptions) (client.ContainerPauseResult, error)
 	ContainerUnpause(ctx context.Context, id string, o client.ContainerUnpauseOptions) (client.ContainerUnpauseResult, error)
+	ContainerRename(ctx context.Context, id string, o client.ContainerRenameOptions) (client.ContainerRenameResult, error)
 	ContainerRemove(ctx context.Context, id string, o client.ContainerRemoveOptions) (client.ContainerRemoveResult, error)
+	ExecCreate(ctx context.Context, id string, o client.ExecCreateOptions) (client.ExecCreateResult, error)
+	ExecStart(ctx context.Context, id string, o client.ExecStartOptions) (client.ExecStartResult, error)
 	CopyToContainer(ctx context.Context, id string, o client.CopyToContainerOptions) (client.CopyToContainerResult, error)
 	CopyFromContainer(ctx context.Context, id string, o client.CopyFromContainerOptions) (client.CopyFromContainerResult, error)
 }
@@ -59,7 +62,9 @@ func (p *Provider) reach(ctx context.Context) error {
 	if p.broken != nil {
 		return unreachable(p.broken)
 	}
-	pong, err := p.engine.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	limited, cancel := context.WithTimeout(ctx, helloWait)
+	defer cancel()
+	pong, err := p.engine.Ping(limited, client.PingOptions{NegotiateAPIVersion: true})
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("ask the Docker engine: %w", context.Cause(ctx))

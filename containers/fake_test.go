@@ -29,6 +29,9 @@ type fakeEngine struct {
 	net *labtest.Network
 	// fail, if set, is asked before each change and may refuse it.
 	fail func(call string) error
+	// hangs, if set, is asked before each change and each ping, and may make
+	// the engine leave it unanswered.
+	hangs func(call string) bool
 	// privileged and reduced say which forms are refused.
 	refusePrivileged, refuseReduced bool
 	api, system                     string
@@ -75,10 +78,13 @@ func newFakeEngine() *fakeEngine {
 // act notes a change and lets the test refuse it. It locks the engine.
 func (e *fakeEngine) act(ctx context.Context, format string, args ...any) error {
 	call := fmt.Sprintf(format, args...)
+	if e.hangs != nil && e.hangs(call) {
+		<-ctx.Done()
+	}
+	e.mu.Lock()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	e.mu.Lock()
 	e.calls = append(e.calls, call)
 	if e.fail != nil {
 		return e.fail(call)
@@ -86,7 +92,11 @@ func (e *fakeEngine) act(ctx context.Context, format string, args ...any) error 
 	return nil
 }
 
-func (e *fakeEngine) Ping(context.Context, client.PingOptions) (client.PingResult, error) {
+func (e *fakeEngine) Ping(ctx context.Context, _ client.PingOptions) (client.PingResult, error) {
+	if e.hangs != nil && e.hangs("ping") {
+		<-ctx.Done()
+		return client.PingResult{}, ctx.Err()
+	}
 	return client.PingResult{APIVersion: e.api}, nil
 }
 

@@ -37,6 +37,8 @@ type Provider struct {
 	routes func() ([]netip.Prefix, error)
 	build  Bootstrap
 
+	patience patience
+
 	mu     sync.Mutex
 	form   form // found by trying
 	making sync.Mutex
@@ -47,7 +49,10 @@ var _ lab.Provider = (*Provider)(nil)
 // New returns a Provider. A Host that is no address shows as
 // engine-unreachable at the first call.
 func New(opts Options) *Provider {
-	p := &Provider{engine: opts.Engine, dial: opts.Dial, routes: opts.Routes, build: opts.Build}
+	p := &Provider{
+		engine: opts.Engine, dial: opts.Dial, routes: opts.Routes, build: opts.Build,
+		patience: patience{ping: 5 * time.Second, silence: 30 * time.Second, revive: 3 * time.Second},
+	}
 	if p.engine == nil {
 		var o []client.Opt
 		if opts.Host != "" {
@@ -80,10 +85,12 @@ func (p *Provider) Features() lab.Features {
 	return f
 }
 
-// Up implements lab.Provider. Error ids: engine-unreachable, engine-too-old,
-// engine-unsuitable, image-build, subnet-taken, subnet-unfit, name-taken,
-// privileged-impossible, machine-boot, ssh-timeout.
-func (p *Provider) Up(ctx context.Context, plan lab.Plan) ([]lab.Machine, error) {
+// Up implements lab.Provider. Error ids: engine-unreachable, engine-silent,
+// engine-too-old, engine-unsuitable, image-build, subnet-taken, subnet-unfit,
+// name-taken, machine-renamed, privileged-impossible, machine-boot, ssh-timeout.
+func (p *Provider) Up(ctx context.Context, plan lab.Plan) (_ []lab.Machine, err error) {
+	ctx, end := p.watched(ctx)
+	defer end(&err)
 	all, err := sites(plan, nil)
 	if err != nil || len(all) == 0 {
 		return nil, err
@@ -138,9 +145,12 @@ func (p *Provider) prepare(ctx context.Context, plan lab.Plan, net netip.Prefix,
 	if err != nil {
 		return g, err
 	}
+	if err = p.restoreNames(ctx, plan, all); err != nil {
+		return g, err
+	}
 	g.complete = made && p.complete(ctx, all)
 	if !g.complete {
-		if err = p.ensureImage(ctx, plan); err != nil {
+		if err = p.EnsureImage(ctx, plan.Report); err != nil {
 			return g, err
 		}
 	}
@@ -170,7 +180,9 @@ func (p *Provider) complete(ctx context.Context, all []site) bool {
 }
 
 // Status implements lab.Provider.
-func (p *Provider) Status(ctx context.Context, plan lab.Plan) ([]lab.MachineStatus, error) {
+func (p *Provider) Status(ctx context.Context, plan lab.Plan) (_ []lab.MachineStatus, err error) {
+	ctx, end := p.watched(ctx)
+	defer end(&err)
 	all, err := sites(plan, nil)
 	if err != nil {
 		return nil, err

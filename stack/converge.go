@@ -72,6 +72,9 @@ func Converge(ctx context.Context, p Platform, machines map[string]Machine, c Cl
 	if err != nil {
 		return Result{}, err
 	}
+	if err := r.cleanStart(ctx, &plan); err != nil {
+		return Result{}, err
+	}
 	for _, s := range plan.surplus {
 		if err := remove(ctx, machines[s.node].Docker, s.node, s.name, s.id); err != nil {
 			return Result{}, err
@@ -163,6 +166,8 @@ func (r *run) prepare(ctx context.Context, d Docker, a action) (id string, state
 		if err := remove(ctx, d, a.want.Node, a.want.Name, a.have.id); err != nil {
 			return "", "", err
 		}
+	}
+	if a.kind == recreateIt || a.forget {
 		if err := r.forgetSlave(ctx, a.want); err != nil {
 			return "", "", err
 		}

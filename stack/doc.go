@@ -28,7 +28,7 @@
 //
 // Containers on the machines' engines and applications in Marathon. When a
 // slave's definition has changed, through the machine's shell the link
-// /tmp/mesos/meta/slaves/latest (Mesos refuses to recover with other
+// meta/slaves/latest of its work directory (Mesos refuses to recover with other
 // resources) and the containers of that slave's tasks. No files here.
 //
 // # Not here

@@ -28,11 +28,17 @@ type Runner interface {
 	Run(ctx context.Context, cmd string, stdin io.Reader) ([]byte, error)
 }
 
+// logFiles is how many files of Container.LogSize an engine keeps.
+const logFiles = "3"
+
 // createOptions is a definition in the Docker API's words.
 func createOptions(c Container) client.ContainerCreateOptions {
 	host := &container.HostConfig{
 		Binds: c.Binds, NetworkMode: container.NetworkMode(c.Network), Privileged: c.Privileged,
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyMode(c.Restart)},
+	}
+	if c.LogSize != "" {
+		host.LogConfig = container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": c.LogSize, "max-file": logFiles}}
 	}
 	if c.PidHost {
 		host.PidMode = "host"

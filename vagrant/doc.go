@@ -10,6 +10,7 @@
 //	vagrant.json   the record: endpoints, pinned host keys, last known states
 //	vagrant.log    what Vagrant said, for the curious
 //	vagrant.lock   held while a vagrant process works in the folder
+//	machines/      a folder for each machine that was begun
 //
 // # Promises
 //

@@ -143,10 +143,7 @@ func TestSecondInterruptKillsTheGroup(t *testing.T) {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			kill := make(chan struct{})
-			opts := w.options()
-			opts.Kill = kill
-			p := New(opts)
+			p := New(w.options())
 			up(t, p, w.plan)
 			w.mu.Lock()
 			for _, vm := range w.vms { // so that Vagrant is asked
@@ -172,7 +169,7 @@ func TestSecondInterruptKillsTheGroup(t *testing.T) {
 					_ = k.enc.Encode(frame{Spawn: true})
 				}
 				<-k.signals // and goes on
-				close(kill)
+				p.Kill()
 				<-k.gone
 				return true
 			})

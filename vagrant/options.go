@@ -10,13 +10,9 @@ import (
 type Options struct {
 	// Force renders the Vagrantfile anew even if it was changed by hand.
 	Force bool
-	// Emulate asks libvirt for software emulation, for computers without KVM.
-	Emulate bool
 	// Grace is how long an interrupted Vagrant may take to end cleanly before
 	// it is killed; 0 means two minutes.
 	Grace time.Duration
-	// Kill, once closed, ends the grace at once: the second Ctrl-C.
-	Kill <-chan struct{}
 	// LockWait is how long to wait for another vagrant process of the same
 	// lab; 0 means ten seconds.
 	LockWait time.Duration
@@ -27,6 +23,7 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	question time.Duration // how long a question to Vagrant may take
+	kvm      string        // the device of KVM
 }
 
 func (o Options) withDefaults() Options {
@@ -37,6 +34,9 @@ func (o Options) withDefaults() Options {
 		if *f.field == 0 {
 			*f.field = f.value
 		}
+	}
+	if o.kvm == "" {
+		o.kvm = "/dev/kvm"
 	}
 	if o.Dial == nil {
 		o.Dial = new(net.Dialer).DialContext

@@ -15,7 +15,10 @@ import (
 
 // Provider makes VMs. Safe for concurrent use: calls for one lab wait for
 // each other.
-type Provider struct{ opts Options }
+type Provider struct {
+	opts  Options
+	procs processes
+}
 
 var _ lab.Provider = (*Provider)(nil)
 
@@ -128,7 +131,7 @@ func (p *Provider) Up(ctx context.Context, plan lab.Plan) ([]lab.Machine, error)
 	if len(plan.Nodes) == 0 {
 		return nil, nil
 	}
-	if _, err := Render(plan, p.opts); err != nil {
+	if _, err := Render(plan); err != nil {
 		return nil, err
 	}
 	s, err := p.open(ctx, plan, changeWait)
@@ -221,6 +224,9 @@ func (p *Provider) Destroy(ctx context.Context, plan lab.Plan) error {
 	}
 	for _, n := range plan.Nodes {
 		delete(s.mem.Machines, n.Name)
+		if err := os.RemoveAll(s.mark(n.Name)); err != nil {
+			return fmt.Errorf("destroy %s: %w", n.Name, err)
+		}
 	}
 	return s.cleanUp()
 }

@@ -28,6 +28,9 @@ func (p *Provider) Ready(_ context.Context, plan lab.Plan) error {
 	if _, err := exec.LookPath(command); err != nil {
 		return fmt.Errorf("no %s (%s)", kind, command)
 	}
+	if p.opts.lacksKVM(plan.Spec) {
+		return errors.New("no KVM (" + p.opts.kvm + ")")
+	}
 	box := plan.Spec.Vagrant.Box
 	if box == "" {
 		box = defaultBox(kind)

@@ -24,6 +24,7 @@ type session struct {
 	provider string
 	mem      *memory
 	lock     *lock
+	procs    *processes
 }
 
 // folder returns the lab's folder without links.
@@ -62,7 +63,7 @@ func (p *Provider) open(ctx context.Context, plan lab.Plan, wait time.Duration) 
 		l.release()
 		return nil, err
 	}
-	return &session{opts: p.opts, plan: plan, dir: dir, provider: vmProvider(plan.Spec), mem: m, lock: l}, nil
+	return &session{opts: p.opts, plan: plan, dir: dir, provider: vmProvider(plan.Spec), mem: m, lock: l, procs: &p.procs}, nil
 }
 
 func (s *session) close() { s.lock.release() }
@@ -82,11 +83,16 @@ func (s *session) ask(ctx context.Context, q question, base *client.BaseCommand)
 		return context.Cause(ctx)
 	}
 	base.Env = overrides(s.dir, s.provider)
-	if err := q.Start(); err != nil {
+	ended, err := s.procs.start(q.Start, func() { _ = base.Process.Kill() })
+	if err != nil {
 		return err
 	}
 	done := make(chan error, 1)
-	go func() { done <- q.Wait() }()
+	go func() {
+		err := q.Wait()
+		ended()
+		done <- err
+	}()
 	limit := time.NewTimer(s.opts.question)
 	defer limit.Stop()
 	select {
@@ -104,7 +110,6 @@ func (s *session) ask(ctx context.Context, q question, base *client.BaseCommand)
 	case <-done:
 		return context.Cause(ctx)
 	case <-grace.C:
-	case <-s.opts.Kill:
 	}
 	return errors.Join(context.Cause(ctx), kill(base.Process, done))
 }

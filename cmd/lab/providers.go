@@ -32,10 +32,12 @@ func (a *app) providers() (map[string]lab.Provider, error) {
 		opt.DieWithFD = os.NewFile(uintptr(fd), "die-with")
 	}
 	dockerHost, _ := a.getenv("DOCKER_HOST")
+	vms := vagrant.New(vagrant.Options{Force: a.force})
+	a.killer.add(vms.Kill)
 	return map[string]lab.Provider{
 		"local":   local.New(opt),
 		"docker":  containers.New(containers.Options{Host: dockerHost}),
-		"vagrant": vagrant.New(vagrant.Options{}),
+		"vagrant": vms,
 	}, nil
 }
 

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 	"golang.org/x/term"
 
 	"github.com/mesoslab/lab"
@@ -66,10 +68,14 @@ func (a *app) machine(word string) (*state.Lab, lab.Machine, error) {
 
 // systemSSH runs the system's ssh with the lab's key and pinned host key.
 func (a *app) systemSSH(ctx context.Context, path string, l *state.Lab, m lab.Machine, command []string) error {
-	known := filepath.Join(l.Dir, "known_hosts")
-	host, port, _ := strings.Cut(m.SSH.Addr, ":")
-	line := fmt.Sprintf("[%s]:%s %s\n", host, port, strings.TrimSpace(m.SSH.HostKey))
-	if err := appendOnce(known, line); err != nil {
+	host, port, err := net.SplitHostPort(m.SSH.Addr)
+	if err != nil {
+		return fmt.Errorf("address of %s: %w", m.Name, err)
+	}
+	// One file a machine, with its pinned key and no other: a machine that was
+	// made anew has another key, and perhaps another's old address.
+	known := filepath.Join(l.Dir, "known_hosts."+m.Name)
+	if err := writeOnce(known, knownHost(m.SSH)); err != nil {
 		return fmt.Errorf("write known hosts: %w", err)
 	}
 	args := []string{
@@ -84,7 +90,7 @@ func (a *app) systemSSH(ctx context.Context, path string, l *state.Lab, m lab.Ma
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out, a.err
-	err := cmd.Run()
+	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
 		return codeError(exit.ExitCode())
@@ -92,17 +98,22 @@ func (a *app) systemSSH(ctx context.Context, path string, l *state.Lab, m lab.Ma
 	return err
 }
 
-func appendOnce(name, line string) error {
-	data, err := os.ReadFile(name)
-	if err == nil && strings.Contains(string(data), line) {
+// knownHost is the line of a known_hosts file for a machine: OpenSSH wants
+// brackets and a port only where it is not 22.
+func knownHost(e lab.SSHEndpoint) string {
+	return knownhosts.Normalize(e.Addr) + " " + strings.TrimSpace(e.HostKey) + "\n"
+}
+
+// writeOnce replaces a file whose text is another one.
+func writeOnce(name, text string) error {
+	if data, err := os.ReadFile(name); err == nil && string(data) == text {
 		return nil
 	}
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
+	tmp := name + "." + strconv.Itoa(os.Getpid())
+	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
 		return err
 	}
-	_, err = io.WriteString(f, line)
-	return errors.Join(err, f.Close())
+	return os.Rename(tmp, name)
 }
 
 // ownSSH is for computers without an ssh command.

@@ -91,9 +91,12 @@ func hexAddr(text string) (netip.AddrPort, bool) {
 }
 
 // MustBeGone checks that the lab has left nothing: no process, no folder, no
-// listening port.
+// listening port, and nothing on the engine of machines in containers.
 func (l *Lab) MustBeGone() {
 	l.tb.Helper()
+	if l.engine != nil {
+		l.mustLeaveEngine()
+	}
 	if p := l.Processes(); len(p) > 0 {
 		l.tb.Errorf("processes are left: %v", p)
 	}

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/state"
@@ -137,7 +138,7 @@ func (f *Flow) viewImages(ctx context.Context, spec lab.Spec, l *state.Lab, real
 	if err != nil {
 		return v, err
 	}
-	v.hosts = f.reach(ctx, power)
+	v.hosts = reachHosts(ctx, power)
 	return v, nil
 }
 
@@ -152,4 +153,28 @@ func (f *Flow) imageProvider(ctx context.Context, spec *lab.Spec, v *imageView, 
 	chosen, err := f.choose(ctx, *spec)
 	v.provider = chosen.name
 	return chosen.provider, err
+}
+
+// reachHosts connects to the machines that are on, all at once, and leaves out
+// those that do not answer soon.
+func reachHosts(ctx context.Context, power []lab.MachineStatus) map[string]*provision.Host {
+	hosts := map[string]*provision.Host{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	ctx, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	for _, s := range power {
+		if !isRunning(s) {
+			continue
+		}
+		all.Go(func() {
+			if h, err := provision.Connect(ctx, s.Machine); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				hosts[s.Machine.Name] = h
+			}
+		})
+	}
+	all.Wait()
+	return hosts
 }

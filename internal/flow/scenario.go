@@ -72,7 +72,7 @@ func (f *Flow) live(ctx context.Context, l *state.Lab, by string) (*live, error)
 	if faults, err := l.Faults(); err != nil {
 		return nil, err
 	} else if len(faults) > 0 {
-		return nil, &lab.Error{ID: "lab-broken", Op: "start scenario", Err: fmt.Errorf("still broken: %s", faults[0]), Advice: "lab heal mends it"}
+		return nil, &lab.Error{ID: "lab-broken", Op: "start scenario", Err: fmt.Errorf("still broken: %s", faults[0]), Advice: faults[0].Mends() + " mends it"}
 	}
 	power, err := provider.Status(ctx, plan)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mesoslab/lab/local/docker"
 	"github.com/mesoslab/lab/local/engine"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/handoff"
@@ -36,6 +37,7 @@ type machine struct {
 	root     *os.Root
 	net      *network
 	children *children
+	programs programs
 	docker   *dockerService
 	life     context.Context // ends with the machine
 }
@@ -92,9 +94,6 @@ func (m *machine) environ() []string {
 	if !m.settings.AllowOtherUsers {
 		env = append(env, "LAB_GUARD_SAME_USER=1")
 	}
-	if m.settings.AllowRootCmd {
-		env = append(env, "LAB_ALLOW_ROOT_CMD=1")
-	}
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
 		env = append(env, "GOCOVERDIR="+dir)
 	}
@@ -133,9 +132,6 @@ func (m *machine) execProcess(ctx context.Context, c engine.ExecCommand) (int, e
 		return 0, fmt.Errorf("exec: %q: executable file not found in $PATH: %w", c.Argv[0], exec.ErrNotFound)
 	}
 	cfg.Stdin, cfg.Stdout, cfg.Stderr = c.Stdin, c.Stdout, c.Stderr
-	if c.Tty && (len(c.Argv) == 1) && (baseOf(c.Argv[0]) == "sh" || baseOf(c.Argv[0]) == "bash") {
-		return interactive(ctx, cfg, c.Stdin, c.Stdout, nil)
-	}
 	return shell.RunArgv(ctx, cfg, c.Argv)
 }
 
@@ -155,11 +151,18 @@ func (m *machine) containerShell(rootfs, workingDir, user, hostname string, env 
 	}, nil
 }
 
+// commands are the machine's own.
+func commands() map[string]shell.Command {
+	all := shell.Standard()
+	all["docker"] = docker.Command
+	return all
+}
+
 // containerCommands are the commands inside containers: those about services
 // are the machine's own business.
 func containerCommands() map[string]shell.Command {
 	all := shell.Standard()
-	for _, name := range []string{"service", "systemctl", "initctl", "restart", "start", "stop", "reload", "status", "docker", "dockerd", "sudo", "scp"} {
+	for _, name := range []string{"service", "systemctl", "initctl", "restart", "start", "stop", "reload", "status", "dockerd", "sudo", "scp"} {
 		delete(all, name)
 	}
 	return all

@@ -143,6 +143,18 @@ func Descendants(roots ...int) []ID {
 	return out
 }
 
+// Children returns the living processes whose parent is this one now: those it
+// started and, of a subreaper, those it adopted.
+func Children(parent int) []ID {
+	var out []ID
+	for _, pid := range pids() {
+		if st, err := readStat(pid); err == nil && st.ppid == parent && st.state != Gone {
+			out = append(out, ID{PID: pid, Start: st.start + "@" + bootID()})
+		}
+	}
+	return out
+}
+
 // Zombies returns the pids of ended children of parent that nobody reaped.
 func Zombies(parent int) []int {
 	var out []int

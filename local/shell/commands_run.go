@@ -14,7 +14,7 @@ import (
 func runCommands() map[string]Command {
 	return map[string]Command{
 		"sudo": sudo, "su": su, "sh": sh, "bash": sh, "dash": sh, "env": env, "printenv": printenv, "nohup": nohup, "nice": nohup, "setsid": nohup,
-		"timeout": timeout, "sleep": sleep, "xargs": xargs, "clear": succeed, "logger": succeed,
+		"timeout": timeout, "sleep": sleep, "xargs": xargs, "logger": succeed,
 	}
 }
 
@@ -36,7 +36,7 @@ func (p *Proc) userEnv(user string) []string {
 
 // sudo never asks: vagrant may do everything.
 func sudo(ctx context.Context, p *Proc) int {
-	args, user, login, keep := p.Args[1:], "root", false, false
+	args, user, shell, login, keep := p.Args[1:], "root", false, false, false
 	var extra []string
 	for len(args) > 0 {
 		a := args[0]
@@ -49,8 +49,10 @@ func sudo(ctx context.Context, p *Proc) int {
 				user = args[1]
 			}
 			args = args[1:]
-		case a == "-i" || a == "-s":
+		case a == "-i" || a == "--login":
 			login = true
+		case a == "-s" || a == "--shell":
+			shell = true
 		case a == "-v" || a == "-k" || a == "-K" || a == "-l":
 			return 0
 		case a == "-E":
@@ -73,40 +75,52 @@ run:
 		cfg.Env = append(p.Environ, cfg.Env...)
 	}
 	cfg.Env = append(append(cfg.Env, "SUDO_USER="+p.User()), extra...)
-	switch {
-	case len(args) == 0 && login:
-		args = []string{"sh"}
-	case len(args) == 0:
-		return p.errorf("usage: sudo [-AbEHknPS] [-u user] [VAR=value] [command]")
-	case login && len(args) > 0 && args[0] != "sh" && args[0] != "bash":
+	if login {
 		cfg.Dir = homeOf(user)
+	}
+	switch {
+	case len(args) == 0 && !login && !shell:
+		return p.errorf("usage: sudo [-AbEHiknPSs] [-u user] [VAR=value] [command]")
+	case len(args) == 0 && login:
+		args = []string{"sh", "-l"}
+	case len(args) == 0:
+		args = []string{"sh"}
 	}
 	return p.start(ctx, cfg, args)
 }
 
 func su(ctx context.Context, p *Proc) int {
-	user, script := "root", ""
+	user, command, login := "root", []string{"sh"}, false
 	for args := p.Args[1:]; len(args) > 0; args = args[1:] {
 		switch a := args[0]; {
 		case a == "-c" && len(args) > 1:
-			script, args = args[1], args[1:]
-		case a == "-" || strings.HasPrefix(a, "-"):
+			command, args = []string{"sh", "-c", args[1]}, args[1:]
+		case a == "-" || a == "-l" || a == "--login":
+			login = true
+		case strings.HasPrefix(a, "-"):
 		default:
 			user = a
 		}
 	}
+	if _, known := homes[user]; !known {
+		return p.errorf("user %s does not exist", user)
+	}
 	cfg := p.config()
 	cfg.User, cfg.Env = user, p.userEnv(user)
-	if script == "" {
-		return p.start(ctx, cfg, []string{"sh"})
+	if login {
+		cfg.Dir = homeOf(user)
+		if len(command) == 1 {
+			command = []string{"sh", "-l"}
+		}
 	}
-	return p.start(ctx, cfg, []string{"sh", "-c", script})
+	return p.start(ctx, cfg, command)
 }
 
-// sh runs -c's script, a file, or what comes from standard input.
+// sh runs -c's script, a file, or what comes from standard input; at a
+// terminal it is interactive.
 func sh(ctx context.Context, p *Proc) int {
 	args, prefix := p.Args[1:], ""
-	isScript := false
+	isScript, login := false, false
 	for len(args) > 0 && len(args[0]) > 1 && (args[0][0] == '-' || args[0][0] == '+') && args[0] != "--" {
 		for _, c := range args[0][1:] {
 			switch c {
@@ -114,7 +128,9 @@ func sh(ctx context.Context, p *Proc) int {
 				isScript = true
 			case 'e', 'u', 'x', 'f', 'n', 'a':
 				prefix += "set " + args[0][:1] + string(c) + "; "
-			case 'l', 'i', 's', '-':
+			case 'l':
+				login = true
+			case 'i', 's', '-':
 			default:
 				p.errorf("-%c: invalid option", c)
 				return 2
@@ -140,6 +156,9 @@ func sh(ctx context.Context, p *Proc) int {
 		})
 	case len(args) > 0 && !slices.Contains(p.Args, "-s"):
 		return p.session.runScript(ctx, cfg, p.Path(args[0]), args[1:])
+	case p.Keyboard() != nil && screenOf(p.Stderr) != nil:
+		cfg.Login = login
+		return p.session.nested(cfg, func(n *Session) (int, error) { return n.dialogue(ctx) })
 	}
 	text, err := io.ReadAll(p.Stdin)
 	if err != nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"slices"
 	"strings"
 )
@@ -16,7 +14,7 @@ var ErrNoService = errors.New("unrecognized service")
 func serviceCommands() map[string]Command {
 	upstart := func(_ context.Context, p *Proc) []string { return []string{p.name()} }
 	commands := map[string]Command{
-		"service": service, "systemctl": systemctl, "docker": docker, "dockerd": notHere("dockerd is started by its service: service docker start"),
+		"service": service, "systemctl": systemctl, "dockerd": notHere("dockerd is started by its service: service docker start"),
 		"initctl": func(ctx context.Context, p *Proc) int {
 			if len(p.Args) < 2 || p.Args[1] == "list" || p.Args[1] == "version" {
 				p.printf("init (upstart 1.12.1)\n")
@@ -174,38 +172,3 @@ func systemctl(ctx context.Context, p *Proc) int {
 
 // DockerSocket is where the machine's engine listens.
 const DockerSocket = "/var/run/docker.sock"
-
-// docker serves dial-stdio, which is how docker commands elsewhere come in by
-// SSH.
-func docker(ctx context.Context, p *Proc) int {
-	if len(p.Args) >= 3 && p.Args[1] == "system" && p.Args[2] == "dial-stdio" {
-		return p.dialStdio(ctx)
-	}
-	p.errorf("this machine has the engine, not the docker command; from outside: DOCKER_HOST=ssh://%s@%s docker %s",
-		p.User(), p.Hostname(), strings.Join(p.Args[1:], " "))
-	return 1
-}
-
-func (p *Proc) dialStdio(ctx context.Context) int {
-	if p.Machine() == nil {
-		return p.errorf("there is no engine in a container")
-	}
-	c, err := p.Machine().Dial(ctx, "unix", DockerSocket)
-	if err != nil {
-		return p.errorf("Cannot connect to the Docker daemon at unix://%s. Is the docker daemon running? (%v)", DockerSocket, err)
-	}
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	defer stop()
-	go func() {
-		// The other direction ends the command.
-		_, _ = io.Copy(c, p.Stdin)
-		if half, ok := c.(interface{ CloseWrite() error }); ok {
-			_ = half.CloseWrite()
-		}
-	}()
-	if _, err := io.Copy(p.Stdout, c); err != nil && !errors.Is(err, net.ErrClosed) {
-		return p.errorf("%v", err)
-	}
-	return 0
-}

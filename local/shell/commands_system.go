@@ -275,9 +275,19 @@ func kill(_ context.Context, p *Proc) int {
 	}
 	status := 0
 	for _, a := range args {
+		if ok, err := p.killJob(a, sig); ok {
+			if err != nil {
+				status = p.errorf("(%s) - %s", a, words(err))
+			}
+			continue
+		}
 		pid, err := strconv.Atoi(a)
-		if err != nil {
-			status = p.errorf("%s: arguments must be process ids", a)
+		switch {
+		case err != nil && strings.HasPrefix(a, "%"):
+			status = p.errorf("%s: no such job", a)
+			continue
+		case err != nil:
+			status = p.errorf("%s: arguments must be process or job IDs", a)
 			continue
 		}
 		err = syscall.ESRCH

@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/mesoslab/lab/local/terminal"
 )
 
 // Config is everything a shell may touch.
@@ -27,9 +29,17 @@ type Config struct {
 	Machine Machine
 	// Commands are the programs there are; nil means Standard().
 	Commands map[string]Command
-	// Stdin may be nil, which is empty.
+	// Stdin may be nil, which is empty. Where it is a *terminal.Terminal, or a
+	// reader of one, commands read its keyboard one after the other, and its
+	// ctrl-C ends what runs. Stdout and Stderr may be one, too, or lead to one by
+	// a method Unwrap() io.Writer.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Terminal is the controlling terminal: /dev/tty, and where $COLUMNS and
+	// $LINES come from. Nil means Stdin, if that is one.
+	Terminal *terminal.Terminal
+	// Login makes an interactive shell greet, and read ~/.profile.
+	Login bool
 }
 
 // Command is a program of the machine. It returns its exit status and must

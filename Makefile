@@ -1,0 +1,16 @@
+# What people type most. Each target is one command of Go's own, which works
+# without make, too.
+
+.PHONY: help test test-vm bench
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+test: ## run all tests that need no other machine (some skip where foreign programs are missing)
+	go test ./...
+
+test-vm: ## go the whole way on three real VMs: a quarter of an hour, root, Debian's Vagrant and libvirt
+	LAB_TEST_VM=1 go test -run '^TestVM$$' -v -count=1 -timeout 60m ./e2e/vm
+
+bench: ## measure what README and issues promise
+	go test -run - -bench . ./bench
