@@ -21,8 +21,8 @@ import (
 	"github.com/mesoslab/lab/local/engine"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/handoff"
-	"github.com/mesoslab/lab/local/proctab"
 	"github.com/mesoslab/lab/local/procfs"
+	"github.com/mesoslab/lab/local/proctab"
 	"github.com/mesoslab/lab/local/shell"
 )
 
@@ -166,7 +166,7 @@ func commands() map[string]shell.Command {
 // are the machine's own business.
 func containerCommands() map[string]shell.Command {
 	all := shell.Standard()
-	for _, name := range []string{"service", "systemctl", "initctl", "restart", "start", "stop", "reload", "status", "dockerd", "sudo", "scp"} {
+	for _, name := range []string{"service", "systemctl", "initctl", "restart", "start", "stop", "reload", "status", "sudo", "scp"} {
 		delete(all, name)
 	}
 	return all
@@ -243,6 +243,11 @@ func (m *machine) Service(ctx context.Context, name, verb string) (shell.Service
 		return r, nil
 	}
 	return shell.ServiceResult{}, shell.ErrNoService
+}
+
+// Crashed implements shell.Crashed.
+func (m *machine) Crashed(args []string, cause any, stack []byte) {
+	m.log.Error("a command panicked", "command", args, "cause", cause, "stack", string(stack))
 }
 
 // Dial implements shell.Machine.

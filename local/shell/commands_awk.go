@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -75,7 +76,8 @@ func awk(ctx context.Context, p *Proc) int {
 		}
 	}
 	exit, err := run.ExecuteContext(ctx, &interp.Config{
-		Stdin: in, Output: p.Stdout, Error: p.Stderr, Argv0: "awk", Args: []string{}, Vars: vars, Environ: environ,
+		Stdin: bufio.NewReader(in), Output: p.Stdout, // goawk would close a Closer, and compares readers
+		Error: p.Stderr, Argv0: "awk", Args: []string{}, Vars: vars, Environ: environ,
 		NoArgVars: true, NoExec: true, NoFileWrites: true, NoFileReads: true,
 	})
 	if err != nil && ctx.Err() == nil {

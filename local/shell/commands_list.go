@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"path"
 	"slices"
@@ -56,7 +57,11 @@ func ls(_ context.Context, p *Proc) int {
 			files = append(files, name)
 		}
 	}
-	p.list(p.Dir, files, o)
+	if len(files) > 0 {
+		o := maps.Clone(o)
+		o["operands"] = "" // no total above
+		p.list(p.Dir, files, o)
+	}
 	for n := 0; n < len(dirs); n++ {
 		if len(names) > 1 || o.has("R") {
 			if n > 0 || len(files) > 0 {
@@ -167,7 +172,7 @@ func (p *Proc) longList(dir string, all []entry, o options) {
 		widest = max(widest, len(sizes[i]))
 		blocks += (e.info.Size() + 4095) / 4096 * 4
 	}
-	if dir != p.Dir || len(all) != 1 || all[0].info.IsDir() {
+	if !o.has("operands") {
 		p.printf("total %d\n", blocks)
 	}
 	for i, e := range all {

@@ -96,7 +96,11 @@ run:
 	case len(args) == 0:
 		args = []string{"sh"}
 	case !p.runs(args[0]):
-		return p.errorf("%s: command not found", args[0])
+		p.errorf("%s: command not found", args[0])
+		if advice := absent(args[0]); advice != "" {
+			fmt.Fprintf(p.Stderr, "(%s)\n", advice)
+		}
+		return 1
 	}
 	return p.start(ctx, cfg, args)
 }

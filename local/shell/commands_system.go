@@ -205,6 +205,8 @@ func (p *Proc) uptimeLine() string {
 func upFor(d time.Duration) string {
 	minutes := int(d.Minutes())
 	switch days := minutes / 60 / 24; {
+	case minutes < 1:
+		return fmt.Sprintf("%d sec", int(d.Seconds()))
 	case minutes < 60:
 		return fmt.Sprintf("%d min", minutes)
 	case days > 0:

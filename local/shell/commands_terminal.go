@@ -13,13 +13,9 @@ import (
 )
 
 func terminalCommands() map[string]Command {
-	all := map[string]Command{
+	return map[string]Command{
 		"tty": tty, "stty": stty, "clear": clearScreen, "reset": reset, "less": less, "more": less, "man": man, "watch": watch, "top": top, "htop": top,
 	}
-	for _, name := range []string{"vi", "vim", "nano", "emacs", "ed", "pico", "view"} {
-		all[name] = editor
-	}
-	return all
 }
 
 func tty(_ context.Context, p *Proc) int {

@@ -52,7 +52,9 @@ func watch(ctx context.Context, p *Proc) int {
 		if ctx.Err() != nil {
 			return 130
 		}
-		p.frame(every, bare, line, out.String())
+		if err := p.frame(every, bare, line, out.String()); err != nil {
+			return p.failed("write", err)
+		}
 		sleepFor(ctx, every)
 	}
 }
@@ -71,7 +73,7 @@ func (l *locked) Write(p []byte) (int, error) {
 
 // frame shows as much of a text as the screen holds, in place of the one
 // before.
-func (p *Proc) frame(every time.Duration, bare bool, line, text string) {
+func (p *Proc) frame(every time.Duration, bare bool, line, text string) error {
 	size := terminal.Size{Columns: 80, Rows: 1 << 30}
 	var b strings.Builder
 	if t := p.Screen(); t != nil {
@@ -102,7 +104,8 @@ func (p *Proc) frame(every time.Duration, bare bool, line, text string) {
 	} else {
 		b.WriteString("\n")
 	}
-	io.WriteString(p.Stdout, b.String())
+	_, err := io.WriteString(p.Stdout, b.String())
+	return err
 }
 
 func clip(text string, n int) string {
@@ -160,7 +163,9 @@ func (p *Proc) topBatch(ctx context.Context, every time.Duration, times int) int
 		if ctx.Err() != nil {
 			return 130
 		}
-		p.printf("%s\n", strings.Join(p.topLines(m), "\n"))
+		if _, err := fmt.Fprintln(p.Stdout, strings.Join(p.topLines(m), "\n")); err != nil {
+			return p.failed("write", err)
+		}
 	}
 	return 0
 }
@@ -181,7 +186,9 @@ func (p *Proc) topScreen(ctx context.Context, t *terminal.Terminal, every time.D
 	m := &meter{}
 	for n := 0; times < 0 || n < times; n++ {
 		resized := t.Resized()
-		p.frame(every, true, "", strings.Join(p.topLines(m), "\n"))
+		if err := p.frame(every, true, "", strings.Join(p.topLines(m), "\n")); err != nil {
+			return p.failed("write", err)
+		}
 		select {
 		case <-tick.C:
 		case <-resized:

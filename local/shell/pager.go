@@ -3,7 +3,6 @@ package shell
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -440,11 +439,4 @@ func man(_ context.Context, p *Proc) int {
 	}
 	fmt.Fprintf(p.Stderr, "No manual entry for %s: an embedded machine has no manual pages. help lists its commands; your own computer has the manual.\n", p.Args[len(p.Args)-1])
 	return 16
-}
-
-var errNoEditor = errors.New("there is no editor on this machine. cat > FILE writes one (ctrl-D at the end), sed -i changes one; or edit it outside and copy it in: cat FILE | lab ssh MACHINE 'cat > FILE'")
-
-func editor(_ context.Context, p *Proc) int {
-	p.errorf("%v", errNoEditor)
-	return 127
 }
