@@ -36,6 +36,9 @@ type fakeEngine struct {
 	refusePrivileged, refuseReduced bool
 	api, system                     string
 	security                        []string
+	root, cgroup, arch              string
+	noForward                       bool
+	unreachable                     error
 
 	mu         sync.Mutex
 	calls      []string // changes, in their order
@@ -97,12 +100,14 @@ func (e *fakeEngine) Ping(ctx context.Context, _ client.PingOptions) (client.Pin
 		<-ctx.Done()
 		return client.PingResult{}, ctx.Err()
 	}
-	return client.PingResult{APIVersion: e.api}, nil
+	return client.PingResult{APIVersion: e.api}, e.unreachable
 }
 
 func (e *fakeEngine) Info(context.Context, client.InfoOptions) (r client.SystemInfoResult, err error) {
 	r.Info.NCPU, r.Info.CPUCfsQuota, r.Info.OSType = 4, true, "linux"
 	r.Info.OperatingSystem, r.Info.SecurityOptions = e.system, e.security
+	r.Info.ServerVersion, r.Info.DockerRootDir, r.Info.CgroupVersion, r.Info.Architecture = "20.10.24+dfsg1", e.root, e.cgroup, e.arch
+	r.Info.IPv4Forwarding = !e.noForward
 	return r, nil
 }
 

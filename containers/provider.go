@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/computer"
 	"github.com/moby/moby/client"
 )
 
@@ -27,6 +28,8 @@ type Options struct {
 	Routes func() ([]netip.Prefix, error)
 	// Build runs mmdebstrap; nil means the program of that name, if there is one.
 	Build Bootstrap
+	// Computer is what checks look at; the zero value is this one.
+	Computer computer.Computer
 }
 
 // Provider makes machines of containers.
@@ -38,6 +41,8 @@ type Provider struct {
 	build  Bootstrap
 
 	patience patience
+	host     string // as in DOCKER_HOST
+	computer computer.Computer
 
 	mu     sync.Mutex
 	form   form // found by trying
@@ -50,7 +55,7 @@ var _ lab.Provider = (*Provider)(nil)
 // engine-unreachable at the first call.
 func New(opts Options) *Provider {
 	p := &Provider{
-		engine: opts.Engine, dial: opts.Dial, routes: opts.Routes, build: opts.Build,
+		engine: opts.Engine, dial: opts.Dial, routes: opts.Routes, build: opts.Build, host: opts.Host, computer: opts.Computer.Or(),
 		patience: patience{ping: 5 * time.Second, silence: 30 * time.Second, revive: 3 * time.Second},
 	}
 	if p.engine == nil {
@@ -65,7 +70,7 @@ func New(opts Options) *Provider {
 		p.dial = (&net.Dialer{}).DialContext
 	}
 	if p.routes == nil {
-		p.routes = localRoutes
+		p.routes = p.computer.Routes
 	}
 	if p.build == nil {
 		p.build = findBootstrap()

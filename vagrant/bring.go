@@ -77,7 +77,7 @@ func (s *session) start(ctx context.Context, t *tracker, paused, off []string) e
 	if len(off) == 0 {
 		return nil
 	}
-	if err := s.checkKVM(); err != nil {
+	if err := s.opts.checkKVM(s.plan.Spec); err != nil {
 		return err
 	}
 	if err := s.checkVersion(ctx); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"time"
+
+	"github.com/mesoslab/lab/internal/computer"
 )
 
 // Options are what a Provider may be told; the zero value is good.
@@ -23,6 +25,12 @@ type Options struct {
 	// Dial reaches machines; nil means net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+	// Computer is what checks look at; the zero value is this one.
+	Computer computer.Computer
+	// Reach asks for a URL's head and returns the HTTP status; nil means
+	// net/http.
+	Reach func(ctx context.Context, url string) (status int, err error)
+
 	question time.Duration // how long a question to Vagrant may take
 	kvm      string        // the device of KVM
 }
@@ -38,6 +46,10 @@ func (o Options) withDefaults() Options {
 	}
 	if o.kvm == "" {
 		o.kvm = "/dev/kvm"
+	}
+	o.Computer = o.Computer.Or()
+	if o.Reach == nil {
+		o.Reach = reach
 	}
 	if o.Dial == nil {
 		o.Dial = new(net.Dialer).DialContext

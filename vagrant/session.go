@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	client "github.com/bmatcuk/go-vagrant"
@@ -212,18 +210,4 @@ func (s *session) checkVersion(ctx context.Context) error {
 	}
 	s.mem.Version = version
 	return s.mem.write(s.dir)
-}
-
-// judgeVersion wants 2.0 or later: dcos-vagrant's list of broken versions
-// (1.8.3 to 1.9.4) ends before it.
-func judgeVersion(version string) error {
-	major, _, _ := strings.Cut(strings.TrimSpace(version), ".")
-	n, err := strconv.Atoi(major)
-	switch {
-	case err != nil:
-		return &lab.Error{ID: "vagrant-failed", Op: "version", Err: fmt.Errorf("vagrant calls its version %q", shorten(version)), Advice: "look whether the vagrant in PATH is HashiCorp's Vagrant"}
-	case n < 2:
-		return &lab.Error{ID: "vagrant-version", Op: "version", Err: fmt.Errorf("this is version %s; 2.0 is the first that works", version), Advice: "install a newer Vagrant"}
-	}
-	return nil
 }

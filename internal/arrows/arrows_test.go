@@ -18,9 +18,9 @@ const module = "github.com/mesoslab/lab"
 var rooms = map[string][]string{
 	"":                  {},
 	"cmd/lab":           {"*"},
-	"vagrant":           {""},
-	"containers":        {""},
-	"local":             {"", "internal/guard", "internal/imagetar", "local/proctab"},
+	"vagrant":           {"", "internal/computer"},
+	"containers":        {"", "internal/computer"},
+	"local":             {"", "internal/guard", "internal/imagetar", "local/proctab", "internal/computer"},
 	"local/proctab":     {}, // processes by identity: the supervisor of package mini needs it, too
 	"provision":         {""},
 	"provision/images":  {"", "internal/imagetar"},
@@ -29,7 +29,8 @@ var rooms = map[string][]string{
 	"mini":              {"internal/guard", "local/proctab"},
 	"internal/guard":    {},
 	"internal/imagetar": {},
-	"internal/flow":     {"", "provision", "provision/images", "stack", "scenarios", "internal/state"},
+	"internal/computer": {""},
+	"internal/flow":     {"", "provision", "provision/images", "stack", "scenarios", "internal/state", "internal/computer"},
 	"internal/state":    {""},
 	"internal/ui":       {""},
 	"internal/labtest":  {""},

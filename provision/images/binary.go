@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/mesoslab/lab"
 )
 
 // modulePath and command are what a lab binary says of itself.
@@ -106,15 +104,7 @@ func (m *Maker) Binary(ctx context.Context, arch string, say func(string)) (stri
 	if ctx.Err() != nil {
 		return "", err
 	}
-	var words []string
-	for _, err := range append(tried, err) {
-		words = append(words, err.Error())
-	}
-	return "", &lab.Error{
-		ID: "mini-binary-missing", Op: "find a static lab for linux/" + arch, Err: errors.New(strings.Join(words, "; ")),
-		Advice: fmt.Sprintf("put the release's lab-linux-%s beside lab; or run lab from its sources with Go installed; "+
-			"or bring the images along: lab images save FILE --stack mini on another computer, lab create --images FILE here", arch),
-	}
+	return "", missingBinary(arch, append(tried, err))
 }
 
 // beside is where a release puts the program for another architecture.
