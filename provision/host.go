@@ -19,7 +19,7 @@ type Host struct {
 	down    chan struct{} // closed with the connection
 
 	mu     sync.Mutex
-	sftp   [packetSizes]*sftp.Client
+	sftp   *sftp.Client
 	docker *client.Client
 	stdio  bool  // the socket is reached through a command
 	reason error // why the connection was closed, if keepAlive did it
@@ -51,15 +51,13 @@ func (h *Host) Err() error {
 func (h *Host) Close() error {
 	h.mu.Lock()
 	docker, files := h.docker, h.sftp
-	h.docker, h.sftp = nil, [packetSizes]*sftp.Client{}
+	h.docker, h.sftp = nil, nil
 	h.mu.Unlock()
 	if docker != nil {
 		docker.Close()
 	}
-	for _, c := range files {
-		if c != nil {
-			c.Close()
-		}
+	if files != nil {
+		files.Close()
 	}
 	err := h.client.Close()
 	<-h.down
