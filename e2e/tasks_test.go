@@ -9,14 +9,11 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/mesoslab/lab/e2e/rig"
-	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/proctab"
 )
 
@@ -32,17 +29,15 @@ func commandLab(t *testing.T) *rig.Lab {
 	return l
 }
 
-// commands are the processes of a lab's tasks on a machine, or on all: those
-// that carry the mark of a machine and are not lab itself.
+// commands are the processes of a lab's tasks on a machine, or on all.
 func commands(l *rig.Lab, nodes ...string) []proctab.ID {
 	if nodes == nil {
 		nodes = []string{"node1", "node2", "node3"}
 	}
-	own := l.Processes()
 	var out []proctab.ID
 	for _, n := range nodes {
-		for _, id := range proctab.Marked(folder.EnvMark, filepath.Join(l.Dir(), "machines", n)) {
-			if !slices.ContainsFunc(own, func(p rig.Process) bool { return p.PID == id.PID }) {
+		for _, p := range l.Commands(n) {
+			if id, err := proctab.Of(p.PID); err == nil && id.State() != proctab.Gone {
 				out = append(out, id)
 			}
 		}
@@ -130,10 +125,13 @@ func TestCommandTasks(t *testing.T) {
 	}
 	l.Write("loop.json", fmt.Sprintf(loop, 4))
 	l.Must("deploy", "loop.json")
-	ids := commands(l)
-	if len(ids) < 4 {
-		t.Errorf("4 instances have %d processes", len(ids))
-	}
+	var ids []proctab.ID
+	l.Await("4 instances to have processes", func(context.Context) error {
+		if ids = commands(l); len(ids) < 4 {
+			return fmt.Errorf("%d", len(ids))
+		}
+		return nil
+	})
 	l.Must("destroy")
 	l.MustBeGone()
 	for _, id := range append(ids, commands(l)...) {
