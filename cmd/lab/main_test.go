@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	if isLab(os.Args) {
 		os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 	}
-	testscript.Main(m, map[string]func(){
+	testscript.Main(tests(m), map[string]func(){
 		"lab": func() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
