@@ -41,6 +41,9 @@ func NewStore(dir string) Store { return Store{dir: dir} }
 // Dir is the store's folder.
 func (s Store) Dir() string { return s.dir }
 
+// LabDir is the folder that a lab of this name has, or would have.
+func (s Store) LabDir(name string) string { return filepath.Join(s.dir, name) }
+
 // Lab is one remembered lab.
 type Lab struct {
 	Dir string
