@@ -135,8 +135,17 @@ func (p Platform) slaveEnv(master string, n lab.Node) []string {
 	if a := p.Spec.Mesos.Attributes; a != "" {
 		env = append(env, "MESOS_ATTRIBUTES="+a)
 	}
+	if p.Images.Mini && p.commandsAsRoot() {
+		env = append(env, "LAB_ALLOW_ROOT_CMD=1")
+	}
 	return p.env(p.withExtra(append(env, p.seedSlave()...)...)...)
 }
+
+// commandsAsRoot says whether tasks may run commands where the slave is root.
+// On an embedded machine root there is root of this computer: the spec must say
+// so. On a real machine a command stays in the slave's container, and who may
+// have one run there may have a privileged container run as well.
+func (p Platform) commandsAsRoot() bool { return !p.Embedded || p.Spec.Local.AllowRootCmd }
 
 // resources are the spec's, or an embedded machine's wanted size: what Mesos
 // would detect there is the whole computer's, other in each run.

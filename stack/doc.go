@@ -33,6 +33,7 @@
 //
 // # Not here
 //
-// Machines and their engines (package provision), what a fault does (package
+// Machines and their engines (package provision), bringing images to them
+// (provision/images; WantedImages says which), what a fault does (package
 // scenarios), rendering (internal/ui).
 package stack

@@ -21,7 +21,6 @@ type Docker interface {
 	ContainerUnpause(ctx context.Context, id string, o client.ContainerUnpauseOptions) (client.ContainerUnpauseResult, error)
 	ContainerStop(ctx context.Context, id string, o client.ContainerStopOptions) (client.ContainerStopResult, error)
 	ContainerRemove(ctx context.Context, id string, o client.ContainerRemoveOptions) (client.ContainerRemoveResult, error)
-	ImagePull(ctx context.Context, ref string, o client.ImagePullOptions) (client.ImagePullResponse, error)
 }
 
 // Runner runs command lines on a machine; *provision.Host does.
@@ -51,34 +50,18 @@ func createOptions(c Container) client.ContainerCreateOptions {
 	}
 }
 
-// create makes a container; an image that is missing is pulled, unless it is
-// one of lab's own, which no registry has.
-func create(ctx context.Context, d Docker, c Container, wait func(string)) (string, error) {
+// create makes a container. Its image must be there: bringing it is another
+// room's work (provision/images).
+func create(ctx context.Context, d Docker, c Container) (string, error) {
 	made, err := d.ContainerCreate(ctx, createOptions(c))
-	if errdefs.IsNotFound(err) && !strings.HasPrefix(c.Image, "lab/") {
-		wait("pulling " + c.Image)
-		if err := pull(ctx, d, c.Image); err != nil {
-			return "", &lab.Error{ID: "image-pull", Op: "pull " + c.Image, Machine: c.Node, Err: err,
-				Advice: "look whether the machine reaches the registry, name another image under images: in lab.yaml, or use the mini stack, which pulls nothing (stack: mini)"}
-		}
-		made, err = d.ContainerCreate(ctx, createOptions(c))
-	}
 	if errdefs.IsNotFound(err) {
 		return "", &lab.Error{ID: "image-missing", Op: "create " + c.Name, Machine: c.Node, Err: err,
-			Advice: "the engine does not know " + c.Image}
+			Advice: "the engine had " + c.Image + " a moment ago; lab create brings it again"}
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s: create %s: %w", c.Node, c.Name, err)
 	}
 	return made.ID, nil
-}
-
-func pull(ctx context.Context, d Docker, image string) error {
-	resp, err := d.ImagePull(ctx, image, client.ImagePullOptions{})
-	if err != nil {
-		return err
-	}
-	return resp.Wait(ctx)
 }
 
 // remove ends a container by its stop signal and removes it.

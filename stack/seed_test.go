@@ -108,7 +108,9 @@ func TestSeedCleanStart(t *testing.T) {
 	for _, kept := range []bool{true, false} {
 		inWorld(t, lab.Spec{Stack: "seed"}, func(t *testing.T, w *world) {
 			for _, e := range w.engines {
-				e.registry = true
+				for _, c := range w.platform.Containers() {
+					e.images[c.Image] = true
+				}
 			}
 			if _, err := w.converge(t.Context(), Options{}); err != nil {
 				t.Fatal(err)

@@ -31,6 +31,7 @@ type Created struct {
 // changes collects what create did, from several goroutines.
 type changes struct {
 	since time.Time // the start of create
+	fresh bool      // the lab's record is of this create
 	mu    sync.Mutex
 	list  []string
 }
@@ -39,6 +40,16 @@ func (c *changes) add(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.list = append(c.list, fmt.Sprintf(format, args...))
+}
+
+// noting is a report that also collects what providers say they have changed.
+func (c *changes) noting(report lab.Report) lab.Report {
+	return func(e lab.Event) {
+		if text, ok := e.Data[lab.DataChanged].(string); ok {
+			c.add("%s", text)
+		}
+		report.Emit(e)
+	}
 }
 
 // Create builds the lab that given describes, or repairs what is missing of
@@ -59,10 +70,9 @@ func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err er
 		if err != nil {
 			return err
 		}
-		fresh := l.Machines == nil && l.Ready.IsZero()
 		out, err = f.create(ctx, l, why, report, &did)
 		err = errors.Join(err, closeLog())
-		if err != nil && fresh {
+		if err != nil && did.fresh {
 			f.forgetUnmade(context.WithoutCancel(ctx), l)
 		}
 		return err
@@ -74,9 +84,10 @@ func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err er
 	return out, nil
 }
 
-// forgetUnmade removes the record of a lab of which no machine was made: a
-// port that was taken must not leave a lab behind. Where that fails, the
-// record stays, and create and destroy go on from there.
+// forgetUnmade removes the record that a create has made, and then no machine:
+// a port that was taken must not leave a lab behind. Where that fails, the
+// record stays, and create and destroy go on from there. A lab that was there
+// before stays: somebody may have changed its files.
 func (f *Flow) forgetUnmade(ctx context.Context, l *state.Lab) {
 	provider, err := f.provider(l.Provider)
 	if err != nil {
@@ -90,7 +101,11 @@ func (f *Flow) forgetUnmade(ctx context.Context, l *state.Lab) {
 	if err != nil || slices.ContainsFunc(status, func(s lab.MachineStatus) bool { return s.State != lab.StateMissing }) {
 		return
 	}
-	if err := l.Remove(); err != nil {
+	// What machines share (a network) may be there without them.
+	if err = provider.Destroy(ctx, plan); err == nil {
+		err = l.Remove()
+	}
+	if err != nil {
 		f.Report.Emit(lab.Event{Op: "create", Kind: lab.EventNote, Text: err.Error()})
 	}
 }
@@ -105,6 +120,7 @@ func (f *Flow) recall(ctx context.Context, given lab.Spec, did *changes) (l *sta
 	l, err = f.Store.Load(name)
 	if errors.Is(err, lab.ErrNotFound) {
 		did.add("lab %s", name)
+		did.fresh = true
 		return f.record(ctx, given)
 	}
 	if err != nil {
@@ -154,6 +170,9 @@ func (f *Flow) create(ctx context.Context, l *state.Lab, why string, report lab.
 	if err != nil {
 		return nil, err
 	}
+	if err := f.checkImages(l, provider, app); err != nil {
+		return nil, err
+	}
 	f.announce(l, why, report)
 	if err := f.mendPower(ctx, l, did); err != nil {
 		return nil, err
@@ -189,6 +208,10 @@ func (f *Flow) announce(l *state.Lab, why string, report lab.Report) {
 func (f *Flow) mendPower(ctx context.Context, l *state.Lab, did *changes) error {
 	mended, err := f.heal(ctx, l)
 	for _, fault := range mended {
+		if fault.Mender != "" {
+			did.add("went on: %s", fault)
+			continue
+		}
 		did.add("healed: %s", fault)
 	}
 	return err
@@ -224,7 +247,7 @@ func (f *Flow) machines(ctx context.Context, l *state.Lab, provider lab.Provider
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := f.plan(l, grouped(report, "machine"))
+	plan, err := f.plan(l, did.noting(grouped(report, "machine")))
 	if err != nil {
 		return nil, nil, err
 	}

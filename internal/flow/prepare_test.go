@@ -138,23 +138,6 @@ func TestInstallMayBeForbidden(t *testing.T) {
 	}
 }
 
-func TestImagesOn(t *testing.T) {
-	for _, tt := range []struct {
-		spec lab.Spec
-		node int
-		want string
-	}{
-		{lab.Spec{Stack: "seed"}, 0, "kiwenlau/zookeeper:3.4.8 kiwenlau/mesos:0.26.0 kiwenlau/marathon:1.1.1 kiwenlau/marathonlb:1.3.0"},
-		{lab.Spec{Stack: "seed"}, 1, "kiwenlau/mesos:0.26.0 nginx:1.10"},
-		{lab.Spec{Stack: "mini", App: "none"}, 2, "lab/mesos"},
-	} {
-		p := prepared(t, tt.spec)
-		if got := strings.Join(imagesOn(p.platform, p.platform.Nodes[tt.node]), " "); got != tt.want {
-			t.Errorf("images of node%d: %q, want %q", tt.node+1, got, tt.want)
-		}
-	}
-}
-
 // TestOneMachineDown: the others are still taken through the steps, and every
 // failure is told.
 func TestOneMachineDown(t *testing.T) {

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/provision"
-	"github.com/mesoslab/lab/stack"
 )
 
 // What each step looks at and does; the table is in prepare.go.
@@ -139,7 +137,7 @@ func (p *preparation) judgeEngine(ctx context.Context, say func(string)) (err er
 		}
 	}
 	known := p.facts
-	missing, err := p.host.MissingImages(ctx, imagesOn(p.platform, p.machine.Node))
+	missing, err := p.host.MissingImages(ctx, p.platform.WantedImages()[p.machine.Name])
 	if err != nil {
 		return err
 	}
@@ -147,20 +145,6 @@ func (p *preparation) judgeEngine(ctx context.Context, say func(string)) (err er
 		known.DiskMiB = 0
 	}
 	return p.judge(known)
-}
-
-// imagesOn lists what a machine's engine runs.
-func imagesOn(p stack.Platform, n lab.Node) []string {
-	var out []string
-	for _, c := range p.Containers() {
-		if c.Node == n.Name && !slices.Contains(out, c.Image) {
-			out = append(out, c.Image)
-		}
-	}
-	if n.Role == lab.RoleSlave && p.Spec.App == "nginx" {
-		out = append(out, p.Images.Nginx)
-	}
-	return out
 }
 
 // verifyWait is how long an engine may take to open its port: real ones that
