@@ -119,8 +119,8 @@ func passed(t *testing.T, res scenarios.Result) {
 	if want := []string{"baseline", "victim", "silence", "lost", "replaced", "serving", "agents", "whole"}; !slices.Equal(names, want) {
 		t.Errorf("criteria %v, want %v", names, want)
 	}
-	if len(res.Phases) != 4 || res.Traffic.Sent < 100 || len(res.Timeline) < 6 {
-		t.Errorf("result: %+v", res)
+	if len(res.Phases) < 5 || res.Traffic.Sent < 100 || len(res.Timeline) < 6 {
+		t.Fatalf("result: %+v", res)
 	}
 	early, late := res.Settings.Law()
 	if d := res.Phases[0]; d.Name != "detect" || d.Seconds < early.Seconds() || d.Seconds > late.Seconds()+1 {

@@ -289,3 +289,26 @@ func TestDockerSilentEngine(t *testing.T) {
 	l.Must("destroy")
 	l.MustBeGone()
 }
+
+// TestDockerSilentMachine stops dockerd of one machine in the middle of a
+// create.
+func TestDockerSilentMachine(t *testing.T) {
+	if !long() {
+		t.Skip("waits for two minutes: LAB_TEST_LONG=1 asks for it")
+	}
+	engine := rig.Inside(t)
+	if engine == nil {
+		return
+	}
+	l := rig.NewDocker(t, engine)
+	r := startUntil(t, l, stages[8])
+	name, _ := l.MachineContainer(2)
+	execBelow(t, l, name, "systemctl", "kill", "--signal=STOP", "docker.service")
+	if res := r.Wait(nil); res.Code != 1 || !strings.Contains(res.Stderr, "node2: ") {
+		t.Error(res)
+	}
+	execBelow(t, l, name, "systemctl", "kill", "--signal=CONT", "docker.service")
+	wholeAgain(t, l)
+	l.Must("destroy")
+	l.MustBeGone()
+}

@@ -261,8 +261,8 @@ func (s site) logTail() string {
 // kill ends every process of the machine, of this life and of earlier ones,
 // and waits until the lock is free. The machine and the processes that it has
 // recorded stand still from the first moment: they start nothing and react to
-// nobody's death, and machine and supervisors still adopt whoever loses its
-// parent, so that nobody is lost on the way. They are ended last.
+// nobody's death, and still adopt whoever loses its parent, so that nobody is
+// lost on the way. The machine is ended last.
 func (s site) kill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
@@ -277,11 +277,15 @@ func (s site) kill(ctx context.Context) error {
 			return fmt.Errorf("%s: stop process %d: %w", s.node.Name, id.PID, err)
 		}
 	}
-	for _, find := range []func() []proctab.ID{
-		func() []proctab.ID { return below(roots) },
+	order := []func() []proctab.ID{
 		func() []proctab.ID { return without(s.remains(), own) },
-		s.remains,
-	} {
+		func() []proctab.ID { return own },
+	}
+	if !slices.ContainsFunc(own, func(id proctab.ID) bool { return id.State() != proctab.Gone }) {
+		// Supervisors are the last who adopt.
+		order = slices.Insert(order, 0, func() []proctab.ID { return below(roots) })
+	}
+	for _, find := range order {
 		if err := proctab.Kill(ctx, find); err != nil {
 			return fmt.Errorf("%s: end processes: %w", s.node.Name, err)
 		}

@@ -40,6 +40,6 @@
 //
 // # Not here
 //
-// Which containers run and what they need of a machine (package stack), and
-// making machines (the providers).
+// Images (package provision/images), which containers run and what they need
+// of a machine (package stack), and making machines (the providers).
 package provision

@@ -60,7 +60,7 @@ func (h *Host) dialDocker(ctx context.Context, _, _ string) (net.Conn, error) {
 }
 
 func engineVersion(ctx context.Context, machine string, dial DialFunc) (Engine, error) {
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: dial}
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: dial, ResponseHeaderTimeout: versionWait}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker/version", nil)
 	if err != nil {
 		return Engine{}, err
@@ -155,6 +155,15 @@ func DockerTCP(ctx context.Context, m lab.Machine, port int) (*client.Client, er
 	})
 }
 
+// An engine that hangs takes connections and answers none. These say how long
+// one may take to begin its answer: starting or stopping a container on a
+// starved machine takes its time, and an engine that has just been started may
+// leave the first question waiting for 16 s (see engineOpts).
+const (
+	answerWait  = 2 * time.Minute
+	versionWait = 30 * time.Second
+)
+
 // newDocker makes a client that speaks what the engine behind dial speaks.
 func newDocker(ctx context.Context, machine string, dial DialFunc) (*client.Client, error) {
 	engine, err := engineVersion(ctx, machine, dial)
@@ -166,7 +175,13 @@ func newDocker(ctx context.Context, machine string, dial DialFunc) (*client.Clie
 		return nil, &lab.Error{ID: "docker-too-old", Op: "talk to Docker", Machine: machine, Err: err,
 			Advice: "use a machine with a Docker engine of 2016 or newer (1.12), best 19.03 or newer"}
 	}
-	c, err := client.New(client.WithHost("unix://"+dockerSocket), client.WithDialContext(dial), client.WithAPIVersion(version))
+	c, err := client.New(
+		client.WithHTTPClient(&http.Client{
+			Transport:     &http.Transport{DialContext: dial, ResponseHeaderTimeout: answerWait, MaxIdleConns: 6, IdleConnTimeout: 30 * time.Second},
+			CheckRedirect: client.CheckRedirect,
+		}),
+		client.WithHost("unix://"+dockerSocket), client.WithDialContext(dial), client.WithAPIVersion(version),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("%s: make Docker client: %w", machine, err)
 	}

@@ -20,7 +20,7 @@ import (
 // only root may read is read by sudo.
 func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	var data []byte
-	err := h.withSFTP(ctx, smallPackets, func(c *sftp.Client) error {
+	err := h.withSFTP(ctx, func(c *sftp.Client) error {
 		f, err := c.Open(name)
 		if err != nil {
 			return err
@@ -44,7 +44,7 @@ func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 // new, never a part. Missing folders are made. Where the SSH user may not
 // write, one command by sudo does it, and the file belongs to root.
 func (h *Host) WriteFile(ctx context.Context, name string, data []byte, mode fs.FileMode) error {
-	err := h.place(ctx, smallPackets, name, bytes.NewReader(data), mode)
+	err := h.place(ctx, name, bytes.NewReader(data), mode)
 	if errors.Is(err, fs.ErrPermission) && !h.Root() {
 		var argv []string
 		if argv, err = teeCommand(name, len(data), mode); err == nil {
@@ -61,7 +61,7 @@ func (h *Host) WriteFile(ctx context.Context, name string, data []byte, mode fs.
 // user may not write, the file goes to /tmp first and sudo puts it in place. r
 // is read again from its start then.
 func (h *Host) Upload(ctx context.Context, name string, r io.ReadSeeker, mode fs.FileMode) error {
-	err := h.place(ctx, largePackets, name, r, mode)
+	err := h.place(ctx, name, r, mode)
 	if errors.Is(err, fs.ErrPermission) && !h.Root() {
 		err = h.uploadBySudo(ctx, name, r, mode)
 	}
@@ -72,12 +72,12 @@ func (h *Host) Upload(ctx context.Context, name string, r io.ReadSeeker, mode fs
 }
 
 // place writes a file beside its target by SFTP and renames it.
-func (h *Host) place(ctx context.Context, p packets, name string, r io.Reader, mode fs.FileMode) error {
+func (h *Host) place(ctx context.Context, name string, r io.Reader, mode fs.FileMode) error {
 	temp, err := tempName(path.Dir(name), path.Base(name))
 	if err != nil {
 		return err
 	}
-	return h.withSFTP(ctx, p, func(c *sftp.Client) error {
+	return h.withSFTP(ctx, func(c *sftp.Client) error {
 		if err := put(c, temp, r, mode); err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func (h *Host) uploadBySudo(ctx context.Context, name string, r io.ReadSeeker, m
 	if err != nil {
 		return err
 	}
-	if err := h.withSFTP(ctx, largePackets, func(c *sftp.Client) error { return put(c, temp, r, 0o600) }); err != nil {
+	if err := h.withSFTP(ctx, func(c *sftp.Client) error { return put(c, temp, r, 0o600) }); err != nil {
 		return err
 	}
 	if _, err := h.Run(ctx, Quote(installCommand(temp, name, mode)...), nil); err != nil {

@@ -19,7 +19,7 @@ type Host struct {
 	down    chan struct{} // closed with the connection
 
 	mu     sync.Mutex
-	sftp   [packetSizes]*sftp.Client
+	sftp   *sftp.Client
 	docker *client.Client
 	stdio  bool  // the socket is reached through a command
 	reason error // why the connection was closed, if keepAlive did it
@@ -39,19 +39,25 @@ func (h *Host) Root() bool { return h.machine.SSH.User == "root" }
 // Done is closed when the connection has ended, by Close or by itself.
 func (h *Host) Done() <-chan struct{} { return h.down }
 
+// Err says why the connection ended by itself, nil as long as that is not
+// known.
+func (h *Host) Err() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reason
+}
+
 // Close ends the connection and everything that runs over it.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	docker, files := h.docker, h.sftp
-	h.docker, h.sftp = nil, [packetSizes]*sftp.Client{}
+	h.docker, h.sftp = nil, nil
 	h.mu.Unlock()
 	if docker != nil {
 		docker.Close()
 	}
-	for _, c := range files {
-		if c != nil {
-			c.Close()
-		}
+	if files != nil {
+		files.Close()
 	}
 	err := h.client.Close()
 	<-h.down

@@ -117,7 +117,7 @@ func TestFiles(t *testing.T) {
 // names lists a folder through a fresh SFTP client.
 func names(t *testing.T, h *Host, dir string) string {
 	t.Helper()
-	c, err := h.sftpClient(t.Context(), smallPackets)
+	c, err := h.sftpClient(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestWriteFileBySudo(t *testing.T) {
 		return 0
 	}
 	h := s.start(t)
-	c, err := h.sftpClient(t.Context(), smallPackets)
+	c, err := h.sftpClient(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -266,7 +266,7 @@ func engineOverOpenSSH(t *testing.T, o *openSSH, h *Host, f Facts) {
 func TestFilesOverOpenSSH(t *testing.T) {
 	o := startOpenSSH(t)
 	h := o.connect(t)
-	for _, size := range []int{0, 1, uploadPacket - 1, uploadPacket, uploadPacket + 1, 5<<20 + 7} {
+	for _, size := range []int{0, 1, 32<<10 - 1, 32 << 10, 32<<10 + 1, 5<<20 + 7} {
 		data := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
 		name := fmt.Sprintf("/etc/lab-test/%d", size)
 		// A reader that tells no size, as one that counts bytes does.

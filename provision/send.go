@@ -24,7 +24,7 @@ const sendBlock = 8 << 20
 // machine. sent is told how many bytes are there, also when it begins; the last
 // that it hears may not be confirmed yet.
 func (h *Host) Send(ctx context.Context, name string, r io.ReaderAt, size int64, sent func(int64)) error {
-	err := h.withSFTP(ctx, largePackets, func(c *sftp.Client) error {
+	err := h.withSFTP(ctx, func(c *sftp.Client) error {
 		f, err := c.OpenFile(name, os.O_WRONLY|os.O_CREATE)
 		if err != nil {
 			return err

@@ -7,22 +7,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
-	"golang.org/x/crypto/ssh"
 )
 
 func TestResumeAt(t *testing.T) {
@@ -106,61 +101,6 @@ func TestSendFillsHoles(t *testing.T) {
 	}
 }
 
-// userSSHD runs a real sshd for this user and returns the machine behind it.
-func userSSHD(t *testing.T) lab.Machine {
-	t.Helper()
-	path, err := exec.LookPath("sshd")
-	if err != nil {
-		path = "/usr/sbin/sshd"
-	}
-	if _, err := os.Stat(path); err != nil {
-		labtest.NeedProgram(t, "sshd")
-	}
-	me, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if me.Uid == "0" { // where sshd locks up its helpers
-		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	dir := t.TempDir()
-	client, host := writeKey(t, filepath.Join(dir, "client")).PublicKey(), writeKey(t, filepath.Join(dir, "host")).PublicKey()
-	authorized := filepath.Join(dir, "authorized_keys")
-	if err := os.WriteFile(authorized, ssh.MarshalAuthorizedKey(client), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free now
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	config := filepath.Join(dir, "config")
-	text := fmt.Sprintf("ListenAddress %s\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\nStrictModes no\nUsePAM no\nSubsystem sftp internal-sftp\n",
-		addr, filepath.Join(dir, "host"), authorized)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), path, "-D", "-e", "-f", config)
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Logf("sshd says\n%s", log.String())
-		}
-	})
-	return lab.Machine{Node: lab.Node{Name: "node1"}, SSH: lab.SSHEndpoint{
-		Addr: addr, User: me.Username, KeyFile: filepath.Join(dir, "client"), HostKey: string(ssh.MarshalAuthorizedKey(host)),
-	}}
-}
-
 // cable is a connection that breaks when so many bytes have gone out.
 type cable struct {
 	net.Conn
@@ -178,7 +118,7 @@ func (c cable) Write(p []byte) (int, error) {
 // TestSendToOpenSSH cuts the connection in the middle of an upload and sends
 // the rest over a new one.
 func TestSendToOpenSSH(t *testing.T) {
-	m := userSSHD(t)
+	m := labtest.OpenSSH(t)
 	content := make([]byte, 5*sendBlock+12345)
 	rand.Read(content)
 	size := int64(len(content))

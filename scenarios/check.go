@@ -2,65 +2,157 @@ package scenarios
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"slices"
+	"regexp"
+	"strconv"
 	"strings"
-
-	"rsc.io/script"
 
 	"github.com/mesoslab/lab"
 )
 
 // Mistake is one thing wrong with a script.
 type Mistake struct {
-	Line int
-	Text string
-	Err  error
+	File string `json:"file"`
+	Line int    `json:"line"`
+	Text string `json:"text"` // the line itself
+	Err  error  `json:"-"`
+	What string `json:"mistake"` // Err in words
 }
 
-// Check finds every mistake of a script without running it: unknown verbs,
-// wrong or missing arguments, wrong values.
+func (m Mistake) String() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.What) }
+
+// knowledge is what a checker knows when it comes to a line.
+type knowledge struct {
+	facts map[fact]bool
+	app   string // that traffic goes to
+	rate  int    // requests a second
+	asked map[string]bool
+	// deployed are apps that the script brings itself.
+	deployed map[string]bool
+}
+
+// Check finds every mistake of a script without running it and without a lab:
+// unknown verbs, wrong or missing arguments, lines that come too early for
+// what they need, expectations that can never hold.
 func Check(ctx context.Context, sc Scenario) ([]Mistake, error) {
-	s, err := script.NewState(ctx, os.TempDir(), nil)
+	k := &knowledge{facts: map[fact]bool{}, deployed: map[string]bool{}, asked: map[string]bool{}}
+	finally := false
+	l, err := newLanguage(ctx, func(_ context.Context, v verb, a arguments) error { return k.judge(v, a, finally) })
 	if err != nil {
 		return nil, fmt.Errorf("check scenario %s: %w", sc.Name, err)
 	}
-	defer s.CloseAndWait(discard{})
-	e := engine(nil)
-	var names []string
-	for n := range e.Cmds {
-		names = append(names, n)
-	}
-	slices.Sort(names)
+	defer l.close()
 	var mistakes []Mistake
-	for _, l := range sc.Lines {
-		if l.Chapter != "" {
+	add := func(line int, text string, err error) {
+		mistakes = append(mistakes, Mistake{File: sc.Name, Line: line, Text: text, Err: err, What: err.Error()})
+	}
+	for _, n := range sc.Needs {
+		if err := checkNeed(n); err != nil {
+			add(sc.needsLine, "# needs: "+strings.Join(sc.Needs, ", "), err)
+		}
+	}
+	for _, line := range sc.Lines {
+		if line.Chapter != "" {
 			continue
 		}
-		if _, ok := speech(l.Text); ok {
-			continue
-		}
-		word, _, _ := strings.Cut(l.Text, " ")
-		if _, known := e.Cmds[word]; !known {
-			err := fmt.Errorf("no verb %q: verbs are say, explain, %s%s", word, strings.Join(names, ", "), lab.DidYouMean(word, names))
-			mistakes = append(mistakes, Mistake{l.Number, l.Text, err})
-			continue
-		}
-		if err := execute(e, s, sc.Name, l); err != nil {
-			mistakes = append(mistakes, Mistake{l.Number, l.Text, cause(err)})
+		finally = line.Finally
+		if err := l.run(ctx, sc.Name, line); err != nil {
+			add(line.Number, line.Text, err)
+			k.assume(l, line.Text)
 		}
 	}
 	return mistakes, nil
 }
 
-// cause strips the engine's own position, which counts from our single line.
-func cause(err error) error {
-	if c, ok := errors.AsType[*script.CommandError](err); ok {
-		return c.Err
+// judge looks at a line whose words are right by themselves.
+func (k *knowledge) judge(v verb, a arguments, finally bool) error {
+	defer k.take(v, a)
+	if !finally { // what runs whatever happened may find anything
+		for _, f := range v.after {
+			if !k.facts[f] {
+				return fmt.Errorf("%s: %s", v.name, lacking[f])
+			}
+		}
+		for _, p := range v.args {
+			if (p.kind == kindNode || p.kind == kindNodes) && a[p.name] == "victim" && !k.facts[factVictim] {
+				return fmt.Errorf("%s: %s", v.name, lacking[factVictim])
+			}
+		}
 	}
-	return err
+	if v.watched && k.app != "" && a["app"] != k.app {
+		return fmt.Errorf("%s %s can never hold: traffic goes to %s, and only that is watched", v.name, a["app"], k.app)
+	}
+	if v.sane != nil {
+		return v.sane(a, k)
+	}
+	return nil
+}
+
+// take remembers what a line has done.
+func (k *knowledge) take(v verb, a arguments) {
+	for _, f := range v.gives {
+		// Before the baseline, a change of an app is preparation.
+		if f == factChange && v.power == "" && !k.facts[factBaseline] {
+			continue
+		}
+		k.facts[f] = true
+	}
+	switch v.name {
+	case "traffic":
+		k.app, k.rate = a["app"], a.count("rate")
+	case "ask":
+		k.asked[a["quantity"]] = true
+	case "deploy":
+		if d, err := loadApp(a["app"]); err == nil {
+			k.deployed[d.ID] = true
+		}
+	}
+}
+
+// assume takes a line with a mistake for what it may have been meant to be, so
+// that one mistake is not found once for every line after it.
+func (k *knowledge) assume(l *language, text string) {
+	v, near, err := l.find(text)
+	if err != nil {
+		v = l.verbs[near]
+	}
+	for _, f := range v.gives {
+		k.facts[f] = true
+	}
+	words := strings.Fields(text)
+	if len(words) < 2 {
+		return
+	}
+	switch v.name {
+	case "let":
+		l.let(words[1], "")
+	case "ask":
+		k.asked[words[1]] = true
+	case "traffic":
+		k.app = words[1]
+	}
+}
+
+var slavesNeed = regexp.MustCompile(`^([1-9][0-9]?) slaves?$`)
+
+// checkNeed reads one of the words after "# needs:".
+func checkNeed(need string) error {
+	if !slavesNeed.MatchString(need) {
+		return fmt.Errorf("needs %q: must be a number of slaves, like 2 slaves (what faults need is known from their verbs)", need)
+	}
+	return nil
+}
+
+// slaves is how many slaves a scenario says it needs.
+func (sc Scenario) slaves() int {
+	most := 1
+	for _, n := range sc.Needs {
+		if m := slavesNeed.FindStringSubmatch(n); m != nil {
+			count, _ := strconv.Atoi(m[1]) // two digits
+			most = max(most, count)
+		}
+	}
+	return most
 }
 
 // Sound returns nil for a script without mistakes, else all of them in one
@@ -72,7 +164,7 @@ func Sound(ctx context.Context, sc Scenario) error {
 	}
 	var lines []string
 	for _, m := range mistakes {
-		lines = append(lines, fmt.Sprintf("%s:%d: %v", sc.Name, m.Line, m.Err))
+		lines = append(lines, m.String())
 	}
 	return &lab.Error{
 		ID: "scenario-invalid", Op: "check scenario",
@@ -80,7 +172,3 @@ func Sound(ctx context.Context, sc Scenario) error {
 		Advice: "correct the lines above; nothing was broken",
 	}
 }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -3,7 +3,8 @@
 //
 // A Scenario is a script that a trainer can read aloud: chapters are "#"
 // lines, the rest are verbs of this package, run line by line by
-// rsc.io/script's engine with one state. A run has four observers that know
+// rsc.io/script's engine with one state. The same table of verbs drives Check,
+// which finds every mistake without a lab, and Run. A run has four observers that know
 // nothing of the one who breaks things: the probe (steady requests through
 // the load balancer), samplers of Mesos, Marathon and the load balancer, and
 // Marathon's event stream. What they see goes into a History by identity:
@@ -13,7 +14,8 @@
 //
 // The package acts only through the interfaces Lab (power, with the journal
 // behind it) and Cluster (Mesos, Marathon, load balancer), so that the whole
-// engine runs against in-memory twins in tests. Faults are undone when a run
-// ends, however it ends. How machines are made, and where faults are
-// remembered, is not known here.
+// engine runs against in-memory twins in tests. Faults are undone and apps put
+// back when a run ends, however it ends. A run's Recording holds all that was
+// observed. How machines are made, where faults are remembered, and how a
+// recording is drawn (package report) is not known here.
 package scenarios

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ type History struct {
 	agents   map[string]*AgentHistory
 	order    []string // task ids as first seen
 	last     App
+	asked    time.Time            // when the last sample of Marathon was asked for
 	lastSeen map[string]time.Time // by sampler: its last good sample
 	gaps     []Gap
 	lost     time.Time // when the event stream broke
@@ -29,6 +31,7 @@ type TaskHistory struct {
 	Address  string // host:port
 	Seen     time.Time
 	Staged   time.Time // Marathon's own word for when it started the launch
+	Started  time.Time // Marathon's own word for when it ran; how it finds the youngest
 	Running  time.Time
 	InLB     time.Time // the load balancer lists it as a server
 	Healthy  time.Time
@@ -39,10 +42,16 @@ type TaskHistory struct {
 
 // AgentHistory is one Mesos slave's life as seen from outside.
 type AgentHistory struct {
-	ID, Node string
-	Seen     time.Time
-	Gone     time.Time
+	ID, Node   string
+	Registered time.Time // the master's own word
+	Seen       time.Time
+	Inactive   time.Time // listed, but its connection to the master is gone
+	Gone       time.Time // when it was last removed
+	Back       time.Time // when the same id was seen again after that
 }
+
+// Present says whether Mesos lists the slave.
+func (a AgentHistory) Present() bool { return a.Gone.IsZero() || a.Back.After(a.Gone) }
 
 // Gap is a hole in a sampler's record.
 type Gap struct {
@@ -77,15 +86,15 @@ func (h *History) task(id string, now time.Time) *TaskHistory {
 	return t
 }
 
-// SawApp takes in a sample of Marathon's list.
-func (h *History) SawApp(now time.Time, app App, nodeOf func(ip string) string) {
+// SawApp takes in a sample of Marathon's list. asked is when it was asked for.
+func (h *History) SawApp(asked, now time.Time, app App, nodeOf func(ip string) string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sampled("marathon", now)
-	h.last = app
+	h.last, h.asked = app, asked
 	for _, s := range app.Tasks {
 		t := h.task(s.ID, now)
-		t.Staged = s.Staged
+		t.Staged, t.Started = s.Staged, s.Started
 		h.placed(t, s.IP, s.Port, nodeOf)
 		if t.Running.IsZero() && !s.Started.IsZero() {
 			t.Running = now
@@ -117,18 +126,26 @@ func (h *History) SawAgents(now time.Time, agents []Agent, nodeOf func(ip string
 		present[s.ID] = true
 		a := h.agents[s.ID]
 		if a == nil {
-			a = &AgentHistory{ID: s.ID, Node: nodeOf(s.IP), Seen: now}
+			a = &AgentHistory{ID: s.ID, Node: nodeOf(s.IP), Registered: s.Registered, Seen: now}
 			h.agents[s.ID] = a
 			if !first {
 				h.changed(fmt.Sprintf("◆ %s is back in Mesos as slave %s", a.Node, shortAgent(a.ID)))
 			}
-		} else if !a.Gone.IsZero() {
-			a.Gone = time.Time{}
+		}
+		switch {
+		case s.Active:
+			a.Inactive = time.Time{}
+		case a.Inactive.IsZero():
+			a.Inactive = now
+			h.changed(fmt.Sprintf("◆ Mesos calls %s inactive: its connection is gone, its tasks still count", a.Node))
+		}
+		if !a.Present() {
+			a.Back = now
 			h.changed(fmt.Sprintf("◆ %s is back in Mesos as the same slave %s", a.Node, shortAgent(a.ID)))
 		}
 	}
 	for _, a := range h.agents {
-		if !present[a.ID] && a.Gone.IsZero() {
+		if !present[a.ID] && a.Present() {
 			a.Gone = now
 			h.changed(fmt.Sprintf("◆ Mesos removes %s, slave %s", a.Node, shortAgent(a.ID)))
 		}
@@ -245,8 +262,26 @@ func (h *History) Agents() []AgentHistory {
 	for _, a := range h.agents {
 		out = append(out, *a)
 	}
-	slices.SortFunc(out, func(a, b AgentHistory) int { return a.Seen.Compare(b.Seen) })
+	slices.SortFunc(out, func(a, b AgentHistory) int { return cmp.Or(a.Seen.Compare(b.Seen), cmp.Compare(a.Node, b.Node)) })
 	return out
+}
+
+// NameOf is the short word for a task, or the id itself for one that no
+// observer has seen.
+func (h *History) NameOf(id string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t := h.tasks[id]; t != nil {
+		return t.Name
+	}
+	return id
+}
+
+// Gaps returns the holes that no verdict may rest on.
+func (h *History) Gaps() []Gap {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.gaps)
 }
 
 // App returns Marathon's last sampled view.
@@ -266,4 +301,11 @@ func shortAgent(id string) string {
 		}
 	}
 	return id
+}
+
+// AppAsked returns the same with the time at which Marathon was asked.
+func (h *History) AppAsked() (App, time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last, h.asked
 }

@@ -12,6 +12,8 @@ import (
 // force.
 type Lab interface {
 	Machines() []lab.Machine
+	// PowerModes are those that Break accepts here.
+	PowerModes() []lab.Power
 	// Settings are the figures that rule how fast the platform heals.
 	Settings() Settings
 	Break(ctx context.Context, node string, how lab.Power) error
@@ -27,7 +29,11 @@ type Lab interface {
 type Settings struct {
 	PingTimeout  time.Duration `json:"ping_timeout"`  // Mesos' slave_ping_timeout, T
 	PingTimeouts int           `json:"ping_timeouts"` // Mesos' max_slave_ping_timeouts, N
-	AppURL       string        `json:"app_url"`       // the service port on the load balancer
+	AppURL       string        `json:"app_url"`       // where traffic goes
+	SameClock    bool          `json:"-"`             // the platform's times can be compared with ours
+	// Of the app that traffic goes to, as Marathon shows it; zero before.
+	Backoff    time.Duration `json:"backoff"`     // backoffSeconds
+	CheckEvery time.Duration `json:"check_every"` // intervalSeconds of its first check
 }
 
 // Law returns between which times after a silent death Mesos loses a slave:
@@ -43,36 +49,44 @@ type Container struct {
 	TaskID string
 }
 
-// Cluster is what a scenario sees of, and asks from, the platform.
+// Cluster is what a scenario sees of, and asks from, the platform. Changes
+// wait while another deployment holds the app, unless they are forced.
 type Cluster interface {
 	// Agents lists the slaves that the leading Mesos master knows.
 	Agents(ctx context.Context) ([]Agent, error)
-	// App is Marathon's view of one app.
+	// App is Marathon's view of one app. One that is not there wraps
+	// lab.ErrNotFound.
 	App(ctx context.Context, id string) (App, error)
 	// Backends lists host:port of the load balancer's servers for the app.
 	Backends(ctx context.Context, app string) ([]string, error)
 	// Events calls fn for every event of Marathon's stream until it ends.
 	Events(ctx context.Context, fn func(StreamEvent)) error
-	Scale(ctx context.Context, app string, instances int) error
+	Scale(ctx context.Context, app string, instances int, force bool) error
+	Restart(ctx context.Context, app string) error
+	Deploy(ctx context.Context, app AppFile) error
+	Remove(ctx context.Context, app string) error
 	// KillTasks kills tasks and scales the app down by their number.
 	KillTasks(ctx context.Context, ids []string) error
 }
 
 // Agent is one Mesos slave.
 type Agent struct {
-	ID     string
-	IP     string
-	Active bool
+	ID         string
+	IP         string
+	Active     bool // connected, too
+	Registered time.Time
 }
 
 // App is one Marathon app with its tasks.
 type App struct {
 	ID          string
+	URL         string // behind the load balancer, or ""
 	Instances   int
 	HasChecks   bool
 	Deployments int
-	Queued      int // launches that Marathon still owes
-	BackoffBase time.Duration
+	Queued      int  // launches that Marathon still owes
+	Overdue     bool // it backs off no longer, it waits for offers that fit
+	Backoff     time.Duration
 	CheckEvery  time.Duration
 	Tasks       []Task
 }

@@ -2,10 +2,14 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -20,7 +24,8 @@ type Probe struct {
 
 	mu    sync.Mutex
 	stats Traffic
-	order []Answer
+	dues  []time.Time // of all requests, in order
+	order []Answer    // as they came
 }
 
 // Traffic sums up what clients saw.
@@ -83,6 +88,7 @@ func (p *Probe) Run(ctx context.Context, stop <-chan struct{}) {
 		}
 		p.mu.Lock()
 		p.stats.Sent++
+		p.dues = append(p.dues, due)
 		p.mu.Unlock()
 		flying.Go(func() { p.ask(ctx, due) })
 	}
@@ -96,7 +102,7 @@ func (p *Probe) ask(ctx context.Context, due time.Time) {
 		resp, err = p.client.Do(req)
 	}
 	if err != nil {
-		a.Err = "no answer"
+		a.Err = noAnswer(err)
 	} else {
 		_, err = io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
@@ -115,17 +121,33 @@ func (p *Probe) ask(ctx context.Context, due time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.order = append(p.order, a)
-	p.stats.Done++
-	p.stats.Worst = max(p.stats.Worst, a.Latency)
+	p.stats.add(a)
+}
+
+// noAnswer says in a word what a client has seen instead of an answer.
+func noAnswer(err error) string {
+	var n net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.As(err, &n) && n.Timeout():
+		return "timed out"
+	}
+	return "connection broke off"
+}
+
+func (t *Traffic) add(a Answer) {
+	t.Done++
+	t.Worst = max(t.Worst, a.Latency)
 	if a.Latency > slowAnswer {
-		p.stats.Slow++
+		t.Slow++
 	}
 	if a.Err != "" {
-		p.stats.Failed++
-		p.stats.Errors[a.Err]++
+		t.Failed++
+		t.Errors[a.Err]++
 		return
 	}
-	p.stats.ByTask[a.Task]++
+	t.ByTask[a.Task]++
 }
 
 // Traffic returns what was seen so far.
@@ -133,28 +155,88 @@ func (p *Probe) Traffic() Traffic {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.stats
-	t.ByTask, t.Errors = copyMap(t.ByTask), copyMap(t.Errors)
+	t.ByTask, t.Errors = maps.Clone(t.ByTask), maps.Clone(t.Errors)
 	return t
 }
+
+// Between sums up the requests that were due from one moment until before
+// another.
+func (p *Probe) Between(from, to time.Time) Traffic {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := Traffic{ByTask: map[string]int{}, Errors: map[string]int{}}
+	for _, due := range p.dues {
+		if !due.Before(from) && due.Before(to) {
+			t.Sent++
+		}
+	}
+	for _, a := range p.order {
+		if !a.Due.Before(from) && a.Due.Before(to) {
+			t.add(a)
+		}
+	}
+	return t
+}
+
+// LastGood returns when the last answered request from since on was due.
+func (p *Probe) LastGood(since time.Time) (time.Time, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var latest time.Time
+	for _, a := range p.order {
+		if a.Err == "" && !a.Due.Before(since) && a.Due.After(latest) {
+			latest = a.Due
+		}
+	}
+	return latest, !latest.IsZero()
+}
+
+// peace is how long no request may have been in trouble for a trouble to be
+// over.
+const peace = time.Second
+
+// PeaceAfter returns when the last request in trouble had its end, of those
+// that were due from since until end and of those that followed at once. It is
+// end if clients were fine before.
+func (p *Probe) PeaceAfter(since, end time.Time) time.Time {
+	troubled := p.troubled(since)
+	slices.SortFunc(troubled, func(a, b Answer) int { return a.Due.Compare(b.Due) })
+	for _, a := range troubled {
+		if a.Due.Sub(end) > peace {
+			break
+		}
+		end = later(end, a.Due.Add(a.Latency))
+	}
+	return end
+}
+
+func (p *Probe) troubled(since time.Time) []Answer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []Answer
+	for _, a := range p.order {
+		if a.trouble() && !a.Due.Before(since) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func (a Answer) trouble() bool { return a.Err != "" || a.Latency > slowAnswer }
 
 // FirstTrouble returns the first request due at or after since that failed or
 // was slow.
 func (p *Probe) FirstTrouble(since time.Time) (Answer, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var first Answer
-	for _, a := range p.order {
-		if (a.Err != "" || a.Latency > slowAnswer) && !a.Due.Before(since) && (first.Due.IsZero() || a.Due.Before(first.Due)) {
-			first = a
-		}
+	all := p.troubled(since)
+	if len(all) == 0 {
+		return Answer{}, false
 	}
-	return first, !first.Due.IsZero()
+	return slices.MinFunc(all, func(a, b Answer) int { return a.Due.Compare(b.Due) }), true
 }
 
-func copyMap(m map[string]int) map[string]int {
-	out := make(map[string]int, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
+// Answers returns all answers so far, as they came.
+func (p *Probe) Answers() []Answer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.order)
 }

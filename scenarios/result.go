@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -21,40 +22,59 @@ type Result struct {
 	Phases   []Phase     `json:"phases"`
 	Traffic  Traffic     `json:"traffic"`
 	Criteria []Criterion `json:"criteria"`
+	Asked    []Question  `json:"asked,omitempty"`
 	Closing  string      `json:"closing,omitempty"`
-}
 
-// Phase is a part of the time between the fault and the last new task's
-// health, with the setting that rules it.
-type Phase struct {
-	Name    string  `json:"name"`
-	Seconds float64 `json:"seconds"`
-	RuledBy string  `json:"ruled_by"`
+	// Recording is everything that was observed, for reports and replays.
+	Recording *Recording `json:"-"`
 }
 
 // result sums up the run. failed is the error that stopped the script.
-func (r *run) result(sc Scenario, failed error) *Result {
+func (r *run) result(failed error) *Result {
 	blind := ""
 	if r.probe != nil {
 		blind = r.history.Blind(time.Now())
 	}
-	res := &Result{Scenario: sc.Name, Seconds: time.Since(r.begun).Seconds(), Settings: r.lab.Settings()}
+	r.answerAsked(true, "")
+	res := &Result{Scenario: r.script.Name, Seconds: time.Since(r.begun).Seconds(), Settings: r.settings(), Phases: []Phase{}}
 	r.mu.Lock() // never held together with the history's own lock
 	fault := r.fault
-	res.Timeline, res.Criteria = slices.Clone(r.timeline), slices.Clone(r.criteria)
+	res.Timeline, res.Criteria = append([]Moment{}, r.timeline...), append([]Criterion{}, r.criteria...)
 	r.mu.Unlock()
 	res.Verdict, res.Why = judge(res.Criteria, blind, !fault.IsZero() && !r.opt.Placebo)
 	if failed != nil && res.Verdict == Pass {
 		res.Verdict, res.Why = Inconclusive, failed.Error()
 	}
-	if r.probe != nil {
-		res.Traffic = r.probe.Traffic()
+	for _, q := range r.asked {
+		res.Asked = append(res.Asked, *q)
 	}
-	if !fault.IsZero() && len(r.victims) > 0 {
-		res.Phases = phases(fault, r.history, r.victims, res.Settings)
+	if r.probe == nil {
+		return res
+	}
+	res.Traffic = r.probe.Traffic()
+	if !fault.IsZero() {
+		if phases, _ := r.phases(); phases != nil {
+			res.Phases = phases
+		}
 		res.Closing = closing(r.history)
+		res.Timeline = r.withClients(res.Timeline, fault)
+		slices.SortStableFunc(res.Timeline, func(a, b Moment) int { return cmp.Compare(a.At, b.At) })
 	}
 	return res
+}
+
+// withClients puts into the timeline when clients noticed first. That is known
+// only when the request has had its end, so it comes late in the live one.
+func (r *run) withClients(timeline []Moment, fault time.Time) []Moment {
+	first, ok := r.probe.FirstTrouble(fault)
+	if !ok {
+		return timeline
+	}
+	what := first.Err
+	if what == "" {
+		what = fmt.Sprintf("answered after %.2f s", first.Latency.Seconds())
+	}
+	return append(timeline, Moment{first.Due.Sub(fault).Seconds(), "clients: the first request in trouble: " + what})
 }
 
 // err maps the verdict to the sentinels behind exit codes 3 and 4.
@@ -68,59 +88,12 @@ func (res *Result) err() error {
 	return fmt.Errorf("%w: %s", lab.ErrInconclusive, res.Why)
 }
 
-// phases cuts the time from the fault to the health of the slowest new task
-// at what was seen in between.
-func phases(fault time.Time, h *History, victims []TaskHistory, s Settings) []Phase {
-	var lost time.Time
-	for _, v := range victims {
-		if t := h.Task(v.ID); t.Ended.After(lost) {
-			lost = t.Ended
-		}
-	}
-	var last TaskHistory
-	for _, t := range h.Tasks() {
-		if t.Seen.After(fault) && t.Running.After(last.Running) {
-			last = t
-		}
-	}
-	// Samples see the launch up to 50 ms late; Marathon's own time is exact
-	// where its clock is ours.
-	launched := last.Seen
-	if last.Staged.After(lost) && last.Staged.Before(launched) {
-		launched = last.Staged
-	}
-	serving := last.InLB
-	if last.Healthy.After(serving) {
-		serving = last.Healthy
-	}
-	early, late := s.Law()
-	cuts := []struct {
-		name, rule string
-		at         time.Time
-	}{
-		{"detect", fmt.Sprintf("mesos.slave_ping_timeout %s × %d: %s–%s", s.PingTimeout, s.PingTimeouts, seconds(early), seconds(late)), lost},
-		{"back-off", "backoffSeconds 1 × 1.15ⁿ of the app", launched},
-		{"launch", "lab's own", last.Running},
-		{"LB+health", "intervalSeconds of the app's check", serving},
-	}
-	var out []Phase
-	from := fault
-	for _, c := range cuts {
-		if c.at.IsZero() || from.IsZero() {
-			break // not seen: later phases have no beginning
-		}
-		out = append(out, Phase{c.name, max(0, c.at.Sub(from).Seconds()), c.rule})
-		from = c.at
-	}
-	return out
-}
-
 func closing(h *History) string {
 	nodes := map[string]bool{}
 	for _, t := range h.App().Tasks {
 		nodes[h.Task(t.ID).Node] = true
 	}
-	if len(nodes) != 1 {
+	if len(nodes) != 1 || len(h.App().Tasks) < 2 {
 		return ""
 	}
 	for n := range nodes {
@@ -131,19 +104,12 @@ func closing(h *History) string {
 
 // WriteText writes the report for people.
 func (res *Result) WriteText(w io.Writer) {
-	if len(res.Phases) > 0 {
-		longest := 0.0
-		for _, p := range res.Phases {
-			longest = max(longest, p.Seconds)
-		}
-		fmt.Fprintln(w, "Where the time went")
-		for _, p := range res.Phases {
-			bar := strings.Repeat("█", int(24*p.Seconds/max(longest, 0.001)+0.5))
-			fmt.Fprintf(w, "  %-10s %6.2f s  %-24s  %s\n", p.Name, p.Seconds, bar, p.RuledBy)
-		}
-	}
+	res.writePhases(w)
 	if t := res.Traffic; t.Sent > 0 {
 		fmt.Fprintf(w, "Clients  %d sent · %d failed · %d slower than 1 s · worst %.2f s\n", t.Sent, t.Failed, t.Slow, t.Worst.Seconds())
+	}
+	for _, q := range res.Asked {
+		fmt.Fprintf(w, "Asked    %s\n", q)
 	}
 	held := 0
 	for _, c := range res.Criteria {
@@ -153,13 +119,31 @@ func (res *Result) WriteText(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s  %d of %d\n", res.Verdict, held, len(res.Criteria))
 	for _, c := range res.Criteria {
-		mark := map[State]string{Held: "✔", Broken: "✘", Unseen: "?"}[c.State]
-		fmt.Fprintf(w, "  %s %-9s %s\n", mark, c.Name, c.Detail)
+		fmt.Fprintf(w, "  %s %-9s %s\n", c.State.Mark(), c.Name, c.Detail)
 	}
 	if res.Why != "" {
 		fmt.Fprintf(w, "Because  %s\n", res.Why)
 	}
 	if res.Closing != "" {
 		fmt.Fprintln(w, res.Closing)
+	}
+}
+
+func (res *Result) writePhases(w io.Writer) {
+	if len(res.Phases) == 0 {
+		return
+	}
+	longest := 0.001
+	for _, p := range res.Phases {
+		longest = max(longest, p.Seconds)
+	}
+	fmt.Fprintln(w, "Where the time went")
+	for _, p := range res.Phases {
+		bar := strings.Repeat("█", int(24*p.Seconds/longest+0.5))
+		own := ""
+		if p.Own != nil {
+			own = fmt.Sprintf(" + %.0f ms", 1000**p.Own)
+		}
+		fmt.Fprintf(w, "  %-10s %6.2f s  %-24s  %s%s\n", p.Name, p.Seconds, bar, p.RuledBy, own)
 	}
 }

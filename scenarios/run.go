@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"time"
-
-	"rsc.io/script"
 
 	"github.com/mesoslab/lab"
 )
@@ -18,8 +15,12 @@ import (
 type Options struct {
 	Report lab.Report
 	Dial   DialFunc // how the probe reaches the service; nil = the system's
-	// Placebo replaces every fault by nothing. Such a run must not end in
-	// PASS (rule R6); it exists for tests of the verdict itself.
+	// Prompt shows a text and returns the line that the person in front of the
+	// class types. nil: nobody is there, so nothing waits for anybody.
+	Prompt func(ctx context.Context, text string) (string, error)
+	// Placebo replaces every fault, and every change of an app after the
+	// baseline, by nothing. Such a run must not end in PASS (rule R6); it
+	// exists for tests of the verdict itself.
 	Placebo bool
 }
 
@@ -28,26 +29,38 @@ type run struct {
 	lab     Lab
 	cluster Cluster
 	opt     Options
-	line    string // the script's line that runs
+	script  Scenario
+	line    Line // that runs
+	lang    *language
 
 	watchCtx context.Context // of observers; ends with the run
 	observed sync.WaitGroup
-	app      string
+	app, url string
 	history  *History
 	probe    *Probe
 	stop     chan struct{}
 	begun    time.Time
 	ending   bool // observers are being stopped on purpose
 
-	mu       sync.Mutex
-	fault    time.Time // when the first fault was in force; zero before
-	timeline []Moment
-	criteria []Criterion
-	broken   []string // nodes
-	victim   string   // node
-	victims  []TaskHistory
-	before   []TaskHistory // tasks at the baseline
-	agents   []AgentHistory
+	mu        sync.Mutex
+	fault     time.Time // when the first fault or change was in force; zero before
+	latest    time.Time // when the last one was
+	sinceThen Traffic   // what the probe had seen by then
+	faults    []FaultRecord
+	timeline  []Moment
+	criteria  []Criterion
+	asked     []*Question
+	broken    []string // nodes
+	events    []PastEvent
+
+	victimNodes []string
+	victims     []TaskHistory
+	before      []TaskHistory // tasks at the baseline
+	agents      []AgentHistory
+	scaledFrom  App            // as it was when it was scaled last
+	wanted      int            // instances, since then
+	original    map[string]int // instances before this run scaled an app
+	deployed    []string       // apps that this run has brought
 }
 
 // Moment is one line of the timeline, in seconds since the fault.
@@ -59,63 +72,68 @@ type Moment struct {
 // Run checks and runs a scenario. What it found is in the result whenever
 // that is not nil; the error says why there is none, or is
 // lab.ErrExpectation or lab.ErrInconclusive according to the verdict. Every
-// fault is undone before Run returns, also when ctx ends.
+// fault is undone, and every app put back, before Run returns, also when ctx
+// ends.
 func Run(ctx context.Context, l Lab, c Cluster, sc Scenario, opt Options) (*Result, error) {
 	if err := Sound(ctx, sc); err != nil {
 		return nil, err
 	}
+	if err := possible(ctx, l, c, sc); err != nil {
+		return nil, err
+	}
 	watchCtx, stopWatching := context.WithCancel(ctx)
-	r := &run{lab: l, cluster: c, opt: opt, watchCtx: watchCtx, stop: make(chan struct{}), begun: time.Now()}
+	defer stopWatching()
+	r := &run{lab: l, cluster: c, opt: opt, script: sc, watchCtx: watchCtx, stop: make(chan struct{}), begun: time.Now(), original: map[string]int{}}
+	r.opt.Report = r.remember(opt.Report)
 	r.history = newHistory(r.moment)
-	failed := r.lines(ctx, sc)
+	failed := r.lines(ctx)
 
 	// What runs whatever happened: traffic ends first, so that its last
 	// answers are judged, then faults are undone.
 	r.mu.Lock()
 	r.ending = true
 	r.mu.Unlock()
-	res := r.result(sc, failed)
+	res := r.result(failed)
 	close(r.stop)
 	stopWatching()
-	healed := r.heal(context.WithoutCancel(ctx))
+	healed := errors.Join(r.heal(context.WithoutCancel(ctx)), r.putBack(context.WithoutCancel(ctx)))
 	r.observed.Wait()
 	switch {
 	case ctx.Err() != nil:
 		return nil, errors.Join(fmt.Errorf("scenario %s: interrupted: %w", sc.Name, context.Cause(ctx)), healed)
 	case failed != nil && !isUnmet(failed):
 		return nil, errors.Join(fmt.Errorf("scenario %s: %w", sc.Name, failed), healed)
-	case healed != nil:
+	}
+	res.Recording = r.recording(res)
+	if healed != nil {
 		return res, fmt.Errorf("scenario %s: %w", sc.Name, healed)
 	}
 	return res, res.err()
 }
 
 // lines runs the script until its first error, then the finally lines.
-func (r *run) lines(ctx context.Context, sc Scenario) error {
-	s, err := script.NewState(ctx, os.TempDir(), nil)
+func (r *run) lines(ctx context.Context) error {
+	lang, err := newLanguage(ctx, func(ctx context.Context, v verb, a arguments) error { return v.do(ctx, r, a) })
 	if err != nil {
-		return fmt.Errorf("make script state: %w", err)
+		return err
 	}
-	defer s.CloseAndWait(discard{})
-	e := engine(r)
+	r.lang = lang
+	defer lang.close()
 	var failed error
-	for _, l := range sc.Lines {
+	for _, l := range r.script.Lines {
 		if l.Finally || failed != nil {
 			continue
 		}
 		if l.Chapter != "" {
-			r.note("── " + l.Chapter)
+			r.chapter(l.Chapter)
 			continue
 		}
-		if text, ok := speech(l.Text); ok {
-			r.note(text)
-			continue
-		}
-		failed = r.step(e, s, sc, l)
+		failed = r.step(ctx, l)
+		r.answerAsked(false, "")
 	}
-	for _, l := range sc.Lines {
+	for _, l := range r.script.Lines {
 		if l.Finally && ctx.Err() == nil {
-			failed = errors.Join(failed, r.step(e, s, sc, l))
+			failed = errors.Join(failed, r.step(ctx, l))
 		}
 	}
 	return failed
@@ -123,13 +141,22 @@ func (r *run) lines(ctx context.Context, sc Scenario) error {
 
 // step runs one line. Its end is quiet: what a reader wants to hear is what
 // the observers see, not that a verb is done.
-func (r *run) step(e *script.Engine, s *script.State, sc Scenario, l Line) error {
-	r.line = l.Text
+func (r *run) step(ctx context.Context, l Line) error {
+	r.line = l
+	v, _, err := r.lang.find(l.Text)
+	if err == nil && v.rest != "" {
+		// Words for people. No step is open while they are said, so that
+		// nothing is drawn over what a person types.
+		if err = r.lang.run(ctx, r.script.Name, l); err != nil {
+			return fmt.Errorf("%s:%d: %w", r.script.Name, l.Number, err)
+		}
+		return nil
+	}
 	r.opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventStart, Step: l.Text})
-	err := execute(e, s, sc.Name, l)
+	err = r.lang.run(ctx, r.script.Name, l)
 	end := lab.Event{Op: "scenario", Kind: lab.EventDone, Step: l.Text, Data: map[string]any{"quiet": true}}
 	if err != nil {
-		err = fmt.Errorf("%s:%d: %w", sc.Name, l.Number, cause(err))
+		err = fmt.Errorf("%s:%d: %w", r.script.Name, l.Number, err)
 		end.Kind, end.Err = lab.EventFail, err.Error()
 	}
 	r.opt.Report.Emit(end)
@@ -146,76 +173,60 @@ func (r *run) await(ctx context.Context, what string, fn func(context.Context) e
 		}
 		if err != nil && err.Error() != said {
 			said = err.Error()
-			r.opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventWait, Step: r.line, Text: said})
+			r.opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventWait, Step: r.line.Text, Text: said})
 		}
 		return err
 	})
 }
 
-// heal undoes every fault that is still in force.
-func (r *run) heal(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	r.mu.Lock()
-	broken := slices.Clone(r.broken)
-	r.mu.Unlock()
-	var errs []error
-	for _, node := range broken {
-		errs = append(errs, r.mend(ctx, node))
-	}
-	return errors.Join(errs...)
-}
-
-// breakNode does a fault, and nothing in a placebo run.
-func (r *run) breakNode(ctx context.Context, node string, how lab.Power, text string) error {
-	if !r.opt.Placebo {
-		r.mu.Lock()
-		r.broken = append(r.broken, node)
-		r.mu.Unlock()
-		if err := r.lab.Break(ctx, node, how); err != nil {
+// hold waits until fn has been nil at every look for a whole length of time.
+func (r *run) hold(ctx context.Context, what string, length time.Duration, fn func(context.Context) error) error {
+	var since time.Time
+	return r.await(ctx, what, func(ctx context.Context) error {
+		if err := fn(ctx); err != nil {
+			since = time.Time{}
 			return err
 		}
-	}
-	r.mu.Lock()
-	if r.fault.IsZero() {
-		r.fault = time.Now()
-	}
-	r.mu.Unlock()
-	r.moment("⚡ " + text)
-	return nil
-}
-
-func (r *run) mend(ctx context.Context, node string) error {
-	r.mu.Lock()
-	i := slices.Index(r.broken, node)
-	r.mu.Unlock()
-	if i < 0 {
+		now := time.Now()
+		if since.IsZero() {
+			since = now
+		}
+		if left := length - now.Sub(since); left > 0 {
+			return fmt.Errorf("it is so, to be watched for %s", seconds(length))
+		}
 		return nil
-	}
-	if err := r.lab.Mend(ctx, node); err != nil {
-		return fmt.Errorf("mend %s: %w", node, err)
-	}
-	r.mu.Lock()
-	r.broken = slices.DeleteFunc(r.broken, func(n string) bool { return n == node })
-	r.mu.Unlock()
-	return nil
+	})
 }
 
-// moment notes something in the timeline. Before the fault nothing has a
-// time yet, so it is left out, and so is what ending a run stirs up.
-func (r *run) moment(text string) {
+// moment notes something in the timeline, now.
+func (r *run) moment(text string) { r.momentAt(time.Now(), text) }
+
+// momentAt notes when something was. Before the fault nothing has a time yet,
+// so it is left out, and so is what ending a run stirs up.
+func (r *run) momentAt(at time.Time, text string) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.fault.IsZero() || r.ending {
+		r.mu.Unlock()
 		return
 	}
-	m := Moment{time.Since(r.fault).Seconds(), text}
+	m := Moment{at.Sub(r.fault).Seconds(), text}
 	r.timeline = append(r.timeline, m)
+	r.mu.Unlock()
 	r.opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventNote, Text: fmt.Sprintf("%7.2f s  %s", m.At, text), Data: map[string]any{"at": m.At}})
 }
 
 func (r *run) note(text string) {
 	r.opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventNote, Text: text})
+}
+
+func (r *run) chapter(title string) {
+	r.opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventNote, Text: "── " + title, Data: map[string]any{"chapter": title}})
+}
+
+func (r *run) faultTime() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fault
 }
 
 // nodeOf names the machine with an address.
@@ -228,15 +239,42 @@ func (r *run) nodeOf(ip string) string {
 	return ip
 }
 
-// node finds the machine that a script's word means.
+// node finds the one machine that a script's word means.
 func (r *run) node(word string) (lab.Machine, error) {
-	if word == "victim" {
-		if r.victim == "" {
-			return lab.Machine{}, errors.New("no victim was chosen yet")
-		}
-		word = r.victim
+	all, err := r.nodes(word)
+	if err != nil {
+		return lab.Machine{}, err
 	}
+	if len(all) > 1 {
+		return lab.Machine{}, fmt.Errorf("%q means %d machines, one is needed", word, len(all))
+	}
+	return all[0], nil
+}
+
+// nodes finds the machines that a script's word means.
+func (r *run) nodes(word string) ([]lab.Machine, error) {
 	machines := r.lab.Machines()
+	names := []string{word}
+	switch word {
+	case "slaves":
+		return r.slaves(), nil
+	case "victim":
+		if names = r.victimNodes; len(names) == 0 {
+			return nil, errors.New("no victim was chosen yet")
+		}
+	}
+	var out []lab.Machine
+	for _, name := range names {
+		m, err := findMachine(machines, name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func findMachine(machines []lab.Machine, word string) (lab.Machine, error) {
 	var nodes []lab.Node
 	for _, m := range machines {
 		nodes = append(nodes, m.Node)
@@ -250,9 +288,11 @@ func (r *run) node(word string) (lab.Machine, error) {
 }
 
 // slaves returns the machines that run a Mesos slave.
-func (r *run) slaves() []lab.Machine {
+func (r *run) slaves() []lab.Machine { return slavesOf(r.lab.Machines()) }
+
+func slavesOf(machines []lab.Machine) []lab.Machine {
 	var out []lab.Machine
-	for _, m := range r.lab.Machines() {
+	for _, m := range machines {
 		if m.Role == lab.RoleSlave {
 			out = append(out, m)
 		}

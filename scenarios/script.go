@@ -17,10 +17,14 @@ var builtin embed.FS
 
 // Scenario is one script, read but not checked.
 type Scenario struct {
-	Name    string // failover, or the file's path
-	Summary string // the first comment line
-	Usual   string // how long it usually takes, in words
-	Lines   []Line
+	Name    string   `json:"name"`    // failover, or the file's path
+	Summary string   `json:"summary"` // the first comment line
+	Usual   string   `json:"usual"`   // how long it usually takes, in words
+	Needs   []string `json:"needs"`   // what it says it needs: "2 slaves"
+	Text    string   `json:"-"`       // the whole script
+	Lines   []Line   `json:"-"`
+
+	needsLine int
 }
 
 // Line is one line of a script.
@@ -79,20 +83,17 @@ func Load(name string) (Scenario, error) {
 	return all[i], nil
 }
 
-// Parse splits a script into lines. The first comment is the summary, a
-// comment "# usually: …" says how long it takes.
+// Parse splits a script into lines. The first comment is the summary; the
+// comments "# usually: …" and "# needs: 2 slaves" say how long it takes and
+// what it cannot do without. Other comments are chapters, but for remarks: they
+// begin with "##".
 func Parse(name, text string) Scenario {
-	s := Scenario{Name: name}
+	s := Scenario{Name: name, Text: text, Needs: []string{}}
 	for i, raw := range strings.Split(text, "\n") {
 		l := Line{Number: i + 1, Text: strings.TrimSpace(raw)}
 		if title, ok := strings.CutPrefix(l.Text, "#"); ok {
 			title = strings.TrimSpace(title)
-			if usual, ok := strings.CutPrefix(title, "usually:"); ok {
-				s.Usual = strings.TrimSpace(usual)
-				continue
-			}
-			if s.Summary == "" {
-				s.Summary = title
+			if title == "" || strings.HasPrefix(title, "#") || s.header(title, l.Number) {
 				continue
 			}
 			l.Chapter = title
@@ -105,4 +106,38 @@ func Parse(name, text string) Scenario {
 		}
 	}
 	return s
+}
+
+// header takes in a comment that says something of the whole script.
+func (s *Scenario) header(title string, line int) bool {
+	if usual, ok := strings.CutPrefix(title, "usually:"); ok {
+		s.Usual = strings.TrimSpace(usual)
+		return true
+	}
+	if needs, ok := strings.CutPrefix(title, "needs:"); ok {
+		for _, n := range strings.Split(needs, ",") {
+			s.Needs = append(s.Needs, strings.TrimSpace(n))
+		}
+		s.needsLine = line
+		return true
+	}
+	if s.Summary == "" {
+		s.Summary = title
+		return true
+	}
+	return false
+}
+
+// Requires lists what a scenario cannot do without: what it says itself, and
+// the ways to break a machine that it uses.
+func (sc Scenario) Requires() []string {
+	out := append([]string{}, sc.Needs...)
+	known := verbs()
+	for _, l := range sc.Lines {
+		word, _, _ := strings.Cut(l.Text, " ")
+		if v := known[word]; l.Chapter == "" && v.power != "" && !slices.Contains(out, v.name) {
+			out = append(out, v.name)
+		}
+	}
+	return out
 }

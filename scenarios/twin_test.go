@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,87 +17,91 @@ import (
 	"github.com/mesoslab/lab/internal/labtest"
 )
 
-// platform is an in-memory lab of three machines with a master, a scheduler
-// and a load balancer that keep the rules of the real ones: the twin on which
-// the engine and the verdict are tested, in fake time. Its fields break it.
-type platform struct {
-	lossAfter     time.Duration // from the cut to the loss of the slave
+// sabotage are the ways in which the twin can be spoiled. Each breaks one
+// thing that some expectation is about.
+type sabotage struct {
+	lossAfter     time.Duration // from the fault to the loss of the slave; 0 = by the law
 	deafMarathon  bool          // Marathon stops answering when a machine dies
-	blindBalancer bool          // the load balancer never follows
+	blindBalancer bool          // the load balancer stops following once traffic flows
 	surplus       bool          // one container too many on node3
-	sameNode      bool
-
-	mu       sync.Mutex
-	cut      map[string]bool
-	lost     map[string]bool
-	returned int
-	tasks    []Task
-	servers  []Task // what the load balancer knows
-	count    int
-	next     int
-	turn     int
-	listener []chan StreamEvent
-	wg       sync.WaitGroup
-	frozen   bool
-	broken   []string
+	sameNode      bool          // replacements go to the dead machine
+	killsAtOnce   bool          // tasks are lost with the connection, pings or not
+	staysActive   bool          // a broken connection goes unnoticed
+	silentCrash   bool          // a crashed machine refuses nobody
+	rebalances    bool          // a slave that returns gets a running task
+	rejoinsNever  bool          // a slave that returns is not let in
+	oldestFirst   bool          // scaling down kills the oldest
+	stingy        bool          // no more than three instances are ever started
+	favourite     bool          // the load balancer prefers its first server
+	keepsServing  bool          // the load balancer answers by itself when no server is left
+	emptyQueue    bool          // Marathon forgets what it owes
+	neverOverdue  bool          // Marathon backs off for ever
+	stuckRestart  bool          // a restart replaces only half of the tasks
+	crowds        bool          // all instances go to one machine
 }
 
-func newPlatform(t *testing.T, n *labtest.Network) *platform {
-	p := &platform{lossAfter: 7 * time.Second, cut: map[string]bool{}, lost: map[string]bool{}, count: 2}
-	p.start(2, p.next)
-	p.start(2, p.next)
-	p.servers = p.tasks
-	l, err := n.Host("10.0.0.1").Listen(t.Context(), "tcp", ":10000")
-	if err != nil {
-		t.Fatal(err)
+// platform is an in-memory lab of a master, slaves, a scheduler and a load
+// balancer that keep the rules of the real ones: the twin on which the engine
+// and the verdict are tested, in fake time.
+type platform struct {
+	sabotage
+	modes []lab.Power
+
+	mu       sync.Mutex
+	machines int
+	broken   map[string]lab.Power // by address
+	agents   map[string]*Agent    // by address; nil while lost
+	returned int
+	apps     map[string]*twinApp
+	next     int // number of the next task
+	requests int // that the load balancer has got
+	listener []chan StreamEvent
+	frozen   bool
+	wg       sync.WaitGroup
+}
+
+func newPlatform(t *testing.T, n *labtest.Network, s sabotage) *platform {
+	p := &platform{
+		sabotage: s, machines: 3, broken: map[string]lab.Power{}, agents: map[string]*Agent{}, apps: map[string]*twinApp{},
+		modes: []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerCrash, lab.PowerPause},
 	}
-	srv := &http.Server{Handler: http.HandlerFunc(p.serve)}
-	go srv.Serve(l)
-	t.Cleanup(func() { srv.Close(); p.wg.Wait() })
+	if p.lossAfter == 0 {
+		p.lossAfter = 7 * time.Second
+	}
+	for _, ip := range p.slaveIPs() {
+		p.agents[ip] = &Agent{ID: "master-S" + ip[len(ip)-1:], IP: ip, Active: true, Registered: time.Now()}
+	}
+	p.apps["nginx"] = &twinApp{id: "nginx", port: 10000, count: 2}
+	for range 2 { // both on one machine, so that spreading has something to do
+		p.add(p.apps["nginx"], "10.0.0.2")
+	}
+	for i := range p.apps["nginx"].tasks {
+		p.apps["nginx"].tasks[i].Started, p.apps["nginx"].tasks[i].Healthy = time.Now(), true
+	}
+	p.apps["nginx"].servers = slices.Clone(p.apps["nginx"].tasks)
+	for _, port := range []int{10000, 10001} {
+		l, err := n.Host("10.0.0.1").Listen(t.Context(), "tcp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, port) })}
+		go srv.Serve(l)
+		t.Cleanup(func() { srv.Close(); p.wg.Wait() })
+	}
 	return p
 }
 
-// start adds a running, healthy task on the given node. The caller holds the
-// lock or is alone.
-func (p *platform) start(node, number int) Task {
-	now := time.Now()
-	task := Task{ID: fmt.Sprintf("nginx.%d", number), IP: fmt.Sprintf("10.0.0.%d", node), Port: 31000 + number, Staged: now, Started: now, Healthy: true}
-	p.tasks = append(p.tasks, task)
-	p.next = number + 1
-	return task
-}
-
-// serve is the load balancer: round robin over the servers that it knows; a
-// dead one costs three seconds and is passed over.
-func (p *platform) serve(w http.ResponseWriter, r *http.Request) {
-	p.wg.Add(1)
-	defer p.wg.Done()
-	p.mu.Lock()
-	servers := p.servers
-	p.turn++
-	first := p.turn
-	p.mu.Unlock()
-	for i := range servers {
-		s := servers[(first+i)%len(servers)]
-		p.mu.Lock()
-		dead := p.cut[s.IP]
-		p.mu.Unlock()
-		if !dead {
-			w.Header().Set("X-Lab-Task", s.ID)
-			return
-		}
-		select {
-		case <-r.Context().Done():
-			return
-		case <-time.After(3 * time.Second):
-		}
+func (p *platform) slaveIPs() []string {
+	var out []string
+	for i := 2; i <= p.machines; i++ {
+		out = append(out, fmt.Sprintf("10.0.0.%d", i))
 	}
-	w.WriteHeader(http.StatusServiceUnavailable)
+	return out
 }
 
 func (p *platform) Machines() []lab.Machine {
 	var out []lab.Machine
-	for i := 1; i <= 3; i++ {
+	for i := 1; i <= p.machines; i++ {
 		role := lab.RoleSlave
 		if i == 1 {
 			role = lab.RoleMaster
@@ -105,84 +111,113 @@ func (p *platform) Machines() []lab.Machine {
 	return out
 }
 
+func (p *platform) PowerModes() []lab.Power { return p.modes }
+
 func (p *platform) Settings() Settings {
 	return Settings{PingTimeout: 2 * time.Second, PingTimeouts: 3, AppURL: "http://10.0.0.1:10000/"}
 }
 
 func (p *platform) ip(node string) string { return "10.0.0." + strings.TrimPrefix(node, "node") }
 
-func (p *platform) Break(_ context.Context, node string, _ lab.Power) error {
+// Break does what the real ones do: a crash breaks connections at once, and
+// whatever a machine dies of, only unanswered pings remove its slave.
+func (p *platform) Break(_ context.Context, node string, how lab.Power) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.broken = append(p.broken, node)
 	ip := p.ip(node)
-	p.cut[ip] = true
+	p.broken[ip] = how
 	p.frozen = p.deafMarathon
-	time.AfterFunc(p.lossAfter, func() { p.lose(ip) })
+	agent := p.agents[ip]
+	if how == lab.PowerCrash && !p.staysActive {
+		time.AfterFunc(50*time.Millisecond, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			agent.Active = false
+		})
+	}
+	after := p.lossAfter
+	if p.killsAtOnce {
+		after = 20 * time.Millisecond
+	}
+	time.AfterFunc(after, func() { p.lose(ip, agent) })
 	return nil
 }
 
 // lose is what the master and the scheduler do about a dead slave.
-func (p *platform) lose(ip string) {
+func (p *platform) lose(ip string, agent *Agent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lost[ip] = true
-	var kept []Task
-	var dead int
-	for _, t := range p.tasks {
-		if t.IP != ip {
-			kept = append(kept, t)
-			continue
-		}
-		dead++
-		p.tell(StreamEvent{Type: "status_update_event", App: "nginx", TaskID: t.ID, TaskStatus: "TASK_LOST"})
+	if p.broken[ip] == "" || p.agents[ip] != agent {
+		return // it was back in time
 	}
-	p.tasks = kept
-	time.AfterFunc(time.Second, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for range dead {
-			node := 3
-			if p.sameNode {
-				node = 2
-			}
-			t := p.start(node, p.next)
-			p.tell(StreamEvent{Type: "status_update_event", App: "nginx", TaskID: t.ID, TaskStatus: "TASK_RUNNING"})
+	delete(p.agents, ip)
+	for _, a := range p.apps {
+		dead := slices.DeleteFunc(slices.Clone(a.tasks), func(t Task) bool { return t.IP != ip })
+		for _, t := range dead {
+			p.end(a, t, "TASK_LOST")
 		}
-		if !p.blindBalancer {
-			p.servers = p.tasks
+		if len(dead) > 0 {
+			a.backoff = time.Now().Add(time.Second)
+			time.AfterFunc(time.Second, p.reconcile)
 		}
-	})
+	}
 }
 
+// Mend brings a machine back. Its tasks died with its power; a slave that was
+// removed meanwhile comes as a new one.
 func (p *platform) Mend(_ context.Context, node string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.broken = nil
-	delete(p.cut, p.ip(node))
-	if p.lost[p.ip(node)] {
-		delete(p.lost, p.ip(node))
+	ip := p.ip(node)
+	delete(p.broken, ip)
+	if p.agents[ip] != nil {
+		p.agents[ip].Active = true
+	} else if !p.rejoinsNever {
 		p.returned++
+		agent := &Agent{ID: fmt.Sprintf("master-S%d", 10+p.returned), IP: ip, Active: true, Registered: time.Now().Add(500 * time.Millisecond)}
+		time.AfterFunc(500*time.Millisecond, func() { p.join(agent) })
 	}
 	return nil
 }
 
-func (p *platform) Reach(ctx context.Context, _, to string) error {
+func (p *platform) join(agent *Agent) {
+	p.mu.Lock()
+	p.agents[agent.IP] = agent
+	if p.rebalances {
+		a := p.apps["nginx"]
+		time.AfterFunc(5*time.Second, func() {
+			p.mu.Lock()
+			p.end(a, a.tasks[0], "TASK_KILLED")
+			p.mu.Unlock()
+			p.reconcile()
+		})
+	}
+	p.mu.Unlock()
+	p.reconcile()
+}
+
+// Reach tells silence from refusal.
+func (p *platform) Reach(_ context.Context, _, to string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cut[p.ip(to)] {
-		return fmt.Errorf("dial %s: %w", to, os.ErrDeadlineExceeded)
+	switch how := p.broken[p.ip(to)]; {
+	case how == "":
+		return nil
+	case how == lab.PowerCrash && !p.silentCrash:
+		return fmt.Errorf("dial %s: %w", to, syscall.ECONNREFUSED)
 	}
-	return nil
+	return fmt.Errorf("dial %s: %w", to, os.ErrDeadlineExceeded)
 }
 
 func (p *platform) Containers(_ context.Context, node string) ([]Container, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var out []Container
-	for _, t := range p.tasks {
-		if t.IP == p.ip(node) {
-			out = append(out, Container{ID: "c-" + t.ID, TaskID: t.ID})
+	for _, a := range p.apps {
+		for _, t := range a.tasks {
+			if t.IP == p.ip(node) {
+				out = append(out, Container{ID: "c-" + t.ID, TaskID: t.ID})
+			}
 		}
 	}
 	if p.surplus && node == "node3" {
@@ -195,84 +230,10 @@ func (p *platform) Agents(context.Context) ([]Agent, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var out []Agent
-	for i := 2; i <= 3; i++ {
-		ip := fmt.Sprintf("10.0.0.%d", i)
-		if !p.lost[ip] {
-			out = append(out, Agent{ID: fmt.Sprintf("master-S%d", i+10*p.returned*(i%2^1)), IP: ip, Active: true})
+	for _, ip := range p.slaveIPs() {
+		if a := p.agents[ip]; a != nil {
+			out = append(out, *a)
 		}
 	}
 	return out, nil
-}
-
-func (p *platform) App(ctx context.Context, id string) (App, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.frozen {
-		p.mu.Unlock()
-		<-ctx.Done()
-		p.mu.Lock()
-		return App{}, ctx.Err()
-	}
-	return App{ID: id, Instances: p.count, HasChecks: true, Tasks: append([]Task(nil), p.tasks...)}, nil
-}
-
-func (p *platform) Backends(context.Context, string) ([]string, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var out []string
-	for _, t := range p.servers {
-		out = append(out, fmt.Sprintf("%s:%d", t.IP, t.Port))
-	}
-	return out, nil
-}
-
-func (p *platform) tell(e StreamEvent) {
-	if p.frozen {
-		return
-	}
-	for _, c := range p.listener {
-		c <- e
-	}
-}
-
-func (p *platform) Events(ctx context.Context, fn func(StreamEvent)) error {
-	c := make(chan StreamEvent, 16)
-	p.mu.Lock()
-	p.listener = append(p.listener, c)
-	p.mu.Unlock()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case e := <-c:
-			fn(e)
-		}
-	}
-}
-
-func (p *platform) Scale(_ context.Context, _ string, n int) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := len(p.tasks); i < n; i++ {
-		p.start(3-i%2, p.next+1)
-	}
-	p.count, p.servers = n, p.tasks
-	return nil
-}
-
-func (p *platform) KillTasks(_ context.Context, ids []string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var kept []Task
-	for _, t := range p.tasks {
-		keep := true
-		for _, id := range ids {
-			keep = keep && id != t.ID
-		}
-		if keep {
-			kept = append(kept, t)
-		}
-	}
-	p.tasks, p.servers, p.count = kept, kept, p.count-len(ids)
-	return nil
 }

@@ -1,16 +1,14 @@
 package scenarios
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
+	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"rsc.io/script"
 
 	"github.com/mesoslab/lab"
 )
@@ -22,8 +20,37 @@ type verb struct {
 	summary string
 	args    []param // by position
 	options []param // key=value
-	// do runs the verb; it is nil for verbs that only speak.
-	do func(ctx context.Context, r *run, a arguments) error
+	// rest names the raw end of the line that the verb takes after its
+	// arguments: words for people, in which nothing is parsed.
+	rest string
+	// after lists what earlier lines must have done, gives what this one does.
+	after, gives []fact
+	// watched says that the first argument must be the app that traffic goes
+	// to: about others the observers know nothing.
+	watched bool
+	// power is what the verb does to a machine, where it does.
+	power lab.Power
+	// sane finds what can never hold, beyond each value by itself.
+	sane func(a arguments, k *knowledge) error
+	do   func(ctx context.Context, r *run, a arguments) error
+}
+
+// fact is something that a script has done by some line.
+type fact string
+
+const (
+	factTraffic  fact = "traffic"
+	factBaseline fact = "baseline"
+	factVictim   fact = "victim"
+	factChange   fact = "change" // a fault, or a change of an app after the baseline
+)
+
+// lacking says what to do about a fact that is not given.
+var lacking = map[fact]string{
+	factTraffic:  "no traffic runs by then: give the verb traffic before it",
+	factBaseline: "nothing is known of the time before: give the verb baseline before it",
+	factVictim:   "no victim is chosen by then: give the verb victim before it",
+	factChange:   "nothing is broken or changed by then: give kill, crash, pause or scale before it",
 }
 
 // param is one argument of a verb.
@@ -37,11 +64,18 @@ type param struct {
 type kind int
 
 const (
-	kindWord kind = iota
-	kindApp
-	kindNode // a machine's name, its alias, or "victim"
-	kindCount
-	kindDuration
+	kindWord     kind = iota
+	kindApp           // an app's id
+	kindNode          // one machine: its name, its alias, its address, or "victim"
+	kindNodes         // the same, or "slaves"
+	kindWho           // the same, or "slave"
+	kindCount         // a whole number from 1
+	kindRate          // requests a second
+	kindDuration      // 10s
+	kindPlace         // other or any
+	kindAll           // the word all
+	kindFile          // an app of lab's own, or a JSON file
+	kindQuantity      // something that a run measures
 )
 
 // arguments are a verb's values by parameter name, complete with defaults.
@@ -65,16 +99,12 @@ func (v verb) parse(words []string) (arguments, error) {
 	}
 	rest := v.args
 	for _, w := range words {
-		if key, value, ok := strings.Cut(w, "="); ok {
-			i := slices.IndexFunc(v.options, func(p param) bool { return p.name == key })
-			if i < 0 {
-				var known []string
-				for _, p := range v.options {
-					known = append(known, p.name+"=")
-				}
-				return nil, fmt.Errorf("%s knows no %s=: allowed are %s%s", v.name, key, strings.Join(known, ", "), lab.DidYouMean(key+"=", known))
+		if key, value, ok := strings.Cut(w, "="); ok && len(v.options) > 0 {
+			p, err := v.option(key)
+			if err == nil {
+				err = p.check(value)
 			}
-			if err := v.options[i].check(value); err != nil {
+			if err != nil {
 				return nil, err
 			}
 			a[key] = value
@@ -94,22 +124,34 @@ func (v verb) parse(words []string) (arguments, error) {
 	return a, nil
 }
 
-func (p param) check(value string) error {
-	switch p.kind {
-	case kindCount:
-		if n, err := strconv.Atoi(value); err != nil || n < 1 || n > 1e6 {
-			return fmt.Errorf("%s=%q must be a whole number from 1", p.name, value)
+// parseRaw fits the end of a line to a verb that takes it as it is.
+func (v verb) parseRaw(text string) (arguments, error) {
+	var words []string
+	for range v.args {
+		word, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
+		if word == "" {
+			break
 		}
-	case kindDuration:
-		if d, err := time.ParseDuration(value); err != nil || d <= 0 {
-			return fmt.Errorf("%s=%q must be a duration like 10s", p.name, value)
-		}
-	default:
-		if value == "" {
-			return fmt.Errorf("%s is empty", p.name)
-		}
+		words, text = append(words, word), rest
 	}
-	return nil
+	a, err := v.parse(words)
+	if err != nil {
+		return nil, err
+	}
+	a[v.rest] = strings.TrimSpace(text)
+	return a, nil
+}
+
+func (v verb) option(key string) (param, error) {
+	i := slices.IndexFunc(v.options, func(p param) bool { return p.name == key })
+	if i >= 0 {
+		return v.options[i], nil
+	}
+	var known []string
+	for _, p := range v.options {
+		known = append(known, p.name+"=")
+	}
+	return param{}, fmt.Errorf("%s knows no %s=: allowed are %s%s", v.name, key, strings.Join(known, ", "), lab.DidYouMean(key+"=", known))
 }
 
 func (v verb) usage() string {
@@ -120,45 +162,88 @@ func (v verb) usage() string {
 	for _, p := range v.options {
 		parts = append(parts, "["+p.name+"="+p.fallback+"]")
 	}
+	if v.rest != "" {
+		parts = append(parts, strings.ToUpper(v.rest)+"…")
+	}
 	return strings.Join(parts, " ")
 }
 
-// engine makes a script engine of our verbs: one that runs them on r, or,
-// with r nil, one that only checks.
-func engine(r *run) *script.Engine {
-	e := &script.Engine{Cmds: map[string]script.Cmd{}, Conds: map[string]script.Cond{}}
-	for name, v := range verbs() {
-		e.Cmds[name] = script.Command(script.CmdUsage{Summary: v.summary, Args: v.usage()},
-			func(s *script.State, words ...string) (script.WaitFunc, error) {
-				if name == "expect" {
-					sub, err := expectation(words)
-					if err != nil {
-						return nil, err
-					}
-					v, words = sub, words[1:]
-				}
-				a, err := v.parse(words)
-				if err != nil || r == nil {
-					return nil, err
-				}
-				return nil, v.do(s.Context(), r, a)
-			})
-	}
-	return e
-}
+const (
+	maxCount = 1_000_000
+	maxRate  = 2000 // requests a second; beyond it the probe would measure itself
+)
 
-// speech returns the raw text of a say or explain line: the engine would
-// split it like a shell.
-func speech(text string) (string, bool) {
-	for _, word := range []string{"say", "explain"} {
-		if rest, ok := strings.CutPrefix(text, word+" "); ok {
-			return strings.TrimSpace(rest), true
+func (p param) check(value string) error {
+	switch p.kind {
+	case kindCount:
+		return p.number(value, maxCount)
+	case kindRate:
+		return p.number(value, maxRate)
+	case kindDuration:
+		if d, err := time.ParseDuration(value); err != nil || d <= 0 {
+			unit := ""
+			if _, err := strconv.ParseFloat(value, 64); err == nil {
+				unit = "; did you mean " + value + "s?"
+			}
+			return fmt.Errorf("%s=%q must be a duration with its unit, like 10s or 2m%s", p.name, value, unit)
+		}
+	case kindNode, kindNodes, kindWho:
+		return p.machine(value)
+	case kindAll:
+		return p.oneOf(value, "all")
+	case kindPlace:
+		return p.oneOf(value, "other", "any")
+	case kindFile:
+		return checkAppName(value)
+	case kindQuantity:
+		return p.oneOf(value, quantityNames()...)
+	case kindApp:
+		if !appID.MatchString(value) {
+			return fmt.Errorf("%s %q must be an app's id: small letters, digits, - and / as in nginx", p.name, value)
+		}
+	default:
+		if value == "" {
+			return fmt.Errorf("%s is empty", p.name)
 		}
 	}
-	return "", false
+	return nil
 }
 
-// execute runs one line in the state.
-func execute(e *script.Engine, s *script.State, file string, l Line) error {
-	return e.Execute(s, file, bufio.NewReader(strings.NewReader(l.Text+"\n")), io.Discard)
+var (
+	appID       = regexp.MustCompile(`^/?[a-z0-9.-]+(/[a-z0-9.-]+)*$`)
+	machineName = regexp.MustCompile(`^(node|slave)[1-9][0-9]{0,2}$`)
+)
+
+func (p param) number(value string, most int) error {
+	if n, err := strconv.Atoi(value); err != nil || n < 1 || n > most {
+		return fmt.Errorf("%s=%q must be a whole number from 1 to %d", p.name, value, most)
+	}
+	return nil
+}
+
+func (p param) oneOf(value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return fmt.Errorf("%s %q must be one of %s%s", p.name, value, strings.Join(allowed, ", "), lab.DidYouMean(value, allowed))
+}
+
+// machine checks a machine's name as far as that goes without a lab.
+func (p param) machine(value string) error {
+	allowed := []string{"victim", "master"}
+	switch p.kind {
+	case kindNodes:
+		allowed = append(allowed, "slaves")
+	case kindWho:
+		allowed = []string{"slave", "slaves", "master"}
+	}
+	if slices.Contains(allowed, value) || machineName.MatchString(value) {
+		return nil
+	}
+	if _, err := netip.ParseAddr(value); err == nil {
+		return nil
+	}
+	near := append(slices.Clone(allowed), "node1", "node2", "node3", "slave1", "slave2")
+	return fmt.Errorf("%s %q must be a machine: %s, node1, node2 …, slave1, slave2 … or an address%s",
+		p.name, value, strings.Join(allowed, ", "), lab.DidYouMean(value, near))
 }

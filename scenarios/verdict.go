@@ -17,6 +17,9 @@ const (
 	Unseen State = "unseen"
 )
 
+// Mark is the state as one sign.
+func (s State) Mark() string { return map[State]string{Held: "✔", Broken: "✘", Unseen: "?"}[s] }
+
 // Criterion is one thing that a verdict rests on.
 type Criterion struct {
 	Name   string `json:"name"`

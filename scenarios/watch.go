@@ -24,9 +24,10 @@ func (w *watcher) run(ctx context.Context) {
 	all.Go(func() { w.stream(ctx) })
 	all.Go(func() {
 		w.sample(ctx, func(ctx context.Context, now func() time.Time) error {
+			asked := now()
 			app, err := w.cluster.App(ctx, w.app)
 			if err == nil {
-				w.history.SawApp(now(), app, w.nodeOf)
+				w.history.SawApp(asked, now(), app, w.nodeOf)
 			}
 			return err
 		})

@@ -44,6 +44,9 @@ func (p Platform) Deploy(ctx context.Context, c Clients, d Definition, o Options
 		if did, err = put(waitCtx, c.Marathon, d, wait); err == nil {
 			app, err = p.awaitApp(waitCtx, c, d.ID, did, wait)
 		}
+		if e, ok := errors.AsType[*lab.Error](err); ok && e.ID == "root-cmd" {
+			return e // no wait that failed, but a wait that makes no sense
+		}
 		if _, timedOut := errors.AsType[*lab.WaitError](err); timedOut && ctx.Err() == nil {
 			return &lab.Error{ID: "app-timeout", Op: "deploy " + d.ID, Err: err,
 				Advice: "look at the app in Marathon's web page: are there resources for it, do its tasks fail?"}
@@ -132,7 +135,7 @@ func (r *refusals) in(a App) error {
 		return nil
 	}
 	return &lab.Error{ID: "root-cmd", Op: "deploy " + a.ID, Machine: f.Host, Err: errors.New(f.State + ": " + f.Message),
-		Advice: "set local: {allow_root_cmd: true} in lab.yaml, give lab create, and deploy again; or give the app a docker container"}
+		Advice: "set local: {allow_root_cmd: true} in lab.yaml, give lab create and deploy again; or give the app a docker container"}
 }
 
 // complete returns nil for an app whose instances all run and are healthy, as

@@ -192,7 +192,7 @@ func TestChecksOfVirtualBox(t *testing.T) {
 		{name: "more memory than there is", change: func(b *bench) { b.spec.Machine.Memory = 8 * lab.GiB }, want: "memory stop", says: "3 machines need 24 GiB, this computer has 16 GiB"},
 		{name: "more memory than is free", change: func(b *bench) { b.spec.Machine.Memory = 5 * lab.GiB }, want: "memory warn"},
 		{name: "a disk that gets tight", change: func(b *bench) { b.Disk.Free = 5 * lab.GiB }, want: "disk-machines warn", says: "/home/ann/VirtualBox VMs"},
-		{name: "a full disk", change: func(b *bench) { b.Disk.Free = 100 * lab.MiB }, want: "disk-boxes stop,disk-machines stop"},
+		{name: "a full disk", change: func(b *bench) { b.Disk.Free = 100 * lab.MiB }, want: "disk-full stop,disk-full stop"},
 		{name: "machines of an earlier lab", change: func(b *bench) { b.prints("VBoxManage list vms", recorded(t, "vboxmanage-vms.txt")) },
 			want: "leftover-machines warn", says: "lab-89abcdef-node1, lab-89abcdef-node2"},
 		{name: "folders of labs that are gone", change: func(b *bench) { delete(b.Files, "/home/ann/.local/state/lab/class/Vagrantfile") }, want: "leftover-folders warn", says: "node1 of /home/ann/.local/state/lab/class (libvirt, running)"},
@@ -242,7 +242,7 @@ func TestChecksOfBoxes(t *testing.T) {
 			b.Env = map[string]string{"VAGRANT_HOME": "/srv/vagrant"}
 			b.Files["/srv/vagrant/boxes/bento-VAGRANTSLASH-debian-12/1/virtualbox/x"] = ""
 		}},
-		{name: "no room for it", change: func(b *bench) { b.Disk.Free = lab.GiB }, want: "box-download warn,disk-boxes stop,disk-machines warn"},
+		{name: "no room for it", change: func(b *bench) { b.Disk.Free = lab.GiB }, want: "box-download warn,disk-full stop,disk-machines warn"},
 	})
 }
 

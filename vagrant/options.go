@@ -16,7 +16,8 @@ type Options struct {
 	// it is killed; 0 means two minutes.
 	Grace time.Duration
 	// LockWait is how long to wait for another vagrant process of the same
-	// lab; 0 means ten seconds.
+	// lab; 0 means five minutes before a change and ten seconds before a
+	// question.
 	LockWait time.Duration
 	// Probe is how long a remembered endpoint may take to answer; 0 means two
 	// seconds.
@@ -38,7 +39,7 @@ func (o Options) withDefaults() Options {
 	for _, f := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&o.Grace, 2 * time.Minute}, {&o.LockWait, 10 * time.Second}, {&o.Probe, 2 * time.Second}, {&o.question, 2 * time.Minute}} {
+	}{{&o.Grace, 2 * time.Minute}, {&o.Probe, 2 * time.Second}, {&o.question, 2 * time.Minute}} {
 		if *f.field == 0 {
 			*f.field = f.value
 		}

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	if isForeign(os.Args) {
 		os.Exit(standIn(os.Args))
 	}
-	testscript.Main(m, map[string]func(){
+	testscript.Main(tests(m), map[string]func(){
 		"lab": func() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LAB_PROVIDER", "local") // not what happens to be ready on this computer
 			return withLabs(e, free)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exit": exits, "installs": installs, "holds": holds},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exit": exits, "installs": installs, "holds": holds, "imagefile": imageFile},
 	})
 }
 

@@ -23,7 +23,7 @@ import (
 
 // Patience is how long a test waits for anything before it gives up. It is a
 // bound against hanging, never a measure.
-const Patience = 2 * time.Minute
+const Patience = 4 * time.Minute
 
 // Lab is one lab under test. Its commands run in Work, where lab.yaml and app
 // files may lie.

@@ -102,13 +102,14 @@ func (b *bench) stepStatus(t *testing.T) string {
 
 func (b *bench) stepSave(t *testing.T) string {
 	b.lab(t, "snapshot", "save", "clean")
+	b.lab(t, "snapshot", "save", "clean") // replaced
 	var all []flow.Snapshot
 	decode(t, b.lab(t, "snapshot", "list", "-o", "json"), &all)
 	if len(all) != 1 || all[0].Name != "clean" || !all[0].Whole {
 		t.Errorf("snapshots %+v", all)
 	}
 	b.whole(t)
-	return "and list"
+	return "twice, and list"
 }
 
 // stepDestroyApp leaves a mark on each machine and takes the app away.

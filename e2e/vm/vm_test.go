@@ -79,7 +79,8 @@ func TestVM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "ip", "netns", "exec", ns, "unshare", "--mount", "--propagation", "private",
+	cmd := exec.CommandContext(t.Context(), "ip", "netns", "exec", ns,
+		"unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", // whatever happens, no process outlives it
 		os.Args[0], "-test.run=^TestInside$", "-test.v", "-test.timeout=50m")
 	cmd.Env = append(os.Environ(), insideEnv+"="+string(data))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr // it takes long: somebody watches

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -30,7 +31,8 @@ func (c *cluster) Agents(ctx context.Context) ([]scenarios.Agent, error) {
 	}
 	var out []scenarios.Agent
 	for _, s := range slaves {
-		out = append(out, scenarios.Agent{ID: s.ID, IP: s.IP(), Active: s.Active})
+		registered := time.UnixMicro(int64(max(s.RegisteredTime, s.ReregisteredTime) * 1e6))
+		out = append(out, scenarios.Agent{ID: s.ID, IP: s.IP(), Active: s.Active, Registered: registered})
 	}
 	return out, nil
 }
@@ -53,10 +55,17 @@ func (c *cluster) App(ctx context.Context, id string) (scenarios.App, error) {
 	if queueErr != nil {
 		return scenarios.App{}, queueErr
 	}
-	out := scenarios.App{ID: app.ID, Instances: app.Instances, HasChecks: len(app.HealthChecks) > 0, Deployments: len(app.Deployments)}
+	out := scenarios.App{
+		ID: strings.TrimPrefix(app.ID, "/"), URL: serviceURL(c.platform, app), Instances: app.Instances,
+		HasChecks: len(app.HealthChecks) > 0, Deployments: len(app.Deployments), Backoff: backoff(app),
+	}
+	if out.HasChecks {
+		out.CheckEvery = time.Duration(app.HealthChecks[0].IntervalSeconds) * time.Second
+	}
 	for _, q := range queue {
 		if q.App.ID == app.ID {
 			out.Queued += q.Count
+			out.Overdue = q.Delay.Overdue
 		}
 	}
 	for _, t := range app.Tasks {
@@ -129,9 +138,66 @@ func (c *cluster) Events(ctx context.Context, fn func(scenarios.StreamEvent)) er
 	return nil
 }
 
+// backoff is the first delay after a failure, which stack's App leaves out.
+func backoff(app stack.App) time.Duration {
+	var more struct {
+		BackoffSeconds float64 `json:"backoffSeconds"`
+	}
+	if json.Unmarshal(app.Raw, &more) != nil {
+		return 0
+	}
+	return time.Duration(more.BackoffSeconds * float64(time.Second))
+}
+
 // Scale asks Marathon for another number of instances.
-func (c *cluster) Scale(ctx context.Context, app string, instances int) error {
-	_, err := c.Marathon.Scale(ctx, app, instances, false)
+func (c *cluster) Scale(ctx context.Context, app string, instances int, force bool) error {
+	return unlocked(ctx, "Marathon to scale "+app, func(ctx context.Context) error {
+		_, err := c.Marathon.Scale(ctx, app, instances, force)
+		return err
+	})
+}
+
+// Restart asks Marathon to replace all tasks of an app.
+func (c *cluster) Restart(ctx context.Context, app string) error {
+	return unlocked(ctx, "Marathon to restart "+app, func(ctx context.Context) error {
+		_, err := c.Marathon.Restart(ctx, app)
+		return err
+	})
+}
+
+// Deploy creates an app, or updates one that the same script has created.
+func (c *cluster) Deploy(ctx context.Context, app scenarios.AppFile) error {
+	d := stack.Definition{ID: "/" + app.ID, JSON: app.JSON}
+	if app.Builtin {
+		var err error
+		if d.JSON, err = withImage(app.JSON, c.platform.Images.Nginx); err != nil {
+			return fmt.Errorf("deploy %s: %w", app.ID, err)
+		}
+	}
+	return unlocked(ctx, "Marathon to take "+app.ID, func(ctx context.Context) error {
+		_, err := c.Marathon.Update(ctx, d, false) // makes it where it is missing
+		return err
+	})
+}
+
+// withImage fills the platform's image into an app of lab's own.
+func withImage(app []byte, image string) ([]byte, error) {
+	var doc map[string]any
+	if err := json.Unmarshal(app, &doc); err != nil {
+		return nil, err
+	}
+	container, _ := doc["container"].(map[string]any)
+	docker, ok := container["docker"].(map[string]any)
+	if !ok {
+		return nil, errors.New("it has no container.docker")
+	}
+	docker["image"] = image
+	return json.Marshal(doc)
+}
+
+// Remove deletes an app with its tasks.
+func (c *cluster) Remove(ctx context.Context, app string) error {
+	_, err := c.Marathon.Delete(ctx, app)
 	return err
 }
 
@@ -146,10 +212,14 @@ func (c *cluster) KillTasks(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// killOne waits while another deployment holds the app's lock.
 func (c *cluster) killOne(ctx context.Context, app, id string) error {
-	return lab.Until(ctx, 100*time.Millisecond, "Marathon to kill "+id, func(ctx context.Context) error {
-		err := c.Marathon.KillTask(ctx, app, id, true)
+	return unlocked(ctx, "Marathon to kill "+id, func(ctx context.Context) error { return c.Marathon.KillTask(ctx, app, id, true) })
+}
+
+// unlocked does a change as soon as no other deployment holds the app.
+func unlocked(ctx context.Context, what string, change func(context.Context) error) error {
+	return lab.Until(ctx, 100*time.Millisecond, what, func(ctx context.Context) error {
+		err := change(ctx)
 		if lab.ErrorID(err) == "app-locked" {
 			return err
 		}

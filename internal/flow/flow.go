@@ -1,6 +1,7 @@
 // Package flow leads a lab through the rooms: create, destroy, status, heal,
-// scenario. Its functions are plain and in the order in which things happen;
-// each room does its own work and reports its own events.
+// suspend and resume, snapshots, scenario. Its functions are plain and in the
+// order in which things happen; each room does its own work and reports its own
+// events.
 //
 // A Flow holds what the command line hands in: the store, the providers, whom
 // to tell. Every function that changes a lab takes its lock first, works from

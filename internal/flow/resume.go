@@ -19,6 +19,9 @@ func (f *Flow) Resume(ctx context.Context, name string) (*Created, error) {
 	did := changes{since: time.Now()}
 	var out *Created
 	err := f.onLab(ctx, name, "lab resume", func(c change) error {
+		if len(c.lab.Machines) == 0 {
+			return &lab.Error{ID: "lab-not-made", Op: "resume", Err: errors.New("its machines have never been up"), Advice: "lab create makes them"}
+		}
 		var err error
 		out, err = f.wake(ctx, c, &did)
 		return err

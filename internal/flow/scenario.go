@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -21,9 +22,12 @@ import (
 	"github.com/mesoslab/lab/stack"
 )
 
-// Scenario runs a scenario on a lab while it holds the lab's lock.
-func (f *Flow) Scenario(ctx context.Context, name string, sc scenarios.Scenario, opt scenarios.Options) (res *scenarios.Result, err error) {
-	err = f.locked(name, "lab scenario "+sc.Name, func() error {
+// Scenarios runs scenarios on a lab, one after the other, while it holds the
+// lab's lock. Between two, it waits until the lab is whole again. each gets
+// every result at once, with the error that says its verdict. The first run
+// without a result ends the series.
+func (f *Flow) Scenarios(ctx context.Context, name string, all []scenarios.Scenario, opt scenarios.Options, each func(*scenarios.Result, error) error) error {
+	return f.locked(name, "lab scenario "+all[0].Name, func() error {
 		l, err := f.Store.Load(name)
 		if err != nil {
 			return err
@@ -33,14 +37,71 @@ func (f *Flow) Scenario(ctx context.Context, name string, sc scenarios.Scenario,
 			return err
 		}
 		opt.Report = report
-		live, err := f.live(ctx, l, sc.Name)
-		if err == nil {
-			res, err = scenarios.Run(ctx, live, &cluster{live.clients, live.platform}, sc, opt)
-			live.close()
-		}
-		return errors.Join(err, closeLog())
+		return errors.Join(f.series(ctx, l, all, opt, each), closeLog())
 	})
-	return res, err
+}
+
+func (f *Flow) series(ctx context.Context, l *state.Lab, all []scenarios.Scenario, opt scenarios.Options, each func(*scenarios.Result, error) error) error {
+	var verdicts error
+	for i, sc := range all {
+		if i > 0 {
+			if err := f.awaitWholeAgain(ctx, l, opt.Report); err != nil {
+				return errors.Join(verdicts, err)
+			}
+		}
+		if len(all) > 1 {
+			opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventNote, Text: fmt.Sprintf("━━ %s (%d of %d)", sc.Name, i+1, len(all))})
+		}
+		live, err := f.live(ctx, l, "scenario "+sc.Name)
+		if err != nil {
+			return errors.Join(verdicts, err)
+		}
+		res, err := scenarios.Run(ctx, live, &cluster{live.clients, live.platform}, sc, opt)
+		live.close()
+		verdicts = errors.Join(verdicts, err)
+		if res == nil {
+			return verdicts
+		}
+		if err := each(res, err); err != nil {
+			return errors.Join(verdicts, err)
+		}
+	}
+	return verdicts
+}
+
+// awaitWholeAgain waits between two runs for the state from which the next run starts: every machine
+// on, everything answers, all instances run and are healthy, nothing is being
+// deployed.
+func (f *Flow) awaitWholeAgain(ctx context.Context, l *state.Lab, report lab.Report) error {
+	return report.Step("scenario", "", "whole again", func(wait func(string)) error {
+		ctx, cancel := context.WithTimeout(ctx, wholePatience)
+		defer cancel()
+		return lab.Until(ctx, 200*time.Millisecond, "the lab to be whole", func(ctx context.Context) error {
+			s, err := f.Status(ctx, l)
+			if err == nil {
+				err = notWhole(s)
+			}
+			if err != nil {
+				wait(err.Error())
+			}
+			return err
+		})
+	})
+}
+
+func notWhole(s *Status) error {
+	for _, a := range s.Marathon.Apps {
+		if a.Deploying || a.Running != a.Instances || a.Checked && a.Healthy != a.Instances {
+			return fmt.Errorf("%s: %d of %d instances run, %d are healthy", a.ID, a.Running, a.Instances, a.Healthy)
+		}
+	}
+	if len(s.Faults) > 0 {
+		return fmt.Errorf("still broken: %s", s.Faults[0])
+	}
+	if !s.Whole {
+		return errors.New("something does not answer yet")
+	}
+	return nil
 }
 
 // live is a running lab as scenarios act on it: the only place where a fault
@@ -99,17 +160,21 @@ func (v *live) close() {
 // Machines returns the lab's machines.
 func (v *live) Machines() []lab.Machine { return v.lab.Machines }
 
+// PowerModes are what the provider can do to a machine.
+func (v *live) PowerModes() []lab.Power { return v.provider.Features().PowerModes }
+
 // Settings returns the figures that rule the phases of healing.
 func (v *live) Settings() scenarios.Settings {
 	return scenarios.Settings{
 		PingTimeout: v.platform.PingTimeout, PingTimeouts: v.platform.PingTimeouts,
-		AppURL: fmt.Sprintf("http://%s:%d/", v.platform.Master().IP, v.platform.Spec.Ports.App),
+		SameClock: !v.provider.Features().Real, // what is not a whole system has this computer's clock
+		AppURL:    fmt.Sprintf("http://%s:%d/", v.platform.Master().IP, v.platform.Spec.Ports.App),
 	}
 }
 
 // Break writes the journal, then does the fault.
 func (v *live) Break(ctx context.Context, node string, how lab.Power) error {
-	fault := state.Fault{ID: rand.Text(), Time: time.Now().UTC(), By: "scenario " + v.by, Fault: string(how) + " " + node, Undo: lab.PowerOn, Nodes: []string{node}}
+	fault := state.Fault{ID: rand.Text(), Time: time.Now().UTC(), By: v.by, Fault: string(how) + " " + node, Undo: lab.PowerOn, Nodes: []string{node}}
 	if err := v.lab.RecordFault(fault); err != nil {
 		return err
 	}
@@ -155,6 +220,9 @@ func (v *live) Reach(ctx context.Context, from, to string) error {
 	case ctx.Err() != nil || isTimeout(err):
 		return fmt.Errorf("%s waits for %s: %w", from, to, os.ErrDeadlineExceeded)
 	}
+	if strings.Contains(err.Error(), "refused") { // sshd passes it on in words
+		err = errors.Join(syscall.ECONNREFUSED, err)
+	}
 	return fmt.Errorf("%s asks %s: %w", from, to, err)
 }
 
@@ -181,7 +249,7 @@ func (v *live) Containers(ctx context.Context, node string) ([]scenarios.Contain
 	}
 	var out []scenarios.Container
 	for _, c := range list.Items {
-		if !slices.ContainsFunc(c.Names, func(n string) bool { return strings.HasPrefix(n, "/mesos-") }) {
+		if !slices.ContainsFunc(c.Names, isTask) {
 			continue
 		}
 		info, err := docker.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{})
@@ -197,6 +265,12 @@ func (v *live) Containers(ctx context.Context, node string) ([]scenarios.Contain
 		out = append(out, scenarios.Container{ID: c.ID, TaskID: task})
 	}
 	return out, nil
+}
+
+// isTask tells the containers of tasks from others, and from those in which
+// their executors run (with docker_mesos_image, contracts 9).
+func isTask(name string) bool {
+	return strings.HasPrefix(name, "/mesos-") && !strings.HasSuffix(name, ".executor")
 }
 
 // host connects once to a machine and keeps the connection until the machine

@@ -146,6 +146,10 @@ func TestSuspendRefuses(t *testing.T) {
 		t.Errorf("no such lab: %v", err)
 	}
 
+	if _, err := f.Resume(t.Context(), "lab"); lab.ErrorID(err) != "lab-not-made" {
+		t.Errorf("resume of what was never up: %v", err)
+	}
+
 	f, _, _ = onMemory(t, "stiff")
 	_, err = f.Suspend(t.Context(), "lab")
 	e, ok := errors.AsType[*lab.Error](err)

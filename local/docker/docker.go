@@ -166,6 +166,9 @@ func (c *call) connect() error {
 	if address == "" {
 		network, address = "tcp", c.host // docker -H node1:2375
 	}
+	if network == "tcp" && !strings.Contains(address, ":") {
+		address += ":2375"
+	}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return m.Dial(ctx, network, address) }
 	if network != "tcp" && network != "unix" {
 		return usage("host %s: tcp:// and unix:// are known here", c.host)

@@ -195,11 +195,12 @@ func images(ctx context.Context, c *call) error {
 		}
 		for _, tag := range tags {
 			i := strings.LastIndexByte(tag, ':')
-			created := time.Unix(x.Created, 0)
-			out = append(out, map[string]string{
-				"ID": id, "Repository": tag[:max(i, 0)], "Tag": tag[i+1:], "CreatedSince": ago(created),
-				"CreatedAt": created.Format("2006-01-02 15:04:05 -0700 MST"), "Size": size(x.Size),
-			})
+			row := map[string]string{"ID": id, "Repository": tag[:max(i, 0)], "Tag": tag[i+1:], "CreatedSince": "N/A", "CreatedAt": "N/A", "Size": size(x.Size)}
+			if x.Created > 0 {
+				created := time.Unix(x.Created, 0)
+				row["CreatedSince"], row["CreatedAt"] = ago(created), created.Format("2006-01-02 15:04:05 -0700 MST")
+			}
+			out = append(out, row)
 		}
 	}
 	if c.on("quiet") {

@@ -4,6 +4,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"github.com/mesoslab/lab/local/engine"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/handoff"
+	"github.com/mesoslab/lab/local/procfs"
 	"github.com/mesoslab/lab/local/proctab"
 	"github.com/mesoslab/lab/local/shell"
 )
@@ -162,7 +164,7 @@ func commands() map[string]shell.Command {
 // are the machine's own business.
 func containerCommands() map[string]shell.Command {
 	all := shell.Standard()
-	for _, name := range []string{"service", "systemctl", "initctl", "restart", "start", "stop", "reload", "status", "dockerd", "sudo", "scp"} {
+	for _, name := range []string{"service", "systemctl", "initctl", "restart", "start", "stop", "reload", "status", "sudo", "scp"} {
 		delete(all, name)
 	}
 	return all
@@ -186,16 +188,21 @@ func runnable(cfg shell.Config, name string) bool {
 
 // Info implements shell.Machine.
 func (m *machine) Info() shell.Info {
-	return shell.Info{Boot: m.boot, IP: m.settings.IP, CPUs: m.settings.CPUs, MemoryMiB: m.settings.MemoryMiB, DiskMiB: m.settings.DiskMiB}
+	return shell.Info{Boot: m.boot, IP: m.settings.IP, SSHPort: m.settings.SSHPort, CPUs: m.settings.CPUs, MemoryMiB: m.settings.MemoryMiB, DiskMiB: m.settings.DiskMiB}
 }
 
-// Processes implements shell.Machine.
+// Processes implements shell.Machine. The services are parts of this process.
 func (m *machine) Processes() []shell.Process {
 	out := []shell.Process{
 		{PID: os.Getpid(), User: "root", Start: m.boot, Name: "dockerd", Command: "/usr/bin/dockerd"},
 	}
 	for _, p := range m.children.list() {
 		out = append(out, shell.Process{PID: p.Pid(), User: "root", Start: p.record.At, Name: baseOf(p.record.Argv[0]), Command: strings.Join(p.record.Argv, " ")})
+	}
+	for i := range out {
+		if used, ok := procfs.Of(out[i].PID); ok {
+			out[i].CPU, out[i].RSS = used.CPU, used.RSS
+		}
 	}
 	return out
 }
@@ -227,9 +234,18 @@ func (m *machine) Service(ctx context.Context, name, verb string) (shell.Service
 	case "docker":
 		return m.docker.act(ctx, verb)
 	case "ssh", "sshd":
-		return shell.ServiceResult{Was: verb != "start", Running: true, PID: os.Getpid()}, nil
+		r := shell.ServiceResult{Was: true, Running: true, PID: os.Getpid(), Since: m.boot}
+		if verb == "stop" {
+			return r, errors.New("it is the way into this machine, and always runs")
+		}
+		return r, nil
 	}
 	return shell.ServiceResult{}, shell.ErrNoService
+}
+
+// Crashed implements shell.Crashed.
+func (m *machine) Crashed(args []string, cause any, stack []byte) {
+	m.log.Error("a command panicked", "command", args, "cause", cause, "stack", string(stack))
 }
 
 // Dial implements shell.Machine.

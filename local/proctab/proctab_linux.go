@@ -175,15 +175,11 @@ func Marked(key, value string) []ID {
 		if pid == os.Getpid() {
 			continue
 		}
-		id, err := Of(pid)
-		if err != nil || id.State() == Gone {
-			continue
-		}
 		env, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-		if err != nil {
+		if err != nil || !slices.ContainsFunc(bytes.Split(env, []byte{0}), func(v []byte) bool { return bytes.Equal(v, want) }) {
 			continue
 		}
-		if slices.ContainsFunc(bytes.Split(env, []byte{0}), func(v []byte) bool { return bytes.Equal(v, want) }) {
+		if id, err := Of(pid); err == nil && id.State() != Gone {
 			out = append(out, id)
 		}
 	}

@@ -92,6 +92,24 @@ func (p *Proc) where(name string) string {
 	return file
 }
 
+// absent says what to do instead of a program that people look for on a machine
+// and that is not on this one.
+func absent(name string) string {
+	const (
+		machines = "machines are entered from your computer: lab ssh MACHINE"
+		editors  = "there is no editor on this machine: cat > FILE writes a file (ctrl-D ends it), sed -i changes one, and cat FILE | lab ssh MACHINE 'cat > FILE' copies one in"
+		packages = "nothing is installed on this machine: its Docker is built in"
+		langs    = "this machine runs no programs but its own commands: help lists them"
+	)
+	return map[string]string{
+		"ssh": machines, "sftp": machines, "vi": editors, "vim": editors, "nano": editors, "emacs": editors, "ed": editors, "pico": editors, "view": editors,
+		"apt": packages, "apt-get": packages, "yum": packages, "dnf": packages, "apk": packages, "snap": packages, "dpkg": packages, "rpm": packages,
+		"reboot": powerAdvice, "poweroff": powerAdvice, "shutdown": powerAdvice, "halt": powerAdvice,
+		"dockerd": "it is a service of this machine: sudo service docker start", "docker-compose": "containers are started one by one here: docker run",
+		"python": langs, "python3": langs, "perl": langs, "ruby": langs, "java": langs, "git": langs, "make": langs, "gcc": langs, "busybox": langs,
+	}[name]
+}
+
 // binPath is where a command seems to lie.
 func binPath(name string) string {
 	switch name {

@@ -18,6 +18,16 @@ func runCommands() map[string]Command {
 	}
 }
 
+// runs reports whether there is a program of that name; some are builtins here.
+func (p *Proc) runs(name string) bool {
+	switch name {
+	case "echo", "true", "false", "test", "[", "printf", "pwd", "kill":
+		return true
+	}
+	cmd, file := p.session.find(name, p.Dir, p.Getenv("PATH"))
+	return cmd != nil || file != ""
+}
+
 // start runs an argument list in a shell of its own with another setting.
 func (p *Proc) start(ctx context.Context, cfg Config, argv []string) int {
 	return p.session.nested(cfg, func(n *Session) (int, error) { return n.argv(ctx, argv) })
@@ -85,6 +95,12 @@ run:
 		args = []string{"sh", "-l"}
 	case len(args) == 0:
 		args = []string{"sh"}
+	case !p.runs(args[0]):
+		p.errorf("%s: command not found", args[0])
+		if advice := absent(args[0]); advice != "" {
+			fmt.Fprintf(p.Stderr, "(%s)\n", advice)
+		}
+		return 1
 	}
 	return p.start(ctx, cfg, args)
 }
@@ -292,23 +308,37 @@ func timeout(ctx context.Context, p *Proc) int {
 	return status
 }
 
-// xargs knows -n and -r.
+// xargs knows -n, -I, -0, -d, -r and -t; -P is accepted.
 func xargs(ctx context.Context, p *Proc) int {
-	args, size, skipEmpty := p.Args[1:], 1000, false
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
-		switch {
-		case args[0] == "-r":
-			skipEmpty = true
-		case args[0] == "-n" && len(args) > 1:
-			n, err := strconv.Atoi(args[1])
-			if err != nil || n < 1 {
-				return p.errorf("invalid number '%s'", args[1])
-			}
-			size, args = n, args[1:]
-		default:
-			return p.errorf("invalid option %s", args[0])
+	args, size, replace, sep := p.Args[1:], 1000, "", ""
+	skipEmpty, show := false, false
+	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
+		flag, value := args[0][:2], args[0][2:]
+		if strings.Contains("-n-I-d-P-L", flag) && value == "" && len(args) > 1 {
+			value, args = args[1], args[1:]
 		}
 		args = args[1:]
+		switch flag {
+		case "-r":
+			skipEmpty = true
+		case "-t":
+			show = true
+		case "-0":
+			sep = "\x00"
+		case "-d":
+			sep = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\0`, "\x00").Replace(value)
+		case "-I":
+			replace, size = value, 1
+		case "-n", "-L":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 {
+				return p.errorf("invalid number '%s'", value)
+			}
+			size = n
+		case "-P":
+		default:
+			return p.errorf("invalid option %s", flag)
+		}
 	}
 	if len(args) == 0 {
 		args = []string{"echo"}
@@ -317,8 +347,8 @@ func xargs(ctx context.Context, p *Proc) int {
 	if err != nil {
 		return p.errorf("%s", words(err))
 	}
-	items := strings.Fields(string(text))
-	if len(items) == 0 && skipEmpty {
+	items := xargsItems(string(text), sep, replace != "")
+	if len(items) == 0 && (skipEmpty || replace != "") {
 		return 0
 	}
 	cfg := p.config()
@@ -326,12 +356,61 @@ func xargs(ctx context.Context, p *Proc) int {
 	status := 0
 	for first := true; (first || len(items) > 0) && ctx.Err() == nil; first = false {
 		n := min(size, len(items))
-		if p.start(ctx, cfg, slices.Concat(args, items[:n])) != 0 {
+		command := slices.Concat(args, items[:n])
+		if replace != "" {
+			command = slices.Clone(args)
+			for i := range command {
+				command[i] = strings.ReplaceAll(command[i], replace, items[0])
+			}
+		}
+		if show {
+			fmt.Fprintln(p.Stderr, strings.Join(command, " "))
+		}
+		switch code := p.start(ctx, cfg, command); code {
+		case 0:
+		case 126, 127:
+			return code
+		default:
 			status = 123
 		}
 		items = items[n:]
 	}
 	return status
+}
+
+// xargsItems splits the input: at a separator, at lines, or at blanks outside
+// quotes.
+func xargsItems(text, sep string, byLine bool) []string {
+	switch {
+	case sep != "":
+		return strings.Split(strings.TrimSuffix(text, sep), sep)
+	case byLine:
+		return slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+	}
+	var out []string
+	var b strings.Builder
+	quote, inside := rune(0), false
+	for _, r := range text {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '\'' || r == '"'):
+			quote, inside = r, true
+		case quote == 0 && (r == ' ' || r == '\t' || r == '\n'):
+			if inside {
+				out = append(out, b.String())
+				b.Reset()
+			}
+			inside = false
+		default:
+			b.WriteRune(r)
+			inside = true
+		}
+	}
+	if inside {
+		out = append(out, b.String())
+	}
+	return out
 }
 
 // Known reports whether a command of that name, or with that path, exists.

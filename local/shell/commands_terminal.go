@@ -13,7 +13,9 @@ import (
 )
 
 func terminalCommands() map[string]Command {
-	return map[string]Command{"tty": tty, "stty": stty, "clear": clearScreen, "reset": reset}
+	return map[string]Command{
+		"tty": tty, "stty": stty, "clear": clearScreen, "reset": reset, "less": less, "more": less, "man": man, "watch": watch, "top": top, "htop": top,
+	}
 }
 
 func tty(_ context.Context, p *Proc) int {
@@ -207,7 +209,7 @@ func help(_ context.Context, p *Proc) int {
 
 const helpText = `This is an embedded machine of a lab: a shell and small commands of its own, on a
 disk of its own. It starts no program of your computer and sees none of its files.
-Containers run in its own Docker engine: docker ps. From outside: lab status, lab kill.`
+Its containers run in a Docker engine of its own: docker ps. From outside: lab status.`
 
 func (p *Proc) wrapped(words []string) {
 	line := " "

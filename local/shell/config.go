@@ -68,6 +68,7 @@ type Machine interface {
 type Info struct {
 	Boot      time.Time
 	IP        string
+	SSHPort   int // every machine of the lab has the same
 	CPUs      int
 	MemoryMiB int64
 	DiskMiB   int64
@@ -80,6 +81,10 @@ type Process struct {
 	Start   time.Time
 	Name    string // what comm shows
 	Command string // what args shows
+	// CPU is the time it has had of all processors, RSS its memory in bytes; 0
+	// where that is not known.
+	CPU time.Duration
+	RSS int64
 }
 
 // Socket is one listening socket.
@@ -98,4 +103,6 @@ type ServiceResult struct {
 	Failed string
 	// Was tells whether it ran before.
 	Was bool
+	// Since is when it was started, zero where it does not run.
+	Since time.Time
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -216,7 +217,7 @@ func (s *Session) exec(ctx context.Context, args []string) error {
 	if s.cfg.Terminal != nil {
 		p.tty = s.cfg.Terminal.Reader(ctx)
 	}
-	if status := p.run(ctx); status != 0 {
+	if status := p.survive(ctx); status != 0 {
 		return interp.ExitStatus(uint8(status))
 	}
 	if ctx.Err() != nil {
@@ -228,6 +229,29 @@ func (s *Session) exec(ctx context.Context, args []string) error {
 // binDirs are where commands seem to lie.
 func isBinDir(dir string) bool {
 	return slices.Contains([]string{"/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"}, dir)
+}
+
+// Crashed may be implemented by a Machine that wants to know of a command's
+// panic.
+type Crashed interface {
+	Crashed(args []string, cause any, stack []byte)
+}
+
+// survive runs the command; a panic in it is the end of that command, as a
+// segmentation fault is, and not of the machine with all its containers.
+func (p *Proc) survive(ctx context.Context) (status int) {
+	defer func() {
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		if m, ok := p.Machine().(Crashed); ok {
+			m.Crashed(p.Args, cause, debug.Stack())
+		}
+		fmt.Fprintf(p.Stderr, "bash: %s: Segmentation fault (a mistake in this embedded machine: %v)\n", strings.TrimPrefix(p.Args[0], builtinPrefix), cause)
+		status = 139
+	}()
+	return p.run(ctx)
 }
 
 // run finds args[0] and runs it.
@@ -250,12 +274,21 @@ func (p *Proc) run(ctx context.Context) int {
 	case strings.Contains(name, "/"):
 		fmt.Fprintf(p.Stderr, "bash: %s: No such file or directory\n", name)
 	default:
-		fmt.Fprintf(p.Stderr, "bash: %s: command not found\n", name)
-		if screenOf(p.Stderr) != nil {
-			fmt.Fprintln(p.Stderr, "(an embedded machine has commands of its own: help lists them)")
-		}
+		p.notFound(name)
 	}
 	return 127
+}
+
+// notFound says bash's words; people at a terminal, or who look for something
+// well known, are told a little more.
+func (p *Proc) notFound(name string) {
+	fmt.Fprintf(p.Stderr, "bash: %s: command not found\n", name)
+	switch advice := absent(name); {
+	case advice != "":
+		fmt.Fprintf(p.Stderr, "(%s)\n", advice)
+	case screenOf(p.Stderr) != nil:
+		fmt.Fprintln(p.Stderr, "(an embedded machine has commands of its own: help lists them)")
+	}
 }
 
 func (p *Proc) runFile(ctx context.Context, file string) int {

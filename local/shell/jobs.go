@@ -96,6 +96,9 @@ func source(stmt *syntax.Stmt) string {
 	var b strings.Builder
 	copied := *stmt
 	copied.Background = false
+	if len(copied.Redirs) > 0 && !copied.Redirs[0].OpPos.IsValid() {
+		copied.Redirs = copied.Redirs[1:] // the one that rewrite put there
+	}
 	if err := syntax.NewPrinter(syntax.SingleLine(true)).Print(&b, &copied); err != nil {
 		return "(a command)" // nothing that was parsed
 	}

@@ -25,8 +25,7 @@ func supervise(pid int, grace time.Duration, stops <-chan time.Duration, signals
 			r = Result{Signal: int(ws.Signal()), Core: ws.CoreDump()}
 		}
 	}
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
+	defer e.rest()
 	for {
 		select {
 		case ws := <-ended:
@@ -38,7 +37,6 @@ func supervise(pid int, grace time.Duration, stops <-chan time.Duration, signals
 				over(ws)
 			default:
 			}
-			e.rest()
 			return r
 		case d := <-stops:
 			e.begin(d)
@@ -48,7 +46,7 @@ func supervise(pid int, grace time.Duration, stops <-chan time.Duration, signals
 				e.begin(grace)
 				e.act()
 			}
-		case <-look.C:
+		case <-e.look:
 			e.act()
 		}
 	}
@@ -76,6 +74,7 @@ type ending struct {
 	told     map[proctab.ID]bool
 	began    time.Time
 	deadline time.Time
+	look     <-chan time.Time // nil before: an idle supervisor never wakes
 }
 
 // begin starts it, or makes the grace shorter.
@@ -83,6 +82,7 @@ func (e *ending) begin(grace time.Duration) {
 	if e.began.IsZero() {
 		e.began = time.Now()
 		e.deadline = e.began.Add(grace)
+		e.look = time.Tick(lookEvery)
 	}
 	if d := e.began.Add(grace); d.Before(e.deadline) {
 		e.deadline = d
@@ -91,15 +91,13 @@ func (e *ending) begin(grace time.Duration) {
 
 // act tells descendants that have not been told yet, or kills all.
 func (e *ending) act() {
-	switch {
-	case e.began.IsZero():
-	case !time.Now().Before(e.deadline):
+	if !time.Now().Before(e.deadline) {
 		e.signal(syscall.SIGKILL, func(proctab.ID) bool { return true })
-	default:
-		e.signal(syscall.SIGTERM, func(id proctab.ID) bool {
-			first := !e.told[id]
-			e.told[id] = true
-			return first
-		})
+		return
 	}
+	e.signal(syscall.SIGTERM, func(id proctab.ID) bool {
+		first := !e.told[id]
+		e.told[id] = true
+		return first
+	})
 }

@@ -28,6 +28,7 @@ const namespaces = syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_N
 const (
 	envFirst = "LAB_TEST_DOCKERD_FIRST" // folder: be the first process there
 	envHost  = "LAB_TEST_DOCKERD_HOST"  // unix://…: we are inside
+	envDir   = "LAB_TEST_DOCKERD_DIR"   // the working directory there
 	envData  = "LAB_TEST_DOCKER_DATA"   // the user's: where data are kept
 )
 
@@ -268,6 +269,12 @@ func (o *outside) stop() error {
 func Main(m *testing.M) int {
 	if dir := os.Getenv(envFirst); dir != "" {
 		return runFirst(dir, os.Getenv(envData))
+	}
+	if dir := os.Getenv(envDir); dir != "" {
+		if err := os.Chdir(dir); err != nil { // nsenter begins at the top
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	code := m.Run()
 	one.Lock()

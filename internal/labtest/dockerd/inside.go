@@ -53,7 +53,11 @@ func Inside(tb testing.TB, prepare func(ctx context.Context, host string) error)
 		tb.Fatalf("a Docker engine for tests: %v", err)
 	}
 	cmd := exec.CommandContext(tb.Context(), "nsenter", append([]string{"--target", o.pid(), "--net", "--mount", "--pid", "--", testBinary(tb)}, again(tb)...)...)
-	cmd.Env = append(os.Environ(), envHost+"="+o.host())
+	dir, err := os.Getwd()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), envHost+"="+o.host(), envDir+"="+dir)
 	cmd.Stdout, cmd.Stderr = tb.Output(), tb.Output()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second

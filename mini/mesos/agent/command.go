@@ -87,12 +87,9 @@ func (c *command) runnable() error {
 // settle makes what orders have in common. The sandbox's path is one for any
 // process of the computer: a command has no file system of its own.
 func (c *command) settle() error {
-	dir, err := filepath.Abs(c.a.env.Path(c.t.sandbox))
+	dir, err := absolute(c.a.env.Path(c.t.sandbox))
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
-	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real // else it was removed, and only checks would miss it
 	}
 	c.order = supervise.Order{
 		Dir: dir, Stdout: filepath.Join(dir, "stdout"), Stderr: filepath.Join(dir, "stderr"),
@@ -100,6 +97,21 @@ func (c *command) settle() error {
 	}
 	c.order.Environ = withVariables(c.environment(), c.t.info.Command)
 	return nil
+}
+
+// absolute is a path for any process of the computer, and one that stays when
+// the agent's own container is made anew: links lead out of that. A folder that
+// is gone is only missed by those who look into it.
+func absolute(dir string) (string, error) {
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(full)
+	if errors.Is(err, fs.ErrNotExist) {
+		return full, nil
+	}
+	return real, err
 }
 
 // user is whom the command runs as: the task's word, then the framework's.
@@ -158,7 +170,7 @@ func argv(cmd *mesos.CommandInfo) (path string, args []string) {
 
 // start has an order carried out. prefix tells its files from others'.
 func (c *command) start(ctx context.Context, o supervise.Order, name, prefix string) (proctab.ID, error) {
-	dir, err := filepath.Abs(c.run)
+	dir, err := absolute(c.run)
 	if err != nil {
 		return proctab.ID{}, err
 	}

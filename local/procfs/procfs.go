@@ -51,6 +51,14 @@ func Tree(pid int) []Process {
 	return tree
 }
 
+// Of reads one process; false where there is none.
+func Of(pid int) (Process, bool) {
+	if pid <= 0 {
+		return Process{}, false
+	}
+	return read(pid)
+}
+
 func read(pid int) (Process, bool) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(dir + "/stat")

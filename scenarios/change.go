@@ -1,0 +1,208 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/mesoslab/lab"
+)
+
+// FaultRecord is one thing that a run broke or changed, in seconds since its
+// beginning.
+type FaultRecord struct {
+	At      float64  `json:"at"`              // when it was asked for
+	InForce float64  `json:"in_force"`        // when that had been done: the change itself lies between
+	Until   *float64 `json:"until,omitempty"` // when it was undone; what changes an app is not
+	Text    string   `json:"text"`
+	Nodes   []string `json:"nodes,omitempty"`
+}
+
+// change does something to the lab that the observers are to see the effect
+// of, and nothing in a placebo run. The clock of a run starts when the first
+// is asked for: observers may see the effect before it is told that it is
+// done.
+func (r *run) change(text string, nodes []string, do func() error) error {
+	at := time.Now()
+	r.mu.Lock()
+	if r.fault.IsZero() {
+		r.fault = at
+	}
+	r.latest = at
+	if r.probe != nil {
+		r.sinceThen = r.probe.Traffic()
+	}
+	since := at.Sub(r.begun).Seconds()
+	r.faults = append(r.faults, FaultRecord{At: since, InForce: since, Text: text, Nodes: nodes})
+	i := len(r.faults) - 1
+	r.mu.Unlock()
+	if !r.opt.Placebo {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	r.faults[i].InForce = time.Since(r.begun).Seconds()
+	r.mu.Unlock()
+	r.momentAt(at, "⚡ "+text)
+	return nil
+}
+
+// breakNode does a fault.
+func (r *run) breakNode(ctx context.Context, node string, how lab.Power, text string) error {
+	return r.change(text, []string{node}, func() error {
+		r.mu.Lock()
+		r.broken = append(r.broken, node)
+		r.mu.Unlock()
+		return r.lab.Break(ctx, node, how)
+	})
+}
+
+// brokenAt is when the fault of a machine was asked for, and when it was in
+// force.
+func (r *run) brokenAt(node string) (asked, inForce time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.faults {
+		if slices.Contains(f.Nodes, node) {
+			return r.at(f.At), r.at(f.InForce)
+		}
+	}
+	return r.fault, r.fault
+}
+
+// mend undoes the fault of a machine, where there is one.
+func (r *run) mend(ctx context.Context, node string) error {
+	r.mu.Lock()
+	i := slices.Index(r.broken, node)
+	r.mu.Unlock()
+	if i < 0 {
+		return nil
+	}
+	if err := r.lab.Mend(ctx, node); err != nil {
+		return fmt.Errorf("mend %s: %w", node, err)
+	}
+	until := time.Since(r.begun).Seconds()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = slices.DeleteFunc(r.broken, func(n string) bool { return n == node })
+	for i := range r.faults {
+		if slices.Contains(r.faults[i].Nodes, node) && r.faults[i].Until == nil {
+			r.faults[i].Until = &until
+		}
+	}
+	return nil
+}
+
+// heal undoes every fault that is still in force.
+func (r *run) heal(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	r.mu.Lock()
+	broken := slices.Clone(r.broken)
+	r.mu.Unlock()
+	var errs []error
+	for _, node := range broken {
+		errs = append(errs, r.mend(ctx, node))
+	}
+	return errors.Join(errs...)
+}
+
+// putBack gives every app its instances again and removes what the run has
+// deployed. It forces: a deployment that the run itself has made hopeless must
+// not stand in the way.
+func (r *run) putBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var errs []error
+	for _, app := range r.deployed {
+		if err := r.cluster.Remove(ctx, app); err != nil && !errors.Is(err, lab.ErrNotFound) {
+			errs = append(errs, fmt.Errorf("remove %s: %w", app, err))
+		}
+	}
+	for _, app := range slices.Sorted(maps.Keys(r.original)) {
+		now, err := r.cluster.App(ctx, app)
+		if err == nil && now.Instances != r.original[app] {
+			err = r.cluster.Scale(ctx, app, r.original[app], true)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("scale %s back to %d: %w", app, r.original[app], err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// possible finds what a lab cannot do for a script before anything is done.
+func possible(ctx context.Context, l Lab, c Cluster, sc Scenario) error {
+	var problems []error
+	at := func(line int, err error) {
+		problems = append(problems, fmt.Errorf("%s:%d: %w", sc.Name, line, err))
+	}
+	if have, need := len(slavesOf(l.Machines())), sc.slaves(); have < need {
+		at(sc.needsLine, fmt.Errorf("needs %d slaves, this lab has %d (lab create --slaves %d adds them)", need, have, need))
+	}
+	deployed, checked := map[string]bool{}, map[string]bool{}
+	lang, err := newLanguage(ctx, func(ctx context.Context, v verb, a arguments) error {
+		return possibleLine(ctx, l, c, v, a, deployed, checked)
+	})
+	if err != nil {
+		return err
+	}
+	defer lang.close()
+	for _, line := range sc.Lines {
+		if line.Chapter == "" {
+			if err := lang.run(ctx, sc.Name, line); err != nil {
+				at(line.Number, err)
+			}
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	err = errors.Join(problems...)
+	if lab.ErrorID(err) != "" { // has advice of its own
+		return err
+	}
+	return &lab.Error{ID: "scenario-impossible", Op: "check scenario against this lab", Err: fmt.Errorf("%w: %w", lab.ErrUsage, err), Advice: "nothing was broken; lab scenario lists what each one needs"}
+}
+
+// possibleLine looks at one line.
+func possibleLine(ctx context.Context, l Lab, c Cluster, v verb, a arguments, deployed, checked map[string]bool) error {
+	if v.power != "" && !slices.Contains(l.PowerModes(), v.power) {
+		return fmt.Errorf("%s: machines of this kind cannot do that (they know %v)", v.name, l.PowerModes())
+	}
+	for _, p := range append(slices.Clone(v.args), v.options...) {
+		switch p.kind {
+		case kindNode, kindNodes, kindWho:
+			if word := a[p.name]; !slices.Contains([]string{"victim", "slave", "slaves"}, word) {
+				if _, err := findMachine(l.Machines(), word); err != nil {
+					return err
+				}
+			}
+		case kindApp:
+			app := a[p.name]
+			if app == "" || deployed[app] || checked[app] {
+				continue
+			}
+			if _, err := c.App(ctx, app); errors.Is(err, lab.ErrNotFound) {
+				return err
+			} else if err != nil {
+				return fmt.Errorf("ask for app %s: %w", app, err)
+			}
+			checked[app] = true
+		case kindFile:
+			d, err := loadApp(a[p.name])
+			if err != nil {
+				return err
+			}
+			if _, err := c.App(ctx, d.ID); err == nil && !deployed[d.ID] {
+				return fmt.Errorf("deploy: there is an app %s already, which is not this script's to change", d.ID)
+			}
+			deployed[d.ID] = true
+		}
+	}
+	return nil
+}
