@@ -81,10 +81,10 @@ func (q *inquiry) whole(ctx context.Context) bool {
 // ask asks the engine once whether it is there and will do.
 func (q *inquiry) ask(ctx context.Context) error {
 	q.reached.Do(func() {
-		if q.refused = q.reach(ctx); q.refused != nil {
+		if q.refused = q.here(); q.refused != nil {
 			return
 		}
-		if q.refused = q.here(); q.refused != nil {
+		if q.refused = q.reach(ctx); q.refused != nil {
 			return
 		}
 		result, err := q.engine.Info(ctx, client.InfoOptions{})

@@ -40,8 +40,8 @@ func (q *inquiry) vagrantVersion(ctx context.Context) []lab.Finding {
 	if ctx.Err() != nil {
 		return computer.Unseen(id, context.Cause(ctx))
 	}
-	if err == nil {
-		err = judgeVersion(version)
+	if err == nil && len(parseRelease(version)) == 0 {
+		err = judgeVersion(version) // it says whose program this may be
 	}
 	if err != nil {
 		return []lab.Finding{computer.Failure("vagrant-failed", err)}
