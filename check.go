@@ -19,6 +19,9 @@ type Finding struct {
 	Severity Severity `json:"severity"`
 	Text     string   `json:"text"`             // what was found
 	Advice   string   `json:"advice,omitempty"` // what to do about it
+	// Err, where it is not nil, is the failure that this would become: whoever
+	// stops because of the finding returns it.
+	Err error `json:"-"`
 	// Repair, where it is not nil, mends what was found and is safe to do
 	// without asking; RepairText says in advance what it does.
 	Repair     func(context.Context) error `json:"-"`
@@ -49,4 +52,23 @@ type Checker interface {
 // most.
 type Readier interface {
 	Ready(ctx context.Context, plan Plan) error
+}
+
+// Foreseen is what is known of machines before they exist. Zero fields are not
+// known.
+type Foreseen struct {
+	Arch   string // as Go calls it
+	Cgroup int    // version 1 or 2
+	// SharedKernel says that machines have this computer's kernel: its cgroup
+	// version cannot be changed for them.
+	SharedKernel bool
+	// Engine is the version of the Docker engine inside, API and MinAPI the
+	// range of API versions that it speaks.
+	Engine, API, MinAPI string
+}
+
+// Foreseer is what a provider may have besides Provider: it tells what a
+// plan's machines will be like. It takes a second at most and changes nothing.
+type Foreseer interface {
+	Foresee(ctx context.Context, plan Plan) Foreseen
 }

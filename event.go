@@ -31,6 +31,10 @@ type Event struct {
 	Data map[string]any `json:"data,omitempty"`
 }
 
+// DataChanged is the key in Event.Data whose value, a text, belongs into the
+// list of what a command has changed.
+const DataChanged = "changed"
+
 // Report receives events. It must be safe for concurrent use and must not
 // block. A nil Report is silent.
 type Report func(Event)

@@ -30,13 +30,16 @@ type MachineSpec struct {
 	Disk   Size `yaml:"disk" json:"disk"`
 }
 
-// VagrantSpec chooses the box; empty values are the provider's choice.
+// VagrantSpec chooses the VM provider and the box; empty values are the
+// provider's choice. Emulate asks libvirt for software emulation, for computers
+// without KVM: ten times slower, and never chosen by itself.
 type VagrantSpec struct {
 	Provider    string `yaml:"provider" json:"provider,omitempty"`
 	Box         string `yaml:"box" json:"box,omitempty"`
 	BoxURL      string `yaml:"box_url" json:"box_url,omitempty"`
 	BoxVersion  string `yaml:"box_version" json:"box_version,omitempty"`
 	BoxChecksum string `yaml:"box_checksum" json:"box_checksum,omitempty"`
+	Emulate     bool   `yaml:"emulate" json:"emulate,omitempty"`
 }
 
 // DockerSpec is about the engine on each machine.

@@ -61,13 +61,18 @@ func (f *figures) add(v float64) { f.samples = append(f.samples, v) }
 
 func (f *figures) addTime(d time.Duration) { f.add(float64(d) / float64(time.Millisecond)) }
 
+func (f *figures) median() float64 {
+	s := slices.Sorted(slices.Values(f.samples))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
+
 // report adds the median to the benchmark's result and the rest to its log.
 func (f *figures) report(b *testing.B, name string) {
 	if len(f.samples) == 0 {
 		return
 	}
 	s := slices.Sorted(slices.Values(f.samples))
-	median := (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+	median := f.median()
 	b.ReportMetric(median, name+"-"+f.unit)
 	b.Logf("%-14s median %8.1f %s   (%.1f … %.1f, %d taken)", name, median, f.unit, s[0], s[len(s)-1], len(s))
 }

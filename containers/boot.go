@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/mesoslab/lab"
 	"github.com/moby/moby/client"
 	"golang.org/x/crypto/ssh"
@@ -20,39 +22,70 @@ import (
 // useradd gives.
 const vagrantUID = 1000
 
-// giveKey puts the lab's key into a machine that does not run.
+// The user's home and the file by which sshd knows the lab's key.
+const (
+	userHome = "/home/vagrant"
+	keyRing  = ".ssh/authorized_keys"
+)
+
+// giveKey puts the lab's key into a machine, running or not.
 func (p *Provider) giveKey(ctx context.Context, id string, public []byte) error {
-	content, err := tarOf(map[string][]byte{"authorized_keys": public}, vagrantUID, 0o600)
-	if err != nil {
+	var content bytes.Buffer
+	w := tar.NewWriter(&content)
+	err := errors.Join(
+		w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: path.Dir(keyRing) + "/", Mode: 0o700, Uid: vagrantUID, Gid: vagrantUID, ModTime: time.Unix(0, 0)}),
+		w.WriteHeader(&tar.Header{Name: keyRing, Mode: 0o600, Uid: vagrantUID, Gid: vagrantUID, Size: int64(len(public)), ModTime: time.Unix(0, 0)}),
+	)
+	if err == nil {
+		_, err = w.Write(public)
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
 		return err
 	}
-	_, err = p.engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{
-		DestinationPath: "/home/vagrant/.ssh", Content: bytes.NewReader(content), CopyUIDGID: true,
-	})
+	_, err = p.engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: userHome, Content: &content, CopyUIDGID: true})
 	if err != nil {
 		return fmt.Errorf("put the lab's key in: %w", err)
 	}
 	return nil
 }
 
-// hostKeyFile is what the machine makes at its first boot.
-const hostKeyFile = "/etc/ssh/ssh_host_ed25519_key.pub"
-
-// pin reads the machine's host key out of it, once for each container.
-func (p *Provider) pin(ctx context.Context, s site, id string) error {
-	if r, ok := s.record(); ok && r.Container == id {
+// mendKey gives the lab's key to a running machine that has it no longer.
+func (p *Provider) mendKey(ctx context.Context, s site, id string, public []byte) error {
+	text, err := p.readFile(ctx, id, userHome+"/"+keyRing)
+	if err == nil && bytes.Contains(text, bytes.TrimSpace(public)) {
 		return nil
 	}
-	result, err := p.engine.CopyFromContainer(ctx, id, client.CopyFromContainerOptions{SourcePath: hostKeyFile})
-	if err != nil {
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("look for the lab's key: %w", err)
+	}
+	if err := p.giveKey(ctx, id, append(text, public...)); err != nil {
 		return err
+	}
+	s.mended("the lab's key was gone: put back", "SSH key of "+s.node.Name)
+	return nil
+}
+
+// readFile reads a small file of a machine, running or not.
+func (p *Provider) readFile(ctx context.Context, id, name string) ([]byte, error) {
+	result, err := p.engine.CopyFromContainer(ctx, id, client.CopyFromContainerOptions{SourcePath: name})
+	if err != nil {
+		return nil, err
 	}
 	defer result.Content.Close()
 	archive := tar.NewReader(result.Content)
 	if _, err := archive.Next(); err != nil {
-		return fmt.Errorf("read host key: %w", err)
+		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(archive, 64<<10))
+	return io.ReadAll(io.LimitReader(archive, 64<<10))
+}
+
+// hostKeyFile is what the machine makes at its first boot.
+const hostKeyFile = "/etc/ssh/ssh_host_ed25519_key.pub"
+
+// pin reads the machine's host key out of it: what the engine shows is the
+// machine's own, whoever answers at its address.
+func (p *Provider) pin(ctx context.Context, s site, id string) error {
+	text, err := p.readFile(ctx, id, hostKeyFile)
 	if err != nil {
 		return fmt.Errorf("read host key: %w", err)
 	}
@@ -60,15 +93,20 @@ func (p *Provider) pin(ctx context.Context, s site, id string) error {
 	if err != nil {
 		return fmt.Errorf("read host key: %w", err)
 	}
-	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
-	return lab.Permanent(s.writeRecord(record{Container: id, HostKey: line}))
+	now := record{Container: id, HostKey: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))}
+	if r, ok := s.record(); ok && r == now {
+		return nil
+	}
+	return lab.Permanent(s.writeRecord(now))
 }
 
 // bootWait is how long a machine may take to answer SSH; it takes 2 s.
 const bootWait = 90 * time.Second
 
-// awaitSSH returns when the host key is pinned and sshd greets.
-func (p *Provider) awaitSSH(ctx context.Context, s site, id string, wait func(string)) error {
+// awaitSSH returns when the host key is pinned and sshd greets. revive says
+// that the machine runs already, so that sshd should, too.
+func (p *Provider) awaitSSH(ctx context.Context, s site, id string, revive bool, wait func(string)) error {
+	start := time.Now()
 	limited, cancel := context.WithTimeout(ctx, bootWait)
 	defer cancel()
 	wait("the machine's SSH server")
@@ -79,6 +117,13 @@ func (p *Provider) awaitSSH(ctx context.Context, s site, id string, wait func(st
 		}
 		if err == nil {
 			return nil
+		}
+		if revive && time.Since(start) > p.patience.revive {
+			revive = false
+			if err := p.revive(ctx, id); err != nil {
+				return lab.Permanent(err)
+			}
+			s.mended("sshd did not answer: started anew", "sshd of "+s.node.Name)
 		}
 		c, lookErr := p.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 		if lookErr == nil && c.Container.State != nil && !c.Container.State.Running {
@@ -93,6 +138,23 @@ func (p *Provider) awaitSSH(ctx context.Context, s site, id string, wait func(st
 	}
 	return &lab.Error{ID: "ssh-timeout", Op: "boot", Machine: s.node.Name, Err: err,
 		Advice: "look whether a firewall of this computer stands between it and " + s.sshAddr() + ", and at docker exec " + s.machineName() + " systemctl status"}
+}
+
+// revive starts sshd anew, by the engine's hand.
+func (p *Provider) revive(ctx context.Context, id string) error {
+	made, err := p.engine.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: []string{"/bin/sh", "-c", "systemctl reset-failed ssh.service; systemctl restart ssh.service"}})
+	if err == nil {
+		_, err = p.engine.ExecStart(ctx, made.ID, client.ExecStartOptions{Detach: true})
+	}
+	if err != nil {
+		return fmt.Errorf("start sshd anew: %w", err)
+	}
+	return nil
+}
+
+// mended tells what was found broken on a machine and mended.
+func (s site) mended(text, changed string) {
+	s.plan.Report.Emit(lab.Event{Op: "create", Kind: lab.EventNote, Node: s.node.Name, Text: text, Data: map[string]any{lab.DataChanged: changed}})
 }
 
 // greeted dials and reads the first line.

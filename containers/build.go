@@ -96,9 +96,12 @@ func (p *Provider) hasImage(ctx context.Context, r Recipe) (bool, error) {
 	return found.Config != nil && found.Config.Labels[labelHash] == hash, err
 }
 
-// ensureImage builds the machine image where it is missing. Two calls of one
-// program do it once.
-func (p *Provider) ensureImage(ctx context.Context, plan lab.Plan) error {
+// EnsureImage builds the machine image where the engine lacks it, as Up does
+// by itself. Two calls of one program do it once. The error id is image-build.
+func (p *Provider) EnsureImage(ctx context.Context, report lab.Report) error {
+	if err := p.reach(ctx); err != nil {
+		return err
+	}
 	p.making.Lock()
 	defer p.making.Unlock()
 	r, err := NewRecipe()
@@ -108,7 +111,7 @@ func (p *Provider) ensureImage(ctx context.Context, plan lab.Plan) error {
 	if found, err := p.hasImage(ctx, r); found || err != nil {
 		return err
 	}
-	return plan.Report.Step("create", "", "image", func(wait func(string)) error {
+	return report.Step("create", "", "image", func(wait func(string)) error {
 		way, advice := p.bootstrapImage, "look whether this computer reaches Debian's mirrors; as another user than root, mmdebstrap needs user namespaces"
 		if p.build == nil {
 			way, advice = p.buildImage, "look whether the engine reaches its registry and Debian's mirrors, or install mmdebstrap, which needs no registry"

@@ -15,7 +15,9 @@ import (
 
 // Destroy implements lab.Provider. It finds what to remove by its labels. The
 // network goes with the last machine; the image and the key stay.
-func (p *Provider) Destroy(ctx context.Context, plan lab.Plan) error {
+func (p *Provider) Destroy(ctx context.Context, plan lab.Plan) (err error) {
+	ctx, end := p.watched(ctx)
+	defer end(&err)
 	all, err := sites(plan, nil)
 	if err != nil {
 		return err

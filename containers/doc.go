@@ -41,10 +41,8 @@
 //
 // # Tests
 //
-// go test uses a twin of the engine. With LAB_TEST_DOCKER=1, as root, with
-// dockerd, mmdebstrap, iptables, ip and nsenter, TestRealEngine takes some three
-// minutes on an engine of its own in a network namespace of its own, and leaves
-// nothing behind.
+// go test uses a twin of the engine. TestRealEngine takes some three minutes
+// on a real one: see internal/labtest/dockerd for how it is asked for.
 //
 // # Left out on purpose
 //

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/mesoslab/lab"
+	sysinfo "github.com/moby/moby/api/types/system"
 	"github.com/moby/moby/client"
 )
 
@@ -43,7 +44,10 @@ type Engine interface {
 	ContainerKill(ctx context.Context, id string, o client.ContainerKillOptions) (client.ContainerKillResult, error)
 	ContainerPause(ctx context.Context, id string, o client.ContainerPauseOptions) (client.ContainerPauseResult, error)
 	ContainerUnpause(ctx context.Context, id string, o client.ContainerUnpauseOptions) (client.ContainerUnpauseResult, error)
+	ContainerRename(ctx context.Context, id string, o client.ContainerRenameOptions) (client.ContainerRenameResult, error)
 	ContainerRemove(ctx context.Context, id string, o client.ContainerRemoveOptions) (client.ContainerRemoveResult, error)
+	ExecCreate(ctx context.Context, id string, o client.ExecCreateOptions) (client.ExecCreateResult, error)
+	ExecStart(ctx context.Context, id string, o client.ExecStartOptions) (client.ExecStartResult, error)
 	CopyToContainer(ctx context.Context, id string, o client.CopyToContainerOptions) (client.CopyToContainerResult, error)
 	CopyFromContainer(ctx context.Context, id string, o client.CopyFromContainerOptions) (client.CopyFromContainerResult, error)
 }
@@ -59,7 +63,9 @@ func (p *Provider) reach(ctx context.Context) error {
 	if p.broken != nil {
 		return unreachable(p.broken)
 	}
-	pong, err := p.engine.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	limited, cancel := context.WithTimeout(ctx, helloWait)
+	defer cancel()
+	pong, err := p.engine.Ping(limited, client.PingOptions{NegotiateAPIVersion: true})
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("ask the Docker engine: %w", context.Cause(ctx))
@@ -79,7 +85,7 @@ func unreachable(err error) error {
 	e := &lab.Error{ID: "engine-unreachable", Op: "ask the Docker engine", Err: err,
 		Advice: "start Docker on this computer, or use --provider local, which needs none"}
 	if errdefs.IsPermissionDenied(err) || strings.Contains(err.Error(), "permission denied") {
-		e.Advice = "you may not open Docker's socket: join the group docker and log in anew, or use --provider local"
+		e.Advice = "you may not open Docker's socket: join the group docker (sudo usermod -aG docker $USER) and log in anew, or use --provider local"
 	}
 	return e
 }
@@ -90,25 +96,38 @@ type size struct {
 	limits bool // CPU limits are possible
 }
 
-// suitable refuses engines whose containers cannot be reached by address.
+// suitable refuses engines whose containers cannot be machines.
 func (p *Provider) suitable(ctx context.Context) (size, error) {
+	if err := p.here(); err != nil {
+		return size{}, err
+	}
 	result, err := p.engine.Info(ctx, client.InfoOptions{})
 	if err != nil {
 		return size{}, fmt.Errorf("ask the Docker engine about its computer: %w", err)
 	}
-	info := result.Info
-	why := ""
+	return judge(result.Info)
+}
+
+// judge tells from what an engine says of itself whether its containers can be
+// reached by address and be privileged.
+func judge(info sysinfo.Info) (size, error) {
+	has := func(option string) bool {
+		return slices.ContainsFunc(info.SecurityOptions, func(o string) bool { return o == option || strings.HasPrefix(o, option+",") })
+	}
 	switch {
 	case info.OSType != "" && info.OSType != "linux":
-		why = "it runs " + info.OSType + " containers"
+		return size{}, unsuitable("it runs " + info.OSType + " containers")
 	case strings.Contains(info.OperatingSystem, "Docker Desktop"):
-		why = "it is Docker Desktop: this computer cannot reach the addresses of its containers"
-	case slices.ContainsFunc(info.SecurityOptions, func(o string) bool { return strings.HasPrefix(o, "name=rootless") }):
-		why = "it runs without root: this computer cannot reach the addresses of its containers"
-	}
-	if why != "" {
-		return size{}, &lab.Error{ID: "engine-unsuitable", Op: "ask the Docker engine", Err: errors.New(why),
-			Advice: "use --provider local, or Docker Engine on Linux"}
+		return size{}, unsuitable("it is Docker Desktop: this computer cannot reach the addresses of its containers")
+	case has("name=rootless"):
+		return size{}, unsuitable("it runs without root: this computer cannot reach the addresses of its containers")
+	case has("name=userns"):
+		return size{}, unsuitable("it maps users (userns-remap), and gives no container the rights that machines need")
 	}
 	return size{cpus: info.NCPU, limits: info.CPUCfsQuota}, nil
+}
+
+func unsuitable(why string) error {
+	return &lab.Error{ID: "engine-unsuitable", Op: "ask the Docker engine", Err: errors.New(why),
+		Advice: "use --provider local, or --provider vagrant, or Docker Engine on a Linux computer"}
 }

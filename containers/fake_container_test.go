@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path"
 	"strings"
 	"time"
 
@@ -196,22 +197,62 @@ func (e *fakeEngine) CopyToContainer(ctx context.Context, id string, o client.Co
 		return r, err
 	}
 	archive := tar.NewReader(o.Content)
-	h, err := archive.Next()
-	if err != nil || h.Name != "authorized_keys" || h.Mode != 0o600 || h.Uid != vagrantUID || !o.CopyUIDGID {
-		return r, fmt.Errorf("not the key: %+v, %v", h, err)
+	for _, want := range []tar.Header{{Name: ".ssh/", Mode: 0o700}, {Name: ".ssh/authorized_keys", Mode: 0o600}} {
+		h, err := archive.Next()
+		if err != nil || h.Name != want.Name || h.Mode != want.Mode || h.Uid != vagrantUID || !o.CopyUIDGID {
+			return r, fmt.Errorf("not the key: %+v, %v", h, err)
+		}
 	}
 	c.key, err = io.ReadAll(archive)
 	return r, err
+}
+
+func (e *fakeEngine) ContainerRename(ctx context.Context, id string, o client.ContainerRenameOptions) (r client.ContainerRenameResult, err error) {
+	c := e.find(id)
+	err = e.act(ctx, "rename %s %s", c.o.Name, o.NewName)
+	defer e.mu.Unlock()
+	if err == nil && e.lookup(o.NewName) != nil {
+		err = errdefs.ErrConflict
+	}
+	if err == nil {
+		c.o.Name = o.NewName
+	}
+	return r, err
+}
+
+func (e *fakeEngine) ExecCreate(ctx context.Context, id string, o client.ExecCreateOptions) (r client.ExecCreateResult, err error) {
+	c := e.find(id)
+	err = e.act(ctx, "exec %s %s", c.o.Name, o.Cmd)
+	defer e.mu.Unlock()
+	r.ID = c.id
+	return r, err
+}
+
+// ExecStart knows one command only: to start sshd.
+func (e *fakeEngine) ExecStart(_ context.Context, id string, _ client.ExecStartOptions) (r client.ExecStartResult, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := e.lookup(id)
+	c.close()
+	return r, e.boot(c)
 }
 
 func (e *fakeEngine) CopyFromContainer(_ context.Context, id string, o client.CopyFromContainerOptions) (r client.CopyFromContainerResult, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c := e.lookup(id)
-	if c == nil || c.hostKey == nil || o.SourcePath != hostKeyFile {
+	text := []byte(nil)
+	switch {
+	case c == nil:
+	case o.SourcePath == hostKeyFile:
+		text = c.hostKey
+	case o.SourcePath == userHome+"/"+keyRing:
+		text = c.key
+	}
+	if text == nil {
 		return r, errdefs.ErrNotFound
 	}
-	text, err := tarOf(map[string][]byte{"ssh_host_ed25519_key.pub": c.hostKey}, 0, 0o644)
-	r.Content = io.NopCloser(bytes.NewReader(text))
+	archive, err := tarOf(map[string][]byte{path.Base(o.SourcePath): text}, 0, 0o644)
+	r.Content = io.NopCloser(bytes.NewReader(archive))
 	return r, err
 }

@@ -29,10 +29,16 @@ type fakeEngine struct {
 	net *labtest.Network
 	// fail, if set, is asked before each change and may refuse it.
 	fail func(call string) error
+	// hangs, if set, is asked before each change and each ping, and may make
+	// the engine leave it unanswered.
+	hangs func(call string) bool
 	// privileged and reduced say which forms are refused.
 	refusePrivileged, refuseReduced bool
 	api, system                     string
 	security                        []string
+	root, cgroup, arch              string
+	noForward                       bool
+	unreachable                     error
 
 	mu         sync.Mutex
 	calls      []string // changes, in their order
@@ -75,10 +81,13 @@ func newFakeEngine() *fakeEngine {
 // act notes a change and lets the test refuse it. It locks the engine.
 func (e *fakeEngine) act(ctx context.Context, format string, args ...any) error {
 	call := fmt.Sprintf(format, args...)
+	if e.hangs != nil && e.hangs(call) {
+		<-ctx.Done()
+	}
+	e.mu.Lock()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	e.mu.Lock()
 	e.calls = append(e.calls, call)
 	if e.fail != nil {
 		return e.fail(call)
@@ -86,13 +95,19 @@ func (e *fakeEngine) act(ctx context.Context, format string, args ...any) error 
 	return nil
 }
 
-func (e *fakeEngine) Ping(context.Context, client.PingOptions) (client.PingResult, error) {
-	return client.PingResult{APIVersion: e.api}, nil
+func (e *fakeEngine) Ping(ctx context.Context, _ client.PingOptions) (client.PingResult, error) {
+	if e.hangs != nil && e.hangs("ping") {
+		<-ctx.Done()
+		return client.PingResult{}, ctx.Err()
+	}
+	return client.PingResult{APIVersion: e.api}, e.unreachable
 }
 
 func (e *fakeEngine) Info(context.Context, client.InfoOptions) (r client.SystemInfoResult, err error) {
 	r.Info.NCPU, r.Info.CPUCfsQuota, r.Info.OSType = 4, true, "linux"
 	r.Info.OperatingSystem, r.Info.SecurityOptions = e.system, e.security
+	r.Info.ServerVersion, r.Info.DockerRootDir, r.Info.CgroupVersion, r.Info.Architecture = "20.10.24+dfsg1", e.root, e.cgroup, e.arch
+	r.Info.IPv4Forwarding = !e.noForward
 	return r, nil
 }
 

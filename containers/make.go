@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/mesoslab/lab"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
@@ -43,6 +46,33 @@ func (p *Provider) make(ctx context.Context, s site, f form, host size) error {
 	}
 	_, err = p.create(ctx, s, machineOptions(s, ref, cardID, f, host))
 	return err
+}
+
+// restoreNames gives back their names to containers of the lab that somebody
+// has renamed: one that is called otherwise would be made a second time, on
+// the same disk.
+func (p *Provider) restoreNames(ctx context.Context, plan lab.Plan, all []site) error {
+	list, err := p.engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: mine(plan)})
+	if err != nil {
+		return fmt.Errorf("list the lab's containers: %w", err)
+	}
+	for _, c := range list.Items {
+		i := slices.IndexFunc(all, func(s site) bool { return s.node.Name == c.Labels[labelNode] })
+		name := ""
+		if i >= 0 {
+			name = map[string]string{partMachine: all[i].machineName(), partCard: all[i].cardName()}[c.Labels[labelPart]]
+		}
+		if name == "" || slices.Contains(c.Names, "/"+name) {
+			continue
+		}
+		if _, err := p.engine.ContainerRename(ctx, c.ID, client.ContainerRenameOptions{NewName: name}); err != nil {
+			return &lab.Error{ID: "machine-renamed", Op: "look at the engine", Machine: all[i].node.Name,
+				Err:    fmt.Errorf("its container %s is called %v and cannot be called %s again: %w", c.ID[:min(12, len(c.ID))], c.Names, name, err),
+				Advice: "two containers have the labels of this machine: remove one of them (docker rm -f)"}
+		}
+		all[i].mended(fmt.Sprintf("its container was called %s: renamed to %s", strings.TrimPrefix(strings.Join(c.Names, " "), "/"), name), "name of "+all[i].node.Name)
+	}
+	return nil
 }
 
 func (p *Provider) create(ctx context.Context, s site, o client.ContainerCreateOptions) (string, error) {

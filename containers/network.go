@@ -1,17 +1,9 @@
 package containers
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/binary"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
-	"net"
 	"net/netip"
-	"os"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -93,53 +85,4 @@ func (p *Provider) SubnetFree(ctx context.Context, subnet string, _ lab.PortsSpe
 	}
 	found, err := p.findNetwork(ctx, lab.Plan{ID: "none"}, want.Masked())
 	return err == nil && !found
-}
-
-// localRoutes asks the system: the networks of its interfaces and, on Linux,
-// the main routing table.
-func localRoutes() ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() {
-			out = append(out, p.Masked())
-		}
-	}
-	table, err := os.ReadFile("/proc/net/route")
-	if errors.Is(err, fs.ErrNotExist) {
-		return out, nil
-	} else if err != nil {
-		return nil, err
-	}
-	return append(out, parseRoutes(table)...), nil
-}
-
-// parseRoutes reads /proc/net/route (proc(5)): destination and mask are hex in
-// the byte order of little-endian computers. Default routes are left out, and
-// so are lines that say something else.
-func parseRoutes(table []byte) []netip.Prefix {
-	var out []netip.Prefix
-	lines := bufio.NewScanner(bytes.NewReader(table))
-	for lines.Scan() {
-		f := strings.Fields(lines.Text())
-		if len(f) < 8 {
-			continue
-		}
-		dest, err1 := hex.DecodeString(f[1])
-		mask, err2 := hex.DecodeString(f[7])
-		if err1 != nil || err2 != nil || len(dest) != 4 || len(mask) != 4 {
-			continue
-		}
-		var d, m [4]byte
-		binary.BigEndian.PutUint32(d[:], binary.LittleEndian.Uint32(dest))
-		binary.BigEndian.PutUint32(m[:], binary.LittleEndian.Uint32(mask))
-		bits, size := net.IPMask(m[:]).Size()
-		if size == 32 && bits > 0 {
-			out = append(out, netip.PrefixFrom(netip.AddrFrom4(d), bits).Masked())
-		}
-	}
-	return out
 }

@@ -13,7 +13,9 @@ import (
 )
 
 // Power implements lab.Provider.
-func (p *Provider) Power(ctx context.Context, plan lab.Plan, names []string, power lab.Power) error {
+func (p *Provider) Power(ctx context.Context, plan lab.Plan, names []string, power lab.Power) (err error) {
+	ctx, end := p.watched(ctx)
+	defer end(&err)
 	if !slices.Contains(p.Features().PowerModes, power) {
 		return fmt.Errorf("power %q: %w", power, errors.ErrUnsupported)
 	}
@@ -77,7 +79,14 @@ func (p *Provider) powerOn(ctx context.Context, s site, public []byte, wait func
 		if err := p.thaw(ctx, v.id); err != nil {
 			return err
 		}
-	case v.state != lab.StateRunning:
+		if err := p.mendKey(ctx, s, v.id, public); err != nil {
+			return err
+		}
+	case v.state == lab.StateRunning:
+		if err := p.mendKey(ctx, s, v.id, public); err != nil {
+			return err
+		}
+	default:
 		if err := p.kill(ctx, v); err != nil { // of a cut that was interrupted
 			return err
 		}
@@ -91,7 +100,7 @@ func (p *Provider) powerOn(ctx context.Context, s site, public []byte, wait func
 			return &lab.Error{ID: "machine-boot", Op: "start", Machine: s.node.Name, Err: err, Advice: "see docker logs " + s.machineName()}
 		}
 	}
-	return p.awaitSSH(ctx, s, v.id, wait)
+	return p.awaitSSH(ctx, s, v.id, v.alive, wait)
 }
 
 // off shuts a machine down cleanly, or pulls the plug of one that cannot hear.

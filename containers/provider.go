@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/computer"
 	"github.com/moby/moby/client"
 )
 
@@ -27,6 +28,8 @@ type Options struct {
 	Routes func() ([]netip.Prefix, error)
 	// Build runs mmdebstrap; nil means the program of that name, if there is one.
 	Build Bootstrap
+	// Computer is what checks look at; the zero value is this one.
+	Computer computer.Computer
 }
 
 // Provider makes machines of containers.
@@ -36,6 +39,10 @@ type Provider struct {
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	routes func() ([]netip.Prefix, error)
 	build  Bootstrap
+
+	patience patience
+	host     string // as in DOCKER_HOST
+	computer computer.Computer
 
 	mu     sync.Mutex
 	form   form // found by trying
@@ -47,7 +54,10 @@ var _ lab.Provider = (*Provider)(nil)
 // New returns a Provider. A Host that is no address shows as
 // engine-unreachable at the first call.
 func New(opts Options) *Provider {
-	p := &Provider{engine: opts.Engine, dial: opts.Dial, routes: opts.Routes, build: opts.Build}
+	p := &Provider{
+		engine: opts.Engine, dial: opts.Dial, routes: opts.Routes, build: opts.Build, host: opts.Host, computer: opts.Computer.Or(),
+		patience: patience{ping: 5 * time.Second, silence: 30 * time.Second, revive: 3 * time.Second},
+	}
 	if p.engine == nil {
 		var o []client.Opt
 		if opts.Host != "" {
@@ -60,7 +70,7 @@ func New(opts Options) *Provider {
 		p.dial = (&net.Dialer{}).DialContext
 	}
 	if p.routes == nil {
-		p.routes = localRoutes
+		p.routes = p.computer.Routes
 	}
 	if p.build == nil {
 		p.build = findBootstrap()
@@ -80,10 +90,12 @@ func (p *Provider) Features() lab.Features {
 	return f
 }
 
-// Up implements lab.Provider. Error ids: engine-unreachable, engine-too-old,
-// engine-unsuitable, image-build, subnet-taken, subnet-unfit, name-taken,
-// privileged-impossible, machine-boot, ssh-timeout.
-func (p *Provider) Up(ctx context.Context, plan lab.Plan) ([]lab.Machine, error) {
+// Up implements lab.Provider. Error ids: engine-unreachable, engine-silent,
+// engine-too-old, engine-unsuitable, image-build, subnet-taken, subnet-unfit,
+// name-taken, machine-renamed, privileged-impossible, machine-boot, ssh-timeout.
+func (p *Provider) Up(ctx context.Context, plan lab.Plan) (_ []lab.Machine, err error) {
+	ctx, end := p.watched(ctx)
+	defer end(&err)
 	all, err := sites(plan, nil)
 	if err != nil || len(all) == 0 {
 		return nil, err
@@ -138,9 +150,12 @@ func (p *Provider) prepare(ctx context.Context, plan lab.Plan, net netip.Prefix,
 	if err != nil {
 		return g, err
 	}
+	if err = p.restoreNames(ctx, plan, all); err != nil {
+		return g, err
+	}
 	g.complete = made && p.complete(ctx, all)
 	if !g.complete {
-		if err = p.ensureImage(ctx, plan); err != nil {
+		if err = p.EnsureImage(ctx, plan.Report); err != nil {
 			return g, err
 		}
 	}
@@ -170,7 +185,9 @@ func (p *Provider) complete(ctx context.Context, all []site) bool {
 }
 
 // Status implements lab.Provider.
-func (p *Provider) Status(ctx context.Context, plan lab.Plan) ([]lab.MachineStatus, error) {
+func (p *Provider) Status(ctx context.Context, plan lab.Plan) (_ []lab.MachineStatus, err error) {
+	ctx, end := p.watched(ctx)
+	defer end(&err)
 	all, err := sites(plan, nil)
 	if err != nil {
 		return nil, err

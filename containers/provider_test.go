@@ -81,7 +81,7 @@ func TestWhatHappensInWhichOrder(t *testing.T) {
 	if got, first := e.calls[:5], []string{`import ""`, "tag", "network-create t-0badcafe", "create t-0badcafe-probe-privileged", "start t-0badcafe-probe-privileged"}; !slices.Equal(got, first) {
 		t.Errorf("up begins with %q, want %q", got, first)
 	}
-	want("up", "create "+card, "volume-create "+machine+"-docker", "create "+machine, "start "+card, "copy-to "+machine+" /home/vagrant/.ssh", "start "+machine)
+	want("up", "create "+card, "volume-create "+machine+"-docker", "create "+machine, "start "+card, "copy-to "+machine+" /home/vagrant", "start "+machine)
 	power := func(p *Provider, power lab.Power) {
 		t.Helper()
 		if err := p.Power(t.Context(), plan, []string{"node1"}, power); err != nil {
@@ -91,7 +91,7 @@ func TestWhatHappensInWhichOrder(t *testing.T) {
 	power(p.Provider, lab.PowerCut)
 	want("cut", "disconnect "+card, "kill "+machine)
 	power(p.Provider, lab.PowerOn)
-	want("on after cut", "connect "+card, "copy-to "+machine+" /home/vagrant/.ssh", "start "+machine)
+	want("on after cut", "connect "+card, "copy-to "+machine+" /home/vagrant", "start "+machine)
 	power(p.Provider, lab.PowerPause)
 	want("pause", "pause "+machine, "disconnect "+card)
 	power(p.Provider, lab.PowerOn)
@@ -117,7 +117,7 @@ func TestWhatHappensInWhichOrder(t *testing.T) {
 	}
 	e.calls = nil
 	power(p.Provider, lab.PowerOn)
-	want("on after half a cut", "kill "+machine, "connect "+card, "copy-to "+machine+" /home/vagrant/.ssh", "start "+machine)
+	want("on after half a cut", "kill "+machine, "connect "+card, "copy-to "+machine+" /home/vagrant", "start "+machine)
 
 	if err := p.Destroy(t.Context(), plan); err != nil {
 		t.Fatal(err)

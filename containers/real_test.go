@@ -7,220 +7,53 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/dockerd"
 	"github.com/mesoslab/lab/provision"
-	"github.com/moby/moby/client"
 )
 
-// The real run takes minutes, needs root, and wants a Docker engine that it
-// can start: LAB_TEST_DOCKER=1 go test -run TestRealEngine -v ./containers
-//
-// It starts a dockerd of its own in a network namespace of its own, builds the
-// machine image, and runs itself again inside the namespace (as
-// TestInsideNamespace) for everything that speaks to machines.
-const insideEnv = "LAB_TEST_DOCKER_SOCKET"
+func TestMain(m *testing.M) { os.Exit(dockerd.Main(m)) }
 
+// TestRealEngine runs the conformance suite and provisioning on an engine of
+// its own: LAB_TEST_DOCKER=1 go test -run TestRealEngine -v ./containers
 func TestRealEngine(t *testing.T) {
-	if os.Getenv("LAB_TEST_DOCKER") != "1" {
-		t.Skip("the run on a real engine takes minutes: LAB_TEST_DOCKER=1 asks for it")
+	engine := dockerd.Inside(t, buildReal)
+	if engine == nil {
+		return
 	}
-	if os.Getuid() != 0 {
-		t.Fatal("the run on a real engine needs root")
-	}
-	for _, name := range []string{"mmdebstrap", "dockerd", "ip", "nsenter", "iptables"} {
-		labtest.NeedProgram(t, name)
-	}
-	ns := newNamespace(t)
-	socket := startEngine(t, ns)
-
-	p := New(Options{Host: "unix://" + socket})
-	start := time.Now()
-	plan := lab.Plan{ID: "00000000", Report: func(e lab.Event) { t.Log(e.Kind, e.Step, e.Text, e.Err) }}
-	if err := p.ensureImage(t.Context(), plan); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("image built in %s", time.Since(start).Round(100*time.Millisecond))
-	if ready, err := p.ImageReady(t.Context()); err != nil || !ready {
-		t.Fatalf("image ready after building: %v, %v", ready, err)
-	}
-
-	inside := exec.CommandContext(t.Context(), "nsenter", "--net=/run/netns/"+ns, os.Args[0],
-		"-test.run=^TestInsideNamespace$", "-test.v", "-test.timeout=20m")
-	inside.Env = append(os.Environ(), insideEnv+"="+socket)
-	inside.Cancel = func() error { return inside.Process.Signal(syscall.SIGTERM) }
-	inside.WaitDelay = 10 * time.Second
-	out, err := inside.CombinedOutput()
-	t.Logf("inside the namespace:\n%s", out)
-	if err != nil {
-		t.Fatalf("inside the namespace: %v", err)
-	}
-	nothingLeft(t, p)
-}
-
-// nothingLeft looks at the engine after all labs were destroyed.
-func nothingLeft(t *testing.T, p *Provider) {
-	t.Helper()
-	any := client.Filters{}.Add("label", labelName)
-	cs, err1 := p.engine.ContainerList(t.Context(), client.ContainerListOptions{All: true})
-	vs, err2 := p.engine.VolumeList(t.Context(), client.VolumeListOptions{})
-	ns, err3 := p.engine.NetworkList(t.Context(), client.NetworkListOptions{Filters: any})
-	if err := errors.Join(err1, err2, err3); err != nil {
-		t.Fatal(err)
-	}
-	if len(cs.Items)+len(vs.Items)+len(ns.Items) > 0 {
-		t.Errorf("left behind: containers %v, volumes %v, networks %v", cs.Items, vs.Items, ns.Items)
-	}
-}
-
-func command(t *testing.T, argv ...string) {
-	t.Helper()
-	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", strings.Join(argv, " "), err, out)
-	}
-}
-
-// newNamespace makes a network namespace in which an address that nobody has
-// refuses connections.
-func newNamespace(t *testing.T) string {
-	t.Helper()
-	ns := "labtest-" + strconv.Itoa(os.Getpid())
-	command(t, "ip", "netns", "add", ns)
-	t.Cleanup(func() { command(t, "ip", "netns", "del", ns) })
-	command(t, "ip", "-n", ns, "link", "set", "lo", "up")
-	// Behind the main table, so that it is no local route in SubnetFree's eyes.
-	command(t, "ip", "-n", ns, "route", "add", "192.168.0.0/16", "dev", "lo", "src", "127.0.0.1", "table", "100")
-	command(t, "ip", "-n", ns, "rule", "add", "pref", "40000", "lookup", "100")
-	command(t, "nsenter", "--net=/run/netns/"+ns, "iptables", "-A", "OUTPUT", "-o", "lo", "-d", "192.168.0.0/16", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
-	return ns
-}
-
-// startEngine starts a dockerd in the namespace and returns its socket.
-func startEngine(t *testing.T, ns string) string {
-	dir, err := os.MkdirTemp("", "lab-engine-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, confErr := os.Stat("/etc/docker")
-	group := "lab-" + ns
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket := filepath.Join(dir, "docker.sock")
-	cmd := exec.Command("nsenter", "--net=/run/netns/"+ns, "dockerd", "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
-		"--pidfile", filepath.Join(dir, "docker.pid"), "--cgroup-parent", "/"+group, "-H", "unix://"+socket)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		stopEngine(t, cmd, ended)
-		log.Close()
-		if t.Failed() {
-			if text, err := os.ReadFile(log.Name()); err == nil {
-				t.Logf("dockerd's log ends:\n%s", text[max(0, len(text)-4000):])
-			}
-		}
-		unmountBelow(t, dir)
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-		removeCgroups(t, group)
-		if errors.Is(confErr, fs.ErrNotExist) {
-			os.Remove("/etc/docker/key.json")
-			os.Remove("/etc/docker")
-		}
-	})
-	awaitEngine(t, socket, ended)
-	return socket
-}
-
-func stopEngine(t *testing.T, cmd *exec.Cmd, ended chan error) {
-	cmd.Process.Signal(syscall.SIGTERM) // nsenter has become dockerd
-	select {
-	case <-ended:
-	case <-time.After(time.Minute):
-		t.Error("dockerd does not end")
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-ended
-	}
-}
-
-func awaitEngine(t *testing.T, socket string, ended chan error) {
-	t.Helper()
-	c, err := client.New(client.WithHost("unix://" + socket))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := lab.Until(ctx, 100*time.Millisecond, "dockerd", func(ctx context.Context) error {
-		select {
-		case err := <-ended:
-			ended <- err
-			return lab.Permanent(fmt.Errorf("dockerd ended: %v", err))
-		default:
-		}
-		_, err := c.Ping(ctx, client.PingOptions{})
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func unmountBelow(t *testing.T, dir string) {
-	t.Helper()
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		t.Error(err)
-	}
-	lines := strings.Split(string(mounts), "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		if f := strings.Fields(lines[i]); len(f) > 1 && strings.HasPrefix(f[1], dir+"/") {
-			if err := syscall.Unmount(f[1], 0); err != nil {
-				t.Errorf("unmount %s: %v", f[1], err)
-			}
-		}
-	}
-}
-
-// removeCgroups removes the empty cgroups of this name in every hierarchy.
-func removeCgroups(t *testing.T, group string) {
-	t.Helper()
-	tops, _ := filepath.Glob("/sys/fs/cgroup/*/" + group)
-	tops = append(tops, filepath.Join("/sys/fs/cgroup", group))
-	for _, top := range tops {
-		var dirs []string
-		filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				dirs = append(dirs, path)
-			}
-			return nil
+	newReal := func() *Provider { return New(Options{Host: engine.Host}) }
+	third := 59
+	t.Run("provisioning", func(t *testing.T) { provisionReal(t, newReal(), realPlan(t, third, 3)) })
+	t.Run("suite", func(t *testing.T) {
+		labtest.TestProvider(t, func(t *testing.T) (lab.Provider, lab.Plan) {
+			third++
+			return newReal(), realPlan(t, third, 2)
 		})
-		for i := len(dirs) - 1; i >= 0; i-- {
-			if err := os.Remove(dirs[i]); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("remove cgroup: %v", err)
-			}
-		}
+	})
+	if left, err := engine.Left(t.Context()); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
 	}
+}
+
+// buildReal builds the machine image on the test's engine.
+func buildReal(ctx context.Context, host string) error {
+	p := New(Options{Host: host})
+	if err := p.EnsureImage(ctx, nil); err != nil {
+		return err
+	}
+	if ready, err := p.ImageReady(ctx); err != nil || !ready {
+		return fmt.Errorf("image ready after building: %v, %w", ready, err)
+	}
+	return nil
 }
 
 func realPlan(t *testing.T, third, machines int) lab.Plan {
@@ -237,22 +70,6 @@ func realPlan(t *testing.T, third, machines int) lab.Plan {
 		plan.Nodes = append(plan.Nodes, n)
 	}
 	return plan
-}
-
-func TestInsideNamespace(t *testing.T) {
-	socket := os.Getenv(insideEnv)
-	if socket == "" {
-		t.Skip("runs as a part of TestRealEngine")
-	}
-	newReal := func() *Provider { return New(Options{Host: "unix://" + socket}) }
-	third := 59
-	t.Run("provisioning", func(t *testing.T) { provisionReal(t, newReal(), realPlan(t, third, 3)) })
-	t.Run("suite", func(t *testing.T) {
-		labtest.TestProvider(t, func(t *testing.T) (lab.Provider, lab.Plan) {
-			third++
-			return newReal(), realPlan(t, third, 2)
-		})
-	})
 }
 
 // provisionReal goes the way of lab create up to open engines.

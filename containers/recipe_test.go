@@ -88,7 +88,7 @@ func TestImageIsBuiltOnce(t *testing.T) {
 		t.Errorf("ready before: %v, %v", ready, err)
 	}
 	all := []site{{plan: plan}, {plan: plan}, {plan: plan}}
-	if err := each(all, func(int, site) error { return p.ensureImage(t.Context(), plan) }); err != nil {
+	if err := each(all, func(int, site) error { return p.EnsureImage(t.Context(), plan.Report) }); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{`import ""`, "tag"}; !slices.Equal(e.calls, want) {
@@ -169,7 +169,7 @@ func (d dialling) bootstrapless(t *testing.T, said *[]string) error {
 			*said = append(*said, e.Text)
 		}
 	}
-	return d.ensureImage(t.Context(), plan)
+	return d.EnsureImage(t.Context(), plan.Report)
 }
 
 func TestLineWriter(t *testing.T) {

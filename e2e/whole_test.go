@@ -59,7 +59,7 @@ func destroyAll(t *testing.T, l *rig.Lab) {
 // createTells reads every line of what create prints.
 func createTells(t *testing.T, l *rig.Lab, r rig.Result) {
 	known := []string{
-		`^lab lab · provider local( \(.+\))? · 3 machines on ` + regexp.QuoteMeta(l.Subnet) + `$`,
+		`^lab lab · provider ` + l.Provider + `( \(.+\))? · 3 machines on ` + regexp.QuoteMeta(l.Subnet) + `$`,
 		`^node[123]  boot ✔  ssh ✔  DOCKER_OPTS ✔  :2375 ✔$`,
 		`^node1  zookeeper ✔  mesos_master ✔  marathon ✔  marathon-lb ✔$`,
 		`^node2  mesos_slave1 ✔$`, `^node3  mesos_slave2 ✔$`,
@@ -198,8 +198,8 @@ func status(t *testing.T, l *rig.Lab) {
 	}
 	text := l.Must("status").Stdout
 	for _, want := range []string{
-		"Lab lab · provider local · whole", `node1 +master +` + l.IP(1) + ` +running`, `node3 +slave2 +` + l.IP(3) + ` +running +mesos_slave2 \+ 1 task\n`,
-		`S\d +node2 +active`, `/nginx +2 of 2 +2 of 2 +10000 +settled`, `nginx\.[0-9a-f-]+ +node[23] +127[0-9.]+:31\d+ +running +healthy`, `Marathon +http://`,
+		"Lab lab · provider " + l.Provider + " · whole", `node1 +master +` + l.IP(1) + ` +running`, `node3 +slave2 +` + l.IP(3) + ` +running +mesos_slave2 \+ 1 task\n`,
+		`S\d +node2 +active`, `/nginx +2 of 2 +2 of 2 +10000 +settled`, `nginx\.[0-9a-f-]+ +node[23] +1[0-9.]+:31\d+ +running +healthy`, `Marathon +http://`,
 	} {
 		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("status lacks %q:\n%s", want, text)

@@ -21,6 +21,7 @@ import (
 	"github.com/mesoslab/lab/local/engine"
 	"github.com/mesoslab/lab/local/handoff"
 	"github.com/mesoslab/lab/local/machine"
+	"github.com/mesoslab/lab/mini/supervise"
 )
 
 // TestMain is the lab binary, too: machines and their processes run this test
@@ -31,6 +32,9 @@ func TestMain(m *testing.M) {
 	}
 	if len(os.Args) > 2 && os.Args[1] == "mini" {
 		os.Exit(mini(os.Args[2:]))
+	}
+	if len(os.Args) == 3 && (os.Args[1] == "hang" || os.Args[1] == "daemon") {
+		os.Exit(foreign(os.Args[1], os.Args[2]))
 	}
 	os.Exit(m.Run())
 }
@@ -43,8 +47,12 @@ func testCatalogue() []engine.Image {
 }
 
 // mini are the programs of this test: "echo ADDRESS…" serves an echo on each,
-// "orphan" starts a process in a session of its own and waits.
+// "orphan" starts a process in a session of its own and waits, "ask NAME ORDER"
+// has the machine carry out an order.
 func mini(args []string) int {
+	if args[0] == "supervise" {
+		return supervise.Run(args[1:], os.Environ(), os.Stderr)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	w, err := handoff.FromEnviron(os.Getenv)
@@ -69,6 +77,13 @@ func mini(args []string) int {
 			return 1
 		}
 		fmt.Println("started")
+	case "ask":
+		id, err := w.Programs.Start(ctx, args[1], args[2])
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		fmt.Println("supervised by", id.PID)
 	case "linger": // ignores SIGTERM, as a process that hangs
 		signal.Ignore(syscall.SIGTERM)
 		select {}

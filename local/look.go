@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/mesoslab/lab"
@@ -76,20 +77,27 @@ func (s site) glance() (view, error) {
 	return v, nil
 }
 
-// remains are all processes of the machine that live, this life's and those
-// of earlier ones; the machine itself comes last.
-func (s site) remains() []proctab.ID {
-	procs, _ := s.folder.Procs() // without a record the mark has to do
+// own are the machine's processes, as the lock and state.json name them; they
+// may be gone.
+func (s site) own() []proctab.ID {
 	var own []proctab.ID
 	if id, ok := s.folder.Holder(); ok {
 		own = append(own, id)
 	}
-	if life, err := s.folder.Life(); err == nil && life.Process.PID > 0 && (len(own) == 0 || own[0] != life.Process) {
+	if life, err := s.folder.Life(); err == nil && life.Process.PID > 0 && !slices.Contains(own, life.Process) {
 		own = append(own, life.Process)
 	}
+	return own
+}
+
+// remains are all processes of the machine that live, this life's and those
+// of earlier ones; the machine itself comes last.
+func (s site) remains() []proctab.ID {
+	procs, _ := s.folder.Procs() // without a record the mark has to do
+	own := s.own()
 	var out []proctab.ID
-	for _, id := range machine.Remains(string(s.folder), procs, proctab.ID{}) {
-		if !contains(own, id) && !contains(out, id) {
+	for _, id := range without(append(machine.Remains(string(s.folder), procs, proctab.ID{}), below(own)...), own) {
+		if !slices.Contains(out, id) {
 			out = append(out, id)
 		}
 	}
@@ -101,11 +109,18 @@ func (s site) remains() []proctab.ID {
 	return out
 }
 
-func contains(ids []proctab.ID, id proctab.ID) bool {
-	for _, x := range ids {
-		if x == id {
-			return true
+// below are the living descendants of those of the processes that live.
+func below(roots []proctab.ID) []proctab.ID {
+	var pids []int
+	for _, id := range roots {
+		if id.State() != proctab.Gone {
+			pids = append(pids, id.PID)
 		}
 	}
-	return false
+	return without(proctab.Descendants(pids...), roots)
+}
+
+// without is ids without some of them.
+func without(ids, some []proctab.ID) []proctab.ID {
+	return slices.DeleteFunc(ids, func(id proctab.ID) bool { return slices.Contains(some, id) })
 }

@@ -1,6 +1,10 @@
 package local
 
-import "os"
+import (
+	"os"
+
+	"github.com/mesoslab/lab/internal/computer"
+)
 
 // Options are what a Provider needs to know of the program around it.
 type Options struct {
@@ -10,4 +14,6 @@ type Options struct {
 	// DieWithFD, if set, is the reading end of a pipe: machines die when its
 	// other end closes (for tests).
 	DieWithFD *os.File
+	// Computer is what checks look at; the zero value is this one.
+	Computer computer.Computer
 }

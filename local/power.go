@@ -118,14 +118,8 @@ func (s site) off(ctx context.Context, v view) error {
 	return s.crash(ctx)
 }
 
-// crash ends all processes at once: the machine and its children get the
-// signal before anybody has time to react to another's death.
+// crash ends all processes at once: none has time to react to another's death.
 func (s site) crash(ctx context.Context) error {
-	for _, id := range s.remains() {
-		if err := id.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, proctab.ErrGone) {
-			return fmt.Errorf("%s: end process %d: %w", s.node.Name, id.PID, err)
-		}
-	}
 	if err := s.kill(ctx); err != nil {
 		return err
 	}

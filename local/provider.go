@@ -51,8 +51,8 @@ type site struct {
 // sites checks the plan and finds the places of its nodes, or of the named
 // ones.
 func (p *Provider) sites(plan lab.Plan, names []string) ([]site, error) {
-	if plan.Spec.Local.Network == "netns" {
-		return nil, &lab.Error{ID: "network-unknown", Op: "plan machines", Err: errors.New("local.network: netns is not available"), Advice: "use local.network: loopback"}
+	if err := networkKnown(plan.Spec); err != nil {
+		return nil, err
 	}
 	dir, err := filepath.Abs(plan.Dir)
 	if err == nil {
@@ -82,16 +82,20 @@ func (p *Provider) sites(plan lab.Plan, names []string) ([]site, error) {
 	return out, nil
 }
 
+// networkKnown refuses the network that this version does not have.
+func networkKnown(spec lab.Spec) error {
+	if spec.Local.Network != "netns" {
+		return nil
+	}
+	return &lab.Error{ID: "network-unknown", Op: "plan machines", Err: errors.New("local.network: netns is not available"), Advice: "use local.network: loopback"}
+}
+
 // admit looks, before anything is made, whether the machines that are not
 // there yet can be: one port that is taken must not leave half a lab.
 func (p *Provider) admit(ctx context.Context, sites []site) error {
 	return each(sites, func(_ int, s site) error {
-		if !loopback(s.node.IP) {
-			return &lab.Error{
-				ID: "subnet-not-loopback", Op: "plan machines", Machine: s.node.Name,
-				Err:    fmt.Errorf("%w: %s is not in 127.0.0.0/8", lab.ErrUsage, s.node.IP),
-				Advice: "embedded machines live on loopback addresses: leave subnet out, or take one like 127.168.59.0/24",
-			}
+		if err := s.fits(); err != nil {
+			return err
 		}
 		v, err := s.look(ctx)
 		if err != nil || v.state != lab.StateMissing {
@@ -99,6 +103,18 @@ func (p *Provider) admit(ctx context.Context, sites []site) error {
 		}
 		return s.checkPorts(ctx)
 	})
+}
+
+// fits refuses addresses that embedded machines cannot have.
+func (s site) fits() error {
+	if loopback(s.node.IP) {
+		return nil
+	}
+	return &lab.Error{
+		ID: "subnet-not-loopback", Op: "plan machines", Machine: s.node.Name,
+		Err:    fmt.Errorf("%w: %s is not in 127.0.0.0/8", lab.ErrUsage, s.node.IP),
+		Advice: "embedded machines live on loopback addresses: leave subnet out, or take one like 127.168.59.0/24",
+	}
 }
 
 func loopback(a netip.Addr) bool {

@@ -7,12 +7,16 @@ import (
 	"errors"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/computer"
 )
 
 // Provider makes no machines on this system.
 type Provider struct{}
 
-var _ lab.Provider = (*Provider)(nil)
+var (
+	_ lab.Provider = (*Provider)(nil)
+	_ lab.Checker  = (*Provider)(nil)
+)
 
 // New returns a Provider that refuses.
 func New(Options) *Provider { return &Provider{} }
@@ -23,6 +27,11 @@ func refuse() error {
 
 // Features implements lab.Provider.
 func (*Provider) Features() lab.Features { return lab.Features{Name: "local"} }
+
+// Check implements lab.Checker.
+func (*Provider) Check(context.Context, lab.Plan, lab.Depth) []lab.Finding {
+	return []lab.Finding{computer.Failure("system-unsupported", refuse())}
+}
 
 // Up implements lab.Provider.
 func (*Provider) Up(context.Context, lab.Plan) ([]lab.Machine, error) { return nil, refuse() }

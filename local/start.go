@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,8 +59,8 @@ func (s site) hosts() map[string]string {
 	return hosts
 }
 
-// refresh lets a machine that runs know of machines that were added, and of
-// the key if that was made anew.
+// refresh lets a machine that runs know of machines that were added, of the key
+// if that was made anew, and whether root may run commands.
 func (s site) refresh() error {
 	public, err := os.ReadFile(s.keyFile() + ".pub")
 	if err != nil {
@@ -74,10 +75,11 @@ func (s site) refresh() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.node.Name, err)
 	}
-	if maps.Equal(settings.Hosts, s.hosts()) {
+	allow := s.plan.Spec.Local.AllowRootCmd
+	if maps.Equal(settings.Hosts, s.hosts()) && settings.AllowRootCmd == allow {
 		return nil
 	}
-	settings.Hosts = s.hosts()
+	settings.Hosts, settings.AllowRootCmd = s.hosts(), allow
 	return s.folder.WriteSettings(settings)
 }
 
@@ -257,12 +259,36 @@ func (s site) logTail() string {
 }
 
 // kill ends every process of the machine, of this life and of earlier ones,
-// and waits until the lock is free.
+// and waits until the lock is free. The machine and the processes that it has
+// recorded stand still from the first moment: they start nothing and react to
+// nobody's death, and still adopt whoever loses its parent, so that nobody is
+// lost on the way. The machine is ended last.
 func (s site) kill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	if err := proctab.Kill(ctx, s.remains); err != nil {
-		return fmt.Errorf("%s: end processes: %w", s.node.Name, err)
+	own := s.own()
+	procs, _ := s.folder.Procs() // without a record the mark has to do
+	roots := slices.Clone(own)
+	for _, p := range procs {
+		roots = append(roots, p.ID)
+	}
+	for _, id := range roots {
+		if err := id.Signal(syscall.SIGSTOP); err != nil && !errors.Is(err, proctab.ErrGone) {
+			return fmt.Errorf("%s: stop process %d: %w", s.node.Name, id.PID, err)
+		}
+	}
+	order := []func() []proctab.ID{
+		func() []proctab.ID { return without(s.remains(), own) },
+		func() []proctab.ID { return own },
+	}
+	if !slices.ContainsFunc(own, func(id proctab.ID) bool { return id.State() != proctab.Gone }) {
+		// Supervisors are the last who adopt.
+		order = slices.Insert(order, 0, func() []proctab.ID { return below(roots) })
+	}
+	for _, find := range order {
+		if err := proctab.Kill(ctx, find); err != nil {
+			return fmt.Errorf("%s: end processes: %w", s.node.Name, err)
+		}
 	}
 	return lab.Until(ctx, pollEvery, s.node.Name+"'s lock to be free", func(context.Context) error {
 		alive, err := s.folder.Alive()

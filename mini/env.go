@@ -3,13 +3,14 @@
 //
 // The mini stack is a small, true-to-the-protocol ZooKeeper, Mesos, Marathon
 // and marathon-lb in Go. Each program is a Program: it gets everything it may
-// touch through Env (arguments, environment, files, network, output), so the
-// same code runs as a process of an embedded machine, as the only process of
+// touch through Env (arguments, environment, files, network, output, foreign
+// programs), so the same code runs as a process of an embedded machine, as the only process of
 // a real container, and inside a testing/synctest bubble over an in-memory
 // network.
 //
 // The programs live in mini/zookeeper, mini/mesos, mini/marathon,
-// mini/marathonlb and mini/web. They meet only over the network and never
+// mini/marathonlb and mini/web; mini/supervise is the program under which
+// everything runs that is not lab's own. They meet only over the network and never
 // import each other. What a flag or an endpoint of theirs means is written in
 // their packages, not here.
 package mini
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/internal/guard"
+	"github.com/mesoslab/lab/local/proctab"
 )
 
 // Program is the main function of a mini program. It runs until its work is
@@ -49,8 +51,28 @@ type Env struct {
 	// Dial opens a connection that comes from the machine's own address.
 	// Networks: "tcp", "unix" (address is an absolute path in the container).
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Launcher runs programs that are not lab's own; nil where there is no way.
+	Launcher Launcher
 	// Stdout and Stderr are the container's log.
 	Stdout, Stderr io.Writer
+}
+
+// Launcher runs programs that are not lab's own, each under a supervisor that
+// ends with all of its descendants (package supervise). Safe for concurrent
+// use. On embedded machines supervisors are the machine's children: they outlive
+// the program that had them started, and its next run finds them by their claim.
+type Launcher interface {
+	// Start starts a supervisor for the order in a file (supervise.Order, an
+	// absolute path of this process). name marks its processes and must be used
+	// once only. When Start returns, the supervisor can be found by others.
+	Start(ctx context.Context, name, order string) (proctab.ID, error)
+	// Wait returns nil once the supervisor and all it ran are gone, also if
+	// they were before, or its context's cause.
+	Wait(ctx context.Context, id proctab.ID) error
+	// Stop ends the supervisor and all it runs: SIGTERM now, SIGKILL after the
+	// grace. It does not wait. Again with less grace it shortens that; one
+	// that is gone is no error.
+	Stop(ctx context.Context, id proctab.ID, grace time.Duration) error
 }
 
 // Getenv returns the last value of the variable in Environ, or "".

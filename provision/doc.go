@@ -5,29 +5,41 @@
 //
 // A Host is one SSH connection to a machine; it runs commands, moves files by
 // SFTP, dials sockets of the machine and gives a Docker client over its unix
-// socket. Facts are what was found on a machine: init system, engine, memory,
-// clock. DOCKER_OPTS is the one setting that this package changes; it lives in
-// /etc/default/docker on every init system.
+// socket. Facts are what was found on a machine by one command: system, init
+// system, engine, memory, disk, clock, networks. What is changed follows from
+// them, one function a thing: SetClock, SetHosts, UseCgroupV1, InstallDocker,
+// ConfigureDocker (DOCKER_OPTS, which live in /etc/default/docker on every init
+// system); AwaitBoot and VerifyTCP look.
 //
 // # Promises
 //
 // Every change is idempotent: it looks first, and says whether it changed
-// anything. A file is replaced by rename, never written in place. Docker is
-// restarted only if a setting changed or its port is closed, and whether that
-// worked is judged by the socket and the port, never by an exit code. All
-// functions end soon after their context does. A Host is safe for concurrent
-// use; it closes itself when the machine has been silent for a while.
+// anything; what an interruption left half done is found and finished. A file
+// is replaced by rename, never written in place. Docker is restarted only if a
+// setting changed or its port is closed, and whether that worked is judged by
+// the socket and the port, never by an exit code. A machine is restarted at
+// most once, for its kernel's argument. All functions end soon after their
+// context does. A Host is safe for concurrent use; it closes itself when the
+// machine has been silent for a while.
 //
 // Commands are built by pure functions as argument lists and run elsewhere, so
 // that tests look at them as data.
 //
+// # Systems
+//
+// Debian and Ubuntu with systemd, upstart (14.04) or sysvinit. Where Docker is
+// there already, any Linux with one of the three.
+//
 // # What it touches
 //
-// On the machine: /etc/default/docker, /etc/hosts (between two markers), and
-// on systemd /etc/systemd/system/docker.service.d/lab.conf. Here: nothing.
+// On the machine: /etc/default/docker, /etc/hosts (between two markers, and
+// loopback addresses of the machines' names), the clock, on systemd
+// /etc/systemd/system/docker.service.d/lab.conf where the unit wants it; where
+// the stack wants cgroup v1, /etc/default/grub.d/lab.cfg and a reboot; where
+// Docker is missing, the packages docker.io and what it needs. Here: nothing.
 //
 // # Not here
 //
-// Which containers run (package stack), making machines (the providers), and
-// installing Docker where it is missing: that is an error with advice.
+// Images (package provision/images), which containers run and what they need
+// of a machine (package stack), and making machines (the providers).
 package provision

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,11 +23,16 @@ type Files interface {
 	WriteFile(ctx context.Context, name string, data []byte, mode fs.FileMode) error
 }
 
+// Target is a host that runs commands and knows which machine it is.
+type Target interface {
+	Runner
+	Machine() lab.Machine
+}
+
 // Configurable is what ConfigureDocker needs of a host.
 type Configurable interface {
-	Runner
+	Target
 	Files
-	Machine() lab.Machine
 	AwaitDocker(ctx context.Context, wait time.Duration) (Engine, error)
 }
 
@@ -44,13 +50,12 @@ const restartWait = 90 * time.Second
 // options open refuses connections. changed says that Docker was restarted.
 // Whether the port answers is for VerifyTCP.
 //
-// Error ids: docker-missing, docker-settings, docker-restart.
+// Error ids: docker-missing, docker-settings, docker-daemon-json (found before
+// anything is changed), docker-restart.
 func ConfigureDocker(ctx context.Context, host Configurable, f Facts, opts string) (changed bool, err error) {
 	m := host.Machine()
 	if f.Engine.State == EngineMissing {
-		return false, &lab.Error{ID: "docker-missing", Op: "configure Docker", Machine: m.Name,
-			Err:    errors.New("no dockerd on this machine, and its socket does not answer"),
-			Advice: "install Docker on it (docker.io on Debian and Ubuntu), then run lab create again"}
+		return false, MissingDocker(m.Name, errors.New("no dockerd on this machine, and its socket does not answer"))
 	}
 	fail := func(id string, err error, advice string) (bool, error) {
 		if ctx.Err() != nil {
@@ -58,79 +63,142 @@ func ConfigureDocker(ctx context.Context, host Configurable, f Facts, opts strin
 		}
 		return false, &lab.Error{ID: id, Op: "configure Docker", Machine: m.Name, Err: err, Advice: advice}
 	}
-	wrote, err := writeDefaults(ctx, host, engineOpts(opts, f.Engine))
+	now, err := readSettings(ctx, host, f)
 	if err != nil {
-		return fail("docker-settings", err, "look at "+defaultsPath+" on the machine: lab ssh "+m.Name)
+		return fail("docker-settings", err, "look at it on the machine: lab ssh "+m.Name)
 	}
-	reload := false
-	if f.Init == Systemd && !f.Engine.Embedded {
-		if reload, err = writeDropIn(ctx, host); err != nil {
-			return fail("docker-settings", err, "look at systemctl cat docker.service on the machine: lab ssh "+m.Name)
-		}
+	opts = now.engineOpts(opts, f.Engine)
+	want, err := now.wanted(opts)
+	if err != nil {
+		return fail("docker-settings", err, "look at it on the machine: lab ssh "+m.Name)
 	}
-	if !wrote && !reload && f.Engine.State == EngineRunning && !portRefuses(ctx, m, opts) {
+	files := now.changes(want)
+	if len(files) == 0 && f.Engine.State == EngineRunning && !portRefuses(ctx, m, opts) {
 		return false, nil
 	}
+	if keys, err := conflicts(now.daemonJSON, opts, now.systemd); err != nil || len(keys) > 0 {
+		if err == nil {
+			err = conflictError(keys)
+		}
+		return fail("docker-daemon-json", err, "take that out of "+daemonJSONPath+" on the machine (lab ssh "+m.Name+"): lab says it in DOCKER_OPTS, by docker.opts and docker.tcp of the spec")
+	}
+	for _, c := range files {
+		if err := host.WriteFile(ctx, c.name, c.data, 0o644); err != nil {
+			return fail("docker-settings", err, "look at the file on the machine: lab ssh "+m.Name)
+		}
+	}
+	reload := slices.ContainsFunc(files, func(c change) bool { return c.name == dropInPath })
 	if err := restart(ctx, host, f, reload); err != nil {
 		return fail("docker-restart", err, "see why on the machine: lab ssh "+m.Name+", then "+whyCommand(f.Init))
 	}
 	return true, nil
 }
 
-func writeDefaults(ctx context.Context, host Files, opts string) (changed bool, err error) {
-	old, err := host.ReadFile(ctx, defaultsPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
-	}
-	file, err := setDefault(old, "DOCKER_OPTS", opts)
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", defaultsPath, err)
-	}
-	if bytes.Equal(file, old) {
-		return false, nil
-	}
-	return true, host.WriteFile(ctx, defaultsPath, file, 0o644)
+// settings are what a machine says about Docker's command line now.
+type settings struct {
+	defaults, daemonJSON, dropIn []byte
+	unit                         string // systemctl cat; "" where systemd does not rule
+	systemd                      bool
 }
 
-// writeDropIn writes our drop-in where the unit needs it.
-func writeDropIn(ctx context.Context, host Configurable) (changed bool, err error) {
+func readSettings(ctx context.Context, host Configurable, f Facts) (settings, error) {
+	s := settings{systemd: f.Init == Systemd && !f.Engine.Embedded}
+	for _, file := range []struct {
+		name  string
+		data  *[]byte
+		wants bool
+	}{{defaultsPath, &s.defaults, true}, {daemonJSONPath, &s.daemonJSON, !f.Engine.Embedded}, {dropInPath, &s.dropIn, s.systemd}} {
+		if !file.wants {
+			continue
+		}
+		data, err := host.ReadFile(ctx, file.name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return s, err
+		}
+		*file.data = data
+	}
+	if !s.systemd {
+		return s, nil
+	}
 	out, err := host.Run(ctx, Quote("systemctl", "cat", "--no-pager", "docker.service"), nil)
-	if err != nil {
-		return false, err
-	}
-	files := splitUnit(string(out))
-	want, err := dropIn(files)
-	if err != nil || want == "" {
-		return false, err
-	}
-	old, err := host.ReadFile(ctx, dropInPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
-	}
-	if string(old) == want {
-		return false, nil
-	}
-	return true, host.WriteFile(ctx, dropInPath, []byte(want), 0o644)
+	s.unit = string(out)
+	return s, err
 }
 
-// restart restarts Docker and waits for its socket. The commands' exit codes
-// are kept for the case that it does not come: by themselves they mean little
-// (reset-failed of an unknown unit, stop of a stopped job, a restart that
-// succeeds without effect).
+// engineOpts adds --tls=false where that helps (see the function engineOpts),
+// unless daemon.json has a word about TLS.
+func (s settings) engineOpts(opts string, e Engine) string {
+	quick := engineOpts(opts, e)
+	for _, key := range []string{"tls", "tlsverify"} {
+		if keys, err := conflicts(s.daemonJSON, "--"+key, false); err == nil && len(keys) > 0 {
+			return opts
+		}
+	}
+	return quick
+}
+
+// wanted returns the settings as they should be.
+func (s settings) wanted(opts string) (settings, error) {
+	want := s
+	var err error
+	if want.defaults, err = setDefault(s.defaults, "DOCKER_OPTS", opts); err != nil {
+		return s, fmt.Errorf("%s: %w", defaultsPath, err)
+	}
+	if !s.systemd {
+		return want, nil
+	}
+	text, err := dropIn(splitUnit(s.unit))
+	if err != nil {
+		return s, err
+	}
+	if text != "" {
+		want.dropIn = []byte(text)
+	}
+	return want, nil
+}
+
+// change is a file to be written.
+type change struct {
+	name string
+	data []byte
+}
+
+// changes returns the files in which two settings differ.
+func (s settings) changes(want settings) []change {
+	var out []change
+	if !bytes.Equal(s.defaults, want.defaults) {
+		out = append(out, change{defaultsPath, want.defaults})
+	}
+	if !bytes.Equal(s.dropIn, want.dropIn) {
+		out = append(out, change{dropInPath, want.dropIn})
+	}
+	return out
+}
+
+// restart restarts Docker by one command line and waits for its socket. The
+// exit code is kept for the case that it does not come: by itself it means
+// little (a restart that succeeds without effect, or fails and comes up).
 func restart(ctx context.Context, host Configurable, f Facts, reload bool) error {
 	root := host.Machine().SSH.User == "root"
-	var said []error
-	for _, argv := range restartCommands(f.Init, root, reload) {
-		_, err := host.Run(ctx, Quote(argv...), nil)
-		if _, exited := errors.AsType[*CommandError](err); err != nil && !exited {
-			return err
-		}
-		said = append(said, err)
+	_, said := host.Run(ctx, commandLine(restartCommands(f.Init, root, reload)), nil)
+	if _, exited := errors.AsType[*CommandError](said); said != nil && !exited {
+		return said
 	}
 	if _, err := host.AwaitDocker(ctx, restartWait); err != nil {
-		return errors.Join(append(said, err)...)
+		return errors.Join(said, err)
 	}
 	return nil
+}
+
+// commandLine runs commands one after the other, whatever their exit codes: a
+// reset of an unknown unit and the stop of a stopped job fail and mean nothing.
+// The last one's counts.
+func commandLine(commands [][]string) string {
+	var parts []string
+	for _, argv := range commands {
+		parts = append(parts, Quote(argv...))
+	}
+	return strings.Join(parts, "; ")
 }
 
 func whyCommand(i Init) string {

@@ -107,16 +107,16 @@ func TestConfigureDocker(t *testing.T) {
 		changed    bool
 	}{
 		{name: "Debian, systemd", user: "vagrant", facts: Facts{Init: Systemd, Engine: real}, units: debianUnit, opts: article, want: tlsOff, changed: true,
-			ran: []string{"systemctl cat --no-pager docker.service", "sudo -n systemctl reset-failed docker.service docker.socket", "sudo -n systemctl restart docker.service"}},
+			ran: []string{"systemctl cat --no-pager docker.service", "sudo -n systemctl reset-failed docker.service docker.socket; sudo -n systemctl restart docker.service"}},
 		{name: "docker-ce, systemd", user: "root", facts: Facts{Init: Systemd, Engine: real}, units: ceUnit, opts: article, want: tlsOff, changed: true,
 			dropIn: "# Made by lab: this unit does not read /etc/default/docker by itself.\n[Service]\nEnvironmentFile=-/etc/default/docker\nExecStart=\nExecStart=/usr/bin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS\n",
-			ran:    []string{"systemctl cat --no-pager docker.service", "systemctl daemon-reload", "systemctl reset-failed docker.service docker.socket", "systemctl restart docker.service"}},
+			ran:    []string{"systemctl cat --no-pager docker.service", "systemctl daemon-reload; systemctl reset-failed docker.service docker.socket; systemctl restart docker.service"}},
 		{name: "Ubuntu 14.04, upstart", user: "vagrant", facts: Facts{Init: Upstart, Engine: old}, opts: article, want: plain, changed: true,
-			ran: []string{"sudo -n initctl stop docker", "sudo -n initctl start docker"}},
+			ran: []string{"sudo -n initctl stop docker; sudo -n initctl start docker"}},
 		{name: "sysvinit", user: "root", facts: Facts{Init: SysVinit, Engine: real}, opts: article, want: tlsOff, changed: true,
 			ran: []string{"service docker restart"}},
 		{name: "embedded", user: "root", facts: Facts{Init: Systemd, Engine: Engine{State: EngineRunning, Number: "dev", Embedded: true}}, opts: article, want: plain, changed: true,
-			ran: []string{"systemctl reset-failed docker.service docker.socket", "systemctl restart docker.service"}},
+			ran: []string{"systemctl reset-failed docker.service docker.socket; systemctl restart docker.service"}},
 		{name: "TLS is the spec's business", user: "root", facts: Facts{Init: SysVinit, Engine: real}, opts: article + " --tlsverify", want: `DOCKER_OPTS="` + article + ` --tlsverify"` + "\n", changed: true,
 			ran: []string{"service docker restart"}},
 		{name: "no TCP, nothing to hurry", user: "root", facts: Facts{Init: SysVinit, Engine: real}, opts: "-H unix:///var/run/docker.sock", want: "DOCKER_OPTS=\"-H unix:///var/run/docker.sock\"\n", changed: true,
@@ -250,34 +250,8 @@ func TestDockerOpts(t *testing.T) {
 	}
 }
 
-func TestSetHosts(t *testing.T) {
-	nodes := []lab.Node{
-		{Name: "node1", Role: lab.RoleMaster, IP: netip.MustParseAddr("192.168.59.1")},
-		{Name: "node2", Role: lab.RoleSlave, IP: netip.MustParseAddr("192.168.59.2")},
-	}
-	const ours = "# lab: begin, do not edit\n192.168.59.1 node1 master\n192.168.59.2 node2 slave1\n# lab: end\n"
-	const debian = "127.0.0.1 localhost\n127.0.1.1 node1\n"
-	for name, old := range map[string]string{
-		"fresh": debian, "again": ours + debian, "other addresses": strings.ReplaceAll(ours, ".59.", ".60.") + debian,
-		"end marker lost": "# lab: begin, do not edit\n1.2.3.4 node1\n\n" + debian,
-	} {
-		h := &fakeHost{files: map[string]string{hostsPath: old}}
-		changed, err := SetHosts(t.Context(), h, nodes)
-		want := ours + debian
-		if name == "end marker lost" {
-			want = ours + "\n" + debian
-		}
-		if err != nil || h.files[hostsPath] != want || changed != (old != want) {
-			t.Errorf("%s: %v, %v\n%s", name, changed, err, h.files[hostsPath])
-		}
-		if changed, _ := SetHosts(t.Context(), h, nodes); changed {
-			t.Errorf("%s: the second call changed something", name)
-		}
-	}
-}
-
 func TestWholeFileNames(t *testing.T) {
-	for _, p := range []string{defaultsPath, dropInPath, hostsPath} {
+	for _, p := range []string{defaultsPath, dropInPath, daemonJSONPath, hostsPath, grubPath} {
 		if !filepath.IsAbs(p) || os.PathSeparator == '/' && filepath.Clean(p) != p {
 			t.Errorf("%s is no clean absolute path", p)
 		}

@@ -40,7 +40,7 @@ func engineOpts(opts string, e Engine) string {
 	if e.Embedded || !tcpFlag.MatchString(opts) || tlsFlag.MatchString(opts) {
 		return opts
 	}
-	if e.Number != "" && versionLess(e.Number, "20.10") {
+	if e.Number != "" && VersionLess(e.Number, "20.10") {
 		return opts
 	}
 	return opts + " --tls=false"

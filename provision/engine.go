@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/mesoslab/lab"
 	"github.com/moby/moby/client"
 )
@@ -50,27 +51,31 @@ const (
 // EngineVersion asks the engine over its socket, by plain HTTP without a
 // version in the path: that works with every engine ever made.
 func (h *Host) EngineVersion(ctx context.Context) (Engine, error) {
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return h.Dial(ctx, "unix", dockerSocket)
-		},
-	}
+	return engineVersion(ctx, h.machine.Name, h.dialDocker)
+}
+
+// dialDocker reaches the machine's socket, whatever the address is.
+func (h *Host) dialDocker(ctx context.Context, _, _ string) (net.Conn, error) {
+	return h.Dial(ctx, "unix", dockerSocket)
+}
+
+func engineVersion(ctx context.Context, machine string, dial DialFunc) (Engine, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: dial, ResponseHeaderTimeout: versionWait}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker/version", nil)
 	if err != nil {
 		return Engine{}, err
 	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return Engine{}, fmt.Errorf("%s: ask Docker for its version: %w", h.machine.Name, err)
+		return Engine{}, fmt.Errorf("%s: ask Docker for its version: %w", machine, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return Engine{}, fmt.Errorf("%s: read Docker's version: %w", h.machine.Name, err)
+		return Engine{}, fmt.Errorf("%s: read Docker's version: %w", machine, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return Engine{}, fmt.Errorf("%s: Docker's /version answers %s", h.machine.Name, resp.Status)
+		return Engine{}, fmt.Errorf("%s: Docker's /version answers %s", machine, resp.Status)
 	}
 	return parseVersion(resp.Header.Get("Server"), body)
 }
@@ -108,24 +113,9 @@ func (h *Host) Docker(ctx context.Context) (*client.Client, error) {
 	if cached != nil {
 		return cached, nil
 	}
-	engine, err := h.EngineVersion(ctx)
+	c, err := newDocker(ctx, h.machine.Name, h.dialDocker)
 	if err != nil {
 		return nil, err
-	}
-	version, err := clientVersion(engine)
-	if err != nil {
-		return nil, &lab.Error{ID: "docker-too-old", Op: "talk to Docker", Machine: h.machine.Name, Err: err,
-			Advice: "use a machine with a Docker engine of 2016 or newer (1.12), best 19.03 or newer"}
-	}
-	c, err := client.New(
-		client.WithHost("unix://"+dockerSocket),
-		client.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return h.Dial(ctx, "unix", dockerSocket)
-		}),
-		client.WithAPIVersion(version),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("%s: make Docker client: %w", h.machine.Name, err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -134,6 +124,67 @@ func (h *Host) Docker(ctx context.Context) (*client.Client, error) {
 		return h.docker, nil
 	}
 	h.docker = c
+	return c, nil
+}
+
+// MissingImages returns those of the images that the machine's engine lacks.
+func (h *Host) MissingImages(ctx context.Context, names []string) ([]string, error) {
+	docker, err := h.Docker(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, name := range names {
+		_, err := docker.ImageInspect(ctx, name)
+		if errdefs.IsNotFound(err) {
+			missing = append(missing, name)
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: look for image %s: %w", h.machine.Name, name, err)
+		}
+	}
+	return missing, nil
+}
+
+// DockerTCP returns a client of the engine that listens on a machine's own
+// address, without SSH: for a look that must be quick. Whoever changes anything
+// goes by Docker, over the connection that is known to be the machine's.
+func DockerTCP(ctx context.Context, m lab.Machine, port int) (*client.Client, error) {
+	addr := net.JoinHostPort(m.IP.String(), strconv.Itoa(port))
+	return newDocker(ctx, m.Name, func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	})
+}
+
+// An engine that hangs takes connections and answers none. These say how long
+// one may take to begin its answer: starting or stopping a container on a
+// starved machine takes its time, and an engine that has just been started may
+// leave the first question waiting for 16 s (see engineOpts).
+const (
+	answerWait  = 2 * time.Minute
+	versionWait = 30 * time.Second
+)
+
+// newDocker makes a client that speaks what the engine behind dial speaks.
+func newDocker(ctx context.Context, machine string, dial DialFunc) (*client.Client, error) {
+	engine, err := engineVersion(ctx, machine, dial)
+	if err != nil {
+		return nil, err
+	}
+	version, err := clientVersion(engine)
+	if err != nil {
+		return nil, &lab.Error{ID: "docker-too-old", Op: "talk to Docker", Machine: machine, Err: err,
+			Advice: "use a machine with a Docker engine of 2016 or newer (1.12), best 19.03 or newer"}
+	}
+	c, err := client.New(
+		client.WithHTTPClient(&http.Client{
+			Transport:     &http.Transport{DialContext: dial, ResponseHeaderTimeout: answerWait, MaxIdleConns: 6, IdleConnTimeout: 30 * time.Second},
+			CheckRedirect: client.CheckRedirect,
+		}),
+		client.WithHost("unix://"+dockerSocket), client.WithDialContext(dial), client.WithAPIVersion(version),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("%s: make Docker client: %w", machine, err)
+	}
 	return c, nil
 }
 
@@ -155,19 +206,19 @@ func (h *Host) AwaitDocker(ctx context.Context, wait time.Duration) (Engine, err
 // clientVersion is the API version to speak with an engine.
 func clientVersion(e Engine) (string, error) {
 	switch {
-	case versionLess(e.API, oldestAPI):
+	case VersionLess(e.API, oldestAPI):
 		return "", fmt.Errorf("engine %s speaks API %s, at least %s is needed", e.Number, e.API, oldestAPI)
-	case e.MinAPI != "" && versionLess(client.MaxAPIVersion, e.MinAPI):
+	case e.MinAPI != "" && VersionLess(client.MaxAPIVersion, e.MinAPI):
 		return "", fmt.Errorf("engine %s wants API %s or newer, this lab speaks %s", e.Number, e.MinAPI, client.MaxAPIVersion)
-	case versionLess(client.MaxAPIVersion, e.API):
+	case VersionLess(client.MaxAPIVersion, e.API):
 		return client.MaxAPIVersion, nil
 	}
 	return e.API, nil
 }
 
-// versionLess compares dotted numbers; text after a number (20.10.24+dfsg1)
+// VersionLess compares dotted numbers; text after a number (20.10.24+dfsg1)
 // does not count.
-func versionLess(a, b string) bool {
+func VersionLess(a, b string) bool {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range max(len(as), len(bs)) {
 		if x, y := versionPart(as, i), versionPart(bs, i); x != y {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,17 +45,38 @@ type Facts struct {
 	UID       int    `json:"uid"`
 	Sudo      bool   `json:"sudo"` // root, or sudo without a password
 	Engine    Engine `json:"engine"`
+	// Package is what dpkg says of docker.io: "install ok installed", or how
+	// far an interrupted installation has come; "" where it knows nothing.
+	Package   string `json:"package,omitempty"`
 	Cgroup    int    `json:"cgroup,omitempty"` // 1 or 2
 	MemoryMiB int64  `json:"memory_mib,omitempty"`
 	DiskMiB   int64  `json:"disk_mib,omitempty"` // free, where Docker keeps its data
-	// ClockOffset is the machine's clock minus ours, exact to about half the
-	// time that the question took.
+	// ClockOffset is the machine's clock minus ours, exact to ClockError: the
+	// question may have waited before it began, or after it ended.
 	ClockOffset time.Duration `json:"clock_offset"`
+	ClockError  time.Duration `json:"clock_error"`
+	// SharedKernel says that the machine is a container or an embedded one: it
+	// has no clock, no kernel command line and no reboot of its own.
+	SharedKernel bool `json:"shared_kernel,omitempty"`
+	// FixedClock says that nobody on the machine may set its clock.
+	FixedClock bool   `json:"fixed_clock,omitempty"`
+	BootID     string `json:"boot_id,omitempty"` // other after each boot
+	// Networks are the machine's IPv4 addresses, but for loopback and the
+	// bridges of its own containers.
+	Networks []Network `json:"networks,omitempty"`
+}
+
+// Network is an address of a machine and the network that it lies in.
+type Network struct {
+	Interface string       `json:"interface"` // eth0
+	Address   netip.Prefix `json:"address"`   // 10.0.2.15/24
 }
 
 // factsScript asks everything at once. It uses only what a minimal system has;
-// what a machine does not know leaves its section empty.
-const factsScript = `echo @begin; date +%s.%N
+// what a machine does not know leaves its section empty. The PATH of users who
+// are not root lacks the folders of dockerd and ip on Debian.
+const factsScript = `PATH=$PATH:/usr/sbin:/sbin
+echo @begin; date +%s.%N
 echo @os; cat /etc/os-release 2>/dev/null
 echo @init; if [ -d /run/systemd/system ]; then echo systemd; elif [ -e /sbin/initctl ]; then echo upstart; elif [ -d /etc/init.d ]; then echo sysvinit; fi
 echo @arch; uname -m
@@ -62,9 +85,14 @@ echo @user; id -un
 echo @uid; id -u
 echo @sudo; if [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then echo yes; fi
 echo @docker; command -v dockerd docker 2>/dev/null
+echo @package; dpkg-query -W -f='${Status}' docker.io 2>/dev/null; echo
 echo @cgroup; if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo 2; elif [ -d /sys/fs/cgroup ]; then echo 1; fi
 echo @memory; cat /proc/meminfo 2>/dev/null
 echo @disk; df -Pk /var/lib/docker 2>/dev/null || df -Pk / 2>/dev/null
+echo @container; if [ -e /.dockerenv ] || [ -e /run/.containerenv ] || [ -s /run/systemd/container ] || [ -n "$container" ]; then echo yes; fi
+echo @caps; grep CapBnd /proc/self/status 2>/dev/null
+echo @boot; cat /proc/sys/kernel/random/boot_id 2>/dev/null
+echo @networks; ip -o -4 addr show 2>/dev/null
 echo @end; date +%s.%N
 exit 0`
 
@@ -90,7 +118,7 @@ func FindFacts(ctx context.Context, host Prober) (Facts, error) {
 	if err != nil {
 		return Facts{}, fmt.Errorf("look at the machine: %w", err)
 	}
-	f, err := parseFacts(string(out), before.Add(after.Sub(before)/2))
+	f, err := parseFacts(string(out), before, after)
 	if err != nil {
 		return Facts{}, fmt.Errorf("look at the machine: %w", err)
 	}
@@ -102,18 +130,10 @@ func FindFacts(ctx context.Context, host Prober) (Facts, error) {
 	return f, nil
 }
 
-// parseFacts reads the script's output; middle is our clock's time halfway
-// through it.
-func parseFacts(out string, middle time.Time) (Facts, error) {
-	sections := map[string]string{}
-	name := ""
-	for line := range strings.Lines(out) {
-		if rest, ok := strings.CutPrefix(line, "@"); ok {
-			name = strings.TrimSpace(rest)
-			continue
-		}
-		sections[name] += line
-	}
+// parseFacts reads the script's output; before and after are our clock's times
+// around it.
+func parseFacts(out string, before, after time.Time) (Facts, error) {
+	sections := sections(out)
 	if _, complete := sections["end"]; !complete {
 		return Facts{}, errors.New("the answer is cut off: " + shorten(out, 80))
 	}
@@ -134,12 +154,67 @@ func parseFacts(out string, middle time.Time) (Facts, error) {
 		f.UID = uid
 	}
 	f.Cgroup, _ = strconv.Atoi(get("cgroup"))
+	f.Package, f.BootID, f.Networks = get("package"), get("boot"), networks(sections["networks"])
+	f.SharedKernel = get("container") == "yes" || f.OSID == embeddedOS
+	f.FixedClock = f.SharedKernel || !maySetTime(get("caps"))
 	begin, ok1 := unixTime(get("begin"))
 	end, ok2 := unixTime(get("end"))
 	if ok1 && ok2 {
-		f.ClockOffset = begin.Add(end.Sub(begin) / 2).Sub(middle)
+		f.ClockOffset, f.ClockError = clockOffset(before, begin, end, after)
 	}
 	return f, nil
+}
+
+// sections takes apart what a script of lab's has printed: "@name" lines begin
+// them.
+func sections(out string) map[string]string {
+	all, name := map[string]string{}, ""
+	for line := range strings.Lines(out) {
+		if rest, ok := strings.CutPrefix(line, "@"); ok {
+			name = strings.TrimSpace(rest)
+			all[name] += ""
+			continue
+		}
+		all[name] += line
+	}
+	return all
+}
+
+// clockOffset compares the middles of a question (our clock) and its answer
+// (theirs), and says how far that may be from the truth.
+func clockOffset(before, begin, end, after time.Time) (offset, uncertain time.Duration) {
+	asked, took := after.Sub(before), end.Sub(begin)
+	return begin.Add(took / 2).Sub(before.Add(asked / 2)), max(0, asked-took) / 2
+}
+
+// maySetTime reads "CapBnd: 000001ffffffffff" for CAP_SYS_TIME, capability 25.
+// Where nothing is said, nothing forbids it.
+func maySetTime(line string) bool {
+	_, mask, ok := strings.Cut(line, ":")
+	bits, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
+	return !ok || err != nil || bits>>25&1 == 1
+}
+
+// ownBridges begin the names of interfaces that lead to the machine's own
+// containers only.
+var ownBridges = []string{"docker", "br-", "veth", "cni", "virbr", "lxc"}
+
+// networks reads "2: eth0    inet 10.0.2.15/24 brd … scope global eth0".
+func networks(text string) []Network {
+	var out []Network
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || fields[2] != "inet" {
+			continue
+		}
+		name, _, _ := strings.Cut(fields[1], "@") // eth0@if12
+		addr, err := netip.ParsePrefix(fields[3])
+		if err != nil || addr.Addr().IsLoopback() || slices.ContainsFunc(ownBridges, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			continue
+		}
+		out = append(out, Network{Interface: name, Address: addr})
+	}
+	return out
 }
 
 // goArch translates uname -m.

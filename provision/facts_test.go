@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -34,6 +35,8 @@ yes
 @docker
 /usr/sbin/dockerd
 /usr/bin/docker
+@package
+install ok installed
 @cgroup
 2
 @memory
@@ -42,28 +45,40 @@ MemFree:          100000 kB
 @disk
 Filesystem     1024-blocks    Used Available Capacity Mounted on
 /dev/vda1         10255636 1234567   8476543      13% /
+@container
+@caps
+CapBnd:	000001ffffffffff
+@boot
+0e3ad3e6-0f3c-4a0c-9c3c-2f8f4c2a9f10
+@networks
+1: lo    inet 127.0.0.1/8 scope host lo\       valid_lft forever preferred_lft forever
+2: eth0    inet 10.0.2.15/24 brd 10.0.2.255 scope global dynamic eth0\       valid_lft 86322sec preferred_lft 86322sec
+3: eth1@if9    inet 192.168.59.1/24 brd 192.168.59.255 scope global eth1\       valid_lft forever preferred_lft forever
+4: docker0    inet 172.17.0.1/16 brd 172.17.255.255 scope global docker0\       valid_lft forever preferred_lft forever
 @end
 1467811127.750000000
 `
 
 func TestParseFacts(t *testing.T) {
-	got, err := parseFacts(debianFacts, time.Unix(1467811125, 0))
+	got, err := parseFacts(debianFacts, time.Unix(1467811124, 5e8), time.Unix(1467811125, 5e8))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Facts{
 		OSID: "debian", OSVersion: "12", OSName: "Debian GNU/Linux 12 (bookworm)", Init: Systemd, Arch: "amd64",
 		Hostname: "node1", User: "vagrant", UID: 1000, Sudo: true, Engine: Engine{State: EngineStopped}, Cgroup: 2,
-		MemoryMiB: 994, DiskMiB: 8277, ClockOffset: 2500 * time.Millisecond,
+		MemoryMiB: 994, DiskMiB: 8277, ClockOffset: 2500 * time.Millisecond, ClockError: 250 * time.Millisecond,
+		Package: "install ok installed", BootID: "0e3ad3e6-0f3c-4a0c-9c3c-2f8f4c2a9f10",
+		Networks: []Network{{"eth0", netip.MustParsePrefix("10.0.2.15/24")}, {"eth1", netip.MustParsePrefix("192.168.59.1/24")}},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestParseFactsOfLittle(t *testing.T) {
 	little := "@begin\n1467811125.%N\n@os\n@init\nupstart\n@arch\nriscv64\n@hostname\n@user\n@uid\n@sudo\n@docker\n@cgroup\n@memory\n@disk\n@end\n1467811125.%N\n"
-	got, err := parseFacts(little, time.Unix(1467811125, 5e8))
+	got, err := parseFacts(little, time.Unix(1467811125, 5e8), time.Unix(1467811125, 5e8))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,10 +87,18 @@ func TestParseFactsOfLittle(t *testing.T) {
 		t.Error(diff)
 	}
 	embedded := strings.Replace(little, "@os\n", "@os\nID=lab\n", 1)
-	if got, err := parseFacts(embedded, time.Now()); err != nil || got.Engine != (Engine{State: EngineStopped, Embedded: true}) {
+	if got, err := parseFacts(embedded, time.Now(), time.Now()); err != nil || got.Engine != (Engine{State: EngineStopped, Embedded: true}) {
 		t.Errorf("an embedded machine whose engine is stopped: %+v, %v", got.Engine, err)
 	}
-	if _, err := parseFacts("@os\n@init\n", time.Now()); err == nil {
+	for _, limited := range []struct{ from, to string }{
+		{"@container\n", "@container\nyes\n"}, {"000001ffffffffff", "000001fffdffffff"},
+	} {
+		got, err := parseFacts(strings.Replace(debianFacts, limited.from, limited.to, 1), time.Now(), time.Now())
+		if err != nil || !got.FixedClock || got.SharedKernel != (limited.from == "@container\n") {
+			t.Errorf("with %q: shared kernel %v, fixed clock %v, %v", limited.to, got.SharedKernel, got.FixedClock, err)
+		}
+	}
+	if _, err := parseFacts("@os\n@init\n", time.Now(), time.Now()); err == nil {
 		t.Error("an answer that is cut off was accepted")
 	}
 }
@@ -105,6 +128,9 @@ func TestFactsScript(t *testing.T) {
 	}
 	if f.Arch != runtime.GOARCH || f.Hostname == "" || f.User == "" || f.UID < 0 {
 		t.Errorf("facts of this computer: %+v", f)
+	}
+	if runtime.GOOS == "linux" && f.BootID == "" {
+		t.Error("no boot id")
 	}
 	if f.ClockOffset.Abs() > time.Minute {
 		t.Errorf("this computer's clock is %s off itself", f.ClockOffset)
@@ -169,4 +195,21 @@ func TestQuote(t *testing.T) {
 	if got := Quote("systemctl", "restart", "docker.service"); strings.Contains(got, "'") {
 		t.Errorf("plain words were quoted: %s", got)
 	}
+}
+
+// FuzzParseFacts: nothing that a machine says may end the program.
+func FuzzParseFacts(f *testing.F) {
+	f.Add(debianFacts)
+	f.Add("@end\n@networks\n1: e inet 1.2.3.4/99\n@caps\nCapBnd: zz")
+	f.Fuzz(func(t *testing.T, out string) {
+		facts, err := parseFacts(out, time.Unix(0, 0), time.Unix(1, 0))
+		if err != nil {
+			return
+		}
+		for _, n := range facts.Networks {
+			if !n.Address.IsValid() || n.Address.Addr().IsLoopback() {
+				t.Errorf("network %v", n)
+			}
+		}
+	})
 }

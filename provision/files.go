@@ -26,7 +26,9 @@ func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 			return err
 		}
 		defer f.Close()
-		data, err = io.ReadAll(f)
+		var b bytes.Buffer // io.ReadAll would ask for 512 bytes at a time
+		_, err = f.WriteTo(&b)
+		data = b.Bytes()
 		return err
 	})
 	if errors.Is(err, fs.ErrPermission) && !h.Root() {
@@ -40,19 +42,42 @@ func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 
 // WriteFile replaces a file of the machine: readers see the old content or the
 // new, never a part. Missing folders are made. Where the SSH user may not
-// write, the file goes to /tmp first and sudo puts it in place, owned by root.
+// write, one command by sudo does it, and the file belongs to root.
 func (h *Host) WriteFile(ctx context.Context, name string, data []byte, mode fs.FileMode) error {
-	return h.Upload(ctx, name, bytes.NewReader(data), mode)
+	err := h.place(ctx, name, bytes.NewReader(data), mode)
+	if errors.Is(err, fs.ErrPermission) && !h.Root() {
+		var argv []string
+		if argv, err = teeCommand(name, len(data), mode); err == nil {
+			_, err = h.Run(ctx, Quote(argv...), bytes.NewReader(data))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: write %s: %w", h.machine.Name, name, err)
+	}
+	return nil
 }
 
-// Upload is WriteFile for what is too large to hold in memory. r is read again
-// from its start where the first way is closed.
+// Upload is WriteFile for what is too large to hold in memory: where the SSH
+// user may not write, the file goes to /tmp first and sudo puts it in place. r
+// is read again from its start then.
 func (h *Host) Upload(ctx context.Context, name string, r io.ReadSeeker, mode fs.FileMode) error {
+	err := h.place(ctx, name, r, mode)
+	if errors.Is(err, fs.ErrPermission) && !h.Root() {
+		err = h.uploadBySudo(ctx, name, r, mode)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: write %s: %w", h.machine.Name, name, err)
+	}
+	return nil
+}
+
+// place writes a file beside its target by SFTP and renames it.
+func (h *Host) place(ctx context.Context, name string, r io.Reader, mode fs.FileMode) error {
 	temp, err := tempName(path.Dir(name), path.Base(name))
 	if err != nil {
 		return err
 	}
-	err = h.withSFTP(ctx, func(c *sftp.Client) error {
+	return h.withSFTP(ctx, func(c *sftp.Client) error {
 		if err := put(c, temp, r, mode); err != nil {
 			return err
 		}
@@ -62,13 +87,6 @@ func (h *Host) Upload(ctx context.Context, name string, r io.ReadSeeker, mode fs
 		}
 		return nil
 	})
-	if errors.Is(err, fs.ErrPermission) && !h.Root() {
-		err = h.uploadBySudo(ctx, name, r, mode)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: write %s: %w", h.machine.Name, name, err)
-	}
-	return nil
 }
 
 func (h *Host) uploadBySudo(ctx context.Context, name string, r io.ReadSeeker, mode fs.FileMode) error {
@@ -82,26 +100,39 @@ func (h *Host) uploadBySudo(ctx context.Context, name string, r io.ReadSeeker, m
 	if err := h.withSFTP(ctx, func(c *sftp.Client) error { return put(c, temp, r, 0o600) }); err != nil {
 		return err
 	}
-	for i, argv := range installCommands(temp, name, mode) {
-		if _, err := h.Run(ctx, Quote(argv...), nil); err != nil {
-			h.Run(ctx, Quote("rm", "-f", temp), nil)
-			return fmt.Errorf("step %d: %w", i+1, err)
-		}
+	if _, err := h.Run(ctx, Quote(installCommand(temp, name, mode)...), nil); err != nil {
+		h.Run(ctx, Quote("rm", "-f", temp), nil)
+		return err
 	}
 	return nil
 }
 
-// installCommands put an uploaded file in place: beside its target first, so
-// that the last step is a rename within one folder.
-func installCommands(temp, name string, mode fs.FileMode) [][]string {
-	beside := path.Join(path.Dir(name), path.Base(temp))
-	return [][]string{
-		privileged(false, "mkdir", "-p", path.Dir(name)),
-		privileged(false, "install", "-m", "0"+strconv.FormatUint(uint64(mode.Perm()), 8), "-o", "root", "-g", "root", temp, beside),
-		privileged(false, "mv", "-f", beside, name),
-		{"rm", "-f", temp},
+// Both scripts work beside the target first, so that the last step is a rename
+// within one folder. Their words: $1 folder, $2 target, $3 beside it, $4 mode.
+const (
+	// teeScript counts what came: a connection that breaks ends the input,
+	// too, and half a file must not take the place of a whole one.
+	teeScript = `mkdir -p "$1" && umask 077 && cat >"$3" && [ "$(wc -c <"$3")" -eq "$5" ] && chmod "$4" "$3" && mv -f "$3" "$2" || { rm -f "$3"; exit 1; }`
+	// installScript takes the file $5 and removes it.
+	installScript = `mkdir -p "$1" && install -m "$4" -o root -g root "$5" "$3" && mv -f "$3" "$2" && rm -f "$5" || { rm -f "$3"; exit 1; }`
+)
+
+// teeCommand puts its input, size bytes of it, in place of a file.
+func teeCommand(name string, size int, mode fs.FileMode) ([]string, error) {
+	beside, err := tempName(path.Dir(name), path.Base(name))
+	if err != nil {
+		return nil, err
 	}
+	return privileged(false, "sh", "-c", teeScript, "sh", path.Dir(name), name, beside, octal(mode), strconv.Itoa(size)), nil
 }
+
+// installCommand puts an uploaded file in place.
+func installCommand(temp, name string, mode fs.FileMode) []string {
+	beside := path.Join(path.Dir(name), path.Base(temp))
+	return privileged(false, "sh", "-c", installScript, "sh", path.Dir(name), name, beside, octal(mode), temp)
+}
+
+func octal(mode fs.FileMode) string { return "0" + strconv.FormatUint(uint64(mode.Perm()), 8) }
 
 // put writes a new file; its folder is made if it is missing.
 func put(c *sftp.Client, name string, r io.Reader, mode fs.FileMode) error {
@@ -116,7 +147,7 @@ func put(c *sftp.Client, name string, r io.Reader, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.ReadFrom(r)
+	_, err = f.ReadFromWithConcurrency(r, 0) // ReadFrom is sequential for readers that do not tell their size
 	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = c.Chmod(name, mode.Perm())
@@ -145,55 +176,4 @@ func tempName(dir, base string) (string, error) {
 		return "", err
 	}
 	return path.Join(dir, "."+base+".lab-"+hex.EncodeToString(b)), nil
-}
-
-// withSFTP gives fn the connection's SFTP client. The library knows no
-// contexts: if ctx ends, the client is closed below fn and made anew next
-// time.
-func (h *Host) withSFTP(ctx context.Context, fn func(*sftp.Client) error) error {
-	c, err := h.sftpClient(ctx)
-	if err != nil {
-		return err
-	}
-	stop := context.AfterFunc(ctx, func() {
-		h.mu.Lock()
-		if h.sftp == c {
-			h.sftp = nil
-		}
-		h.mu.Unlock()
-		c.Close()
-	})
-	err = fn(c)
-	if !stop() {
-		return context.Cause(ctx)
-	}
-	return h.explain(err)
-}
-
-func (h *Host) sftpClient(ctx context.Context) (*sftp.Client, error) {
-	h.mu.Lock()
-	c := h.sftp
-	h.mu.Unlock()
-	if c != nil {
-		return c, nil
-	}
-	session, err := h.session(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open sftp: %w", err)
-	}
-	stop := context.AfterFunc(ctx, func() { session.Close() })
-	defer stop()
-	c, err = startSFTP(session)
-	if err != nil {
-		session.Close()
-		return nil, fmt.Errorf("open sftp: %w", h.explain(err))
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.sftp != nil { // another call was faster
-		c.Close()
-		return h.sftp, nil
-	}
-	h.sftp = c
-	return c, nil
 }

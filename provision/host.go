@@ -39,6 +39,14 @@ func (h *Host) Root() bool { return h.machine.SSH.User == "root" }
 // Done is closed when the connection has ended, by Close or by itself.
 func (h *Host) Done() <-chan struct{} { return h.down }
 
+// Err says why the connection ended by itself, nil as long as that is not
+// known.
+func (h *Host) Err() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reason
+}
+
 // Close ends the connection and everything that runs over it.
 func (h *Host) Close() error {
 	h.mu.Lock()

@@ -10,11 +10,13 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
 	"github.com/moby/moby/client"
@@ -50,6 +52,28 @@ func TestRun(t *testing.T) {
 	_, err = h.Run(t.Context(), "cut", nil)
 	if failed, ok := errors.AsType[*CommandError](err); !ok || failed.Exit != -1 {
 		t.Errorf("command without exit code: %v", err)
+	}
+}
+
+func TestRunLines(t *testing.T) {
+	s := newSSHD(t, "vagrant")
+	s.run = func(_ string, _ io.Reader, stdout, stderr io.Writer) int {
+		io.WriteString(stdout, "one\ntw")
+		io.WriteString(stdout, "o\r10 %\r\n\n  ")
+		io.WriteString(stdout, strings.Repeat("x", longestLine+10)+"\nlast")
+		io.WriteString(stderr, "broken")
+		return 3
+	}
+	h := s.start(t)
+	var said []string
+	err := h.RunLines(t.Context(), "cmd", func(line string) { said = append(said, line) })
+	if failed, ok := errors.AsType[*CommandError](err); !ok || failed.Exit != 3 || failed.Stderr != "broken" {
+		t.Errorf("error %v", err)
+	}
+	slices.Sort(said) // stdout and stderr come on their own
+	want := []string{"10 %", "broken", "last", "one", "two", strings.Repeat("x", longestLine-2)}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -112,8 +136,11 @@ func TestWriteFileBySudo(t *testing.T) {
 	s := newSSHD(t, "vagrant")
 	s.files = guard(s.files)
 	var ran []string
-	s.run = func(cmd string, _ io.Reader, _, _ io.Writer) int {
+	given := ""
+	s.run = func(cmd string, stdin io.Reader, _, _ io.Writer) int {
 		ran = append(ran, cmd)
+		data, _ := io.ReadAll(stdin)
+		given += string(data)
 		return 0
 	}
 	h := s.start(t)
@@ -127,19 +154,24 @@ func TestWriteFileBySudo(t *testing.T) {
 	if err := h.WriteFile(t.Context(), "/etc/docker/x y.conf", []byte("content"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if left := names(t, h, "/tmp"); left != "" {
+		t.Errorf("a small file left %q in /tmp", left)
+	}
+	if len(ran) != 1 || !strings.HasPrefix(ran[0], "sudo -n sh -c ") || !strings.HasSuffix(ran[0], " 0644 7") || given != "content" {
+		t.Errorf("ran %q with input %q, want one command", ran, given)
+	}
+	ran = nil
+	if err := h.Upload(t.Context(), "/etc/docker/x y.conf", strings.NewReader("content"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	temp := names(t, h, "/tmp") // the double's rm does nothing
 	data, err := h.ReadFile(t.Context(), "/tmp/"+temp)
 	if err != nil || string(data) != "content" {
 		t.Errorf("uploaded %q: %q, %v", temp, data, err)
 	}
-	want := []string{
-		"sudo -n mkdir -p /etc/docker",
-		fmt.Sprintf("sudo -n install -m 0644 -o root -g root '/tmp/%s' '/etc/docker/%[1]s'", temp),
-		fmt.Sprintf("sudo -n mv -f '/etc/docker/%s' '/etc/docker/x y.conf'", temp),
-		fmt.Sprintf("rm -f '/tmp/%s'", temp),
-	}
-	if strings.Join(ran, "\n") != strings.Join(want, "\n") {
-		t.Errorf("ran\n%s\nwant\n%s", strings.Join(ran, "\n"), strings.Join(want, "\n"))
+	want := Quote("sudo", "-n", "sh", "-c", installScript, "sh", "/etc/docker", "/etc/docker/x y.conf", "/etc/docker/"+temp, "0755", "/tmp/"+temp)
+	if len(ran) != 1 || ran[0] != want {
+		t.Errorf("ran\n%s\nwant\n%s", strings.Join(ran, "\n"), want)
 	}
 	ran = nil
 	h.ReadFile(t.Context(), "/root/secret")

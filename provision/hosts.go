@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/mesoslab/lab"
@@ -36,9 +38,11 @@ func SetHosts(ctx context.Context, host Files, nodes []lab.Node) (changed bool, 
 	return true, nil
 }
 
-// hostsFile replaces what is between the markers. Our lines stand first: on
-// Debian a machine's own name is 127.0.1.1 otherwise, and Marathon would
-// advertise that. A marker without its partner ends at the next blank line.
+// hostsFile replaces what is between the markers, and takes the machines'
+// names from loopback addresses elsewhere: Debian maps a machine's own name to
+// 127.0.1.1, and getaddrinfo gives that first, wherever it stands in the file
+// (seen with glibc 2.36), so that programs would advertise it. A marker without
+// its partner ends at the next blank line.
 func hostsFile(old []byte, nodes []lab.Node) []byte {
 	var b strings.Builder
 	b.WriteString(hostsBegin + "\n")
@@ -58,8 +62,35 @@ func hostsFile(old []byte, nodes []lab.Node) []byte {
 			inside = false
 			b.WriteString(line)
 		case !inside:
-			b.WriteString(line)
+			b.WriteString(withoutNames(line, nodes))
 		}
 	}
 	return []byte(b.String())
+}
+
+// withoutNames returns a line of /etc/hosts without names of machines that it
+// gives a loopback address which is not theirs. Where none is left it becomes
+// a comment.
+func withoutNames(line string, nodes []lab.Node) string {
+	entry, comment, commented := strings.Cut(strings.TrimRight(line, "\r\n"), "#")
+	words := strings.Fields(entry)
+	if len(words) < 2 {
+		return line
+	}
+	addr, err := netip.ParseAddr(words[0])
+	if err != nil || !addr.IsLoopback() {
+		return line
+	}
+	kept := slices.DeleteFunc(slices.Clone(words[1:]), func(name string) bool {
+		return slices.ContainsFunc(nodes, func(n lab.Node) bool { return n.IP != addr && (name == n.Name || name == n.Alias()) })
+	})
+	switch {
+	case len(kept) == len(words)-1:
+		return line
+	case len(kept) == 0:
+		return "# lab: not " + strings.Join(words, " ") + "\n"
+	case commented:
+		kept = append(kept, "#"+comment)
+	}
+	return words[0] + " " + strings.Join(kept, " ") + "\n"
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -38,16 +39,39 @@ func (e *CommandError) Error() string {
 // output. stdin may be nil. Another exit code than 0 is a *CommandError.
 // When ctx ends, the command's channel is closed.
 func (h *Host) Run(ctx context.Context, cmd string, stdin io.Reader) ([]byte, error) {
+	var stdout bytes.Buffer
+	err := h.run(ctx, cmd, stdin, &stdout, nil)
+	if _, exited := errors.AsType[*CommandError](err); err != nil && !exited {
+		return nil, err
+	}
+	return stdout.Bytes(), err
+}
+
+// RunLines is Run for commands that take long: said gets each line of output
+// and of errors as it comes, one call at a time.
+func (h *Host) RunLines(ctx context.Context, cmd string, said func(line string)) error {
+	var mu sync.Mutex
+	out, errs := &lineWriter{mu: &mu, said: said}, &lineWriter{mu: &mu, said: said}
+	err := h.run(ctx, cmd, nil, out, errs)
+	out.end()
+	errs.end()
+	return err
+}
+
+// run connects a command with what reads and writes for it; stderr may be nil.
+func (h *Host) run(ctx context.Context, cmd string, stdin io.Reader, stdout, stderr io.Writer) error {
 	session, err := h.session(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%s: run %s: %w", h.machine.Name, shorten(cmd, 60), err)
+		return fmt.Errorf("%s: run %s: %w", h.machine.Name, shorten(cmd, 60), err)
 	}
 	defer session.Close()
-	var stdout bytes.Buffer
-	stderr := &tail{limit: 16 << 10}
-	session.Stdin, session.Stdout, session.Stderr = stdin, &stdout, stderr
+	last := &tail{limit: 16 << 10}
+	session.Stdin, session.Stdout, session.Stderr = stdin, stdout, last
+	if stderr != nil {
+		session.Stderr = io.MultiWriter(last, stderr)
+	}
 	if err := session.Start(cmd); err != nil {
-		return nil, fmt.Errorf("%s: start %s: %w", h.machine.Name, shorten(cmd, 60), h.explain(err))
+		return fmt.Errorf("%s: start %s: %w", h.machine.Name, shorten(cmd, 60), h.explain(err))
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- session.Wait() }()
@@ -56,17 +80,17 @@ func (h *Host) Run(ctx context.Context, cmd string, stdin io.Reader) ([]byte, er
 	case <-ctx.Done():
 		session.Signal(ssh.SIGKILL)
 		session.Close()
-		return nil, fmt.Errorf("%s: run %s: %w", h.machine.Name, shorten(cmd, 60), context.Cause(ctx))
+		return fmt.Errorf("%s: run %s: %w", h.machine.Name, shorten(cmd, 60), context.Cause(ctx))
 	}
 	if err == nil {
-		return stdout.Bytes(), nil
+		return nil
 	}
-	failed := &CommandError{Cmd: cmd, Host: h.machine.Name, Exit: -1, Stderr: stderr.lines(20)}
+	failed := &CommandError{Cmd: cmd, Host: h.machine.Name, Exit: -1, Stderr: last.lines(20)}
 	if exit, ok := errors.AsType[*ssh.ExitError](err); ok {
 		failed.Exit, failed.Signal = exit.ExitStatus(), exit.Signal()
-		return stdout.Bytes(), failed
+		return failed
 	}
-	return stdout.Bytes(), h.explain(errors.Join(failed, err))
+	return h.explain(errors.Join(failed, err))
 }
 
 // session opens a channel for a command without waiting longer than ctx.
@@ -114,6 +138,46 @@ func privileged(root bool, argv ...string) []string {
 		return argv
 	}
 	return append([]string{"sudo", "-n"}, argv...)
+}
+
+// lineWriter cuts what is written to it into lines. A carriage return ends a
+// line, too: programs draw their progress so.
+type lineWriter struct {
+	mu   *sync.Mutex
+	said func(string)
+	part []byte
+}
+
+// longestLine bounds what is kept of a line that does not end.
+const longestLine = 4 << 10
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range p {
+		if c == '\n' || c == '\r' {
+			w.say()
+		} else if len(w.part) < longestLine {
+			w.part = append(w.part, c)
+		}
+	}
+	return len(p), nil
+}
+
+// end says what is left. What a command writes that was given up is nobody's
+// business any more.
+func (w *lineWriter) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.say()
+	w.said = func(string) {}
+}
+
+func (w *lineWriter) say() {
+	if line := strings.TrimSpace(string(w.part)); line != "" {
+		w.said(line)
+	}
+	w.part = w.part[:0]
 }
 
 // tail keeps the last bytes that are written to it.

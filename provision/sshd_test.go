@@ -32,6 +32,7 @@ type sshd struct {
 	run      func(cmd string, stdin io.Reader, stdout, stderr io.Writer) int
 	dial     func(network, addr string) (net.Conn, error)
 	forbid   bool // refuses all forwarding, as AllowStreamLocalForwarding no
+	prohibit bool // refuses all forwarding, as AllowTcpForwarding no
 	files    sftp.Handlers
 	rejected bool // refuses every key
 	conns    []net.Conn
@@ -121,7 +122,7 @@ func (s *sshd) serveConn(conn net.Conn) {
 
 func (s *sshd) serveChannel(ch ssh.NewChannel) {
 	s.mu.Lock()
-	run, dial, forbid := s.run, s.dial, s.forbid
+	run, dial, forbid, prohibit := s.run, s.dial, s.forbid, s.prohibit
 	s.mu.Unlock()
 	switch ch.ChannelType() {
 	case "session":
@@ -133,6 +134,10 @@ func (s *sshd) serveChannel(ch ssh.NewChannel) {
 		s.mu.Lock()
 		s.asked++
 		s.mu.Unlock()
+		if prohibit {
+			ch.Reject(ssh.Prohibited, "open failed")
+			return
+		}
 		if forbid {
 			ch.Reject(ssh.ConnectionFailed, "open failed") // as OpenSSH 9.2 does
 			return

@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/mesoslab/lab"
+	"golang.org/x/crypto/ssh"
 )
 
 // DialFunc opens a connection, as net.Dialer.DialContext does.
@@ -47,6 +49,50 @@ func VerifyTCPFrom(ctx context.Context, dial DialFunc, addr string, port int, wa
 		}
 	}
 	return e
+}
+
+// VerifyTCPBetween waits until the engine of machine to answers on its address,
+// asked from another machine: by a connection through that one's SSH, or by a
+// command on it where its sshd forwards none. The error id is
+// docker-port-closed.
+func VerifyTCPBetween(ctx context.Context, from *Host, to lab.Machine, port int, wait time.Duration) error {
+	addr := to.IP.String()
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := from.Dial(ctx, network, addr)
+		if refused, ok := errors.AsType[*ssh.OpenChannelError](err); ok && refused.Reason == ssh.Prohibited {
+			return nil, lab.Permanent(err)
+		}
+		return conn, err
+	}
+	err := VerifyTCPFrom(ctx, dial, addr, port, wait)
+	if refused, ok := errors.AsType[*ssh.OpenChannelError](err); ok && refused.Reason == ssh.Prohibited {
+		err = verifyByCommand(ctx, from, addr, port, wait)
+	}
+	if e, ok := errors.AsType[*lab.Error](err); ok {
+		return &lab.Error{ID: e.ID, Op: "ask Docker from " + from.Machine().Name, Machine: to.Name, Err: e.Err,
+			Advice: "this computer reaches it, and another machine of the lab does not: look for a firewall on the machines, and at their routes to " + addr}
+	}
+	return err
+}
+
+// verifyByCommand asks by what every Debian has: bash opens connections.
+func verifyByCommand(ctx context.Context, from Runner, addr string, port int, wait time.Duration) error {
+	at := net.JoinHostPort(addr, strconv.Itoa(port))
+	cmd := Quote("timeout", "5", "bash", "-c", fmt.Sprintf(
+		`exec 3<>/dev/tcp/%s/%d && printf 'GET /_ping HTTP/1.0\r\nHost: %s\r\n\r\n' >&3 && head -n 1 <&3`, addr, port, at))
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	err := lab.Until(ctx, 500*time.Millisecond, "Docker at tcp://"+at, remembering(func(ctx context.Context) error {
+		out, err := from.Run(ctx, cmd, nil)
+		if err == nil && !strings.Contains(string(out), " 200 ") {
+			err = &pingError{strings.TrimSpace(string(out))}
+		}
+		return err
+	}))
+	if err != nil && context.Cause(ctx) == context.DeadlineExceeded {
+		return &lab.Error{ID: "docker-port-closed", Err: err}
+	}
+	return err
 }
 
 // pingError is an answer that is not an engine's.

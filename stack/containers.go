@@ -54,6 +54,9 @@ type Container struct {
 	Restart    string `json:"restart"`
 	Privileged bool   `json:"privileged,omitempty"`
 	PidHost    bool   `json:"pid_host,omitempty"`
+	// LogSize bounds each of the files that the engine keeps of the output;
+	// "" is the engine's own choice.
+	LogSize string `json:"log_size,omitempty"`
 	// After names the containers that must be ready before this one starts.
 	After []string `json:"-"`
 	Ready Gate     `json:"-"`
@@ -74,31 +77,30 @@ const (
 func (p Platform) Containers() []Container {
 	master := p.Master()
 	ip := master.IP.String()
-	zk := fmt.Sprintf("zk://%s:%d/", ip, p.Spec.Ports.ZooKeeper)
-	marathonArgs := []string{"--master", zk + "mesos", "--zk", zk + "marathon", "--hostname", ip}
-	if port := p.Spec.Ports.Marathon; port != marathonPort {
-		marathonArgs = append(marathonArgs, "--http_port", strconv.Itoa(port))
-	}
 	out := []Container{
 		{Name: nameZooKeeper, Node: master.Name, Image: p.Images.ZooKeeper, Cmd: p.words("zkServer.sh", "start-foreground"),
-			Env: p.env(p.ifNot("ZOO_PORT", p.Spec.Ports.ZooKeeper, zkPort)), Ready: GateZooKeeper},
-		{Name: nameMaster, Node: master.Name, Image: p.Images.Mesos, Cmd: []string{"start-mesos-master.sh"},
-			Env: p.masterEnv(ip), After: []string{nameZooKeeper}, Ready: GateMaster},
-		{Name: nameMarathon, Node: master.Name, Image: p.Images.Marathon, Cmd: append(marathonArgs, p.Spec.Marathon.Args...),
-			Env: p.env(), After: []string{nameMaster}, Ready: GateMarathon},
+			Env: p.env(p.ifNot("ZOO_PORT", p.Spec.Ports.ZooKeeper, zkPort)), Binds: p.keep("zookeeper", "/tmp/zookeeper"), Ready: GateZooKeeper},
+		{Name: nameMaster, Node: master.Name, Image: p.Images.Mesos, Cmd: []string{"start-mesos-master.sh"}, Env: p.masterEnv(ip),
+			Binds: slices.Concat(p.keep("mesos-master", "/var/lib/mesos"), p.keep("log/"+nameMaster, mesosLogs)), After: []string{nameZooKeeper}, Ready: GateMaster},
+		{Name: nameMarathon, Node: master.Name, Image: p.Images.Marathon, Cmd: p.marathonArgs(ip),
+			Env: p.marathonEnv(ip), After: []string{nameMaster}, Ready: GateMarathon},
 		{Name: nameMarathonLB, Node: master.Name, Image: p.Images.MarathonLB, Cmd: p.words("start-marathonlb.sh"),
 			Env: p.lbEnv(ip), Privileged: true, After: []string{nameMarathon}, Ready: GateLB},
 	}
 	for i, n := range p.Slaves() {
+		name := nameSlave + strconv.Itoa(i+1)
 		out = append(out, Container{
-			Name: nameSlave + strconv.Itoa(i+1), Node: n.Name, Image: p.Images.Mesos, Cmd: []string{"start-mesos-slave.sh"},
-			Env:        p.slaveEnv(ip, n),
-			Binds:      []string{"/var/run/docker.sock:/var/run/docker.sock", "/sys:/sys", "/tmp/mesos:/tmp/mesos"},
+			Name: name, Node: n.Name, Image: p.Images.Mesos, Cmd: []string{"start-mesos-slave.sh"}, Env: p.slaveEnv(ip, n),
+			Binds: append([]string{"/var/run/docker.sock:/var/run/docker.sock", "/sys:/sys", p.workDir() + ":" + p.workDir()},
+				p.keep("log/"+name, mesosLogs)...),
 			Privileged: true, PidHost: true, After: []string{nameMaster}, Ready: GateSlave,
 		})
 	}
 	for i := range out {
 		out[i].Network, out[i].Restart = "host", "always"
+		if !p.Embedded {
+			out[i].LogSize = "10m"
+		}
 		out[i].Labels = map[string]string{LabelName: p.Label, LabelSpec: out[i].hash()}
 	}
 	return out
@@ -113,13 +115,13 @@ func (p Platform) words(cmd ...string) []string {
 }
 
 func (p Platform) masterEnv(ip string) []string {
-	return p.env(append([]string{
-		"LOCAL_IP=" + ip,
-		"MESOS_SLAVE_PING_TIMEOUT=" + mesosDuration(p.PingTimeout),
-		"MESOS_MAX_SLAVE_PING_TIMEOUTS=" + strconv.Itoa(p.PingTimeouts),
+	return p.env(p.withExtra(
+		"LOCAL_IP="+ip,
+		"MESOS_SLAVE_PING_TIMEOUT="+mesosDuration(p.PingTimeout),
+		"MESOS_MAX_SLAVE_PING_TIMEOUTS="+strconv.Itoa(p.PingTimeouts),
 		setting("MESOS_PORT", p.Spec.Ports.Mesos, mesosPort),
 		p.ifNot("LAB_ZK_PORT", p.Spec.Ports.ZooKeeper, zkPort),
-	}, p.extra()...)...)
+	)...)
 }
 
 func (p Platform) slaveEnv(master string, n lab.Node) []string {
@@ -133,8 +135,17 @@ func (p Platform) slaveEnv(master string, n lab.Node) []string {
 	if a := p.Spec.Mesos.Attributes; a != "" {
 		env = append(env, "MESOS_ATTRIBUTES="+a)
 	}
-	return p.env(append(env, p.extra()...)...)
+	if p.Images.Mini && p.commandsAsRoot() {
+		env = append(env, "LAB_ALLOW_ROOT_CMD=1")
+	}
+	return p.env(p.withExtra(append(env, p.seedSlave()...)...)...)
 }
+
+// commandsAsRoot says whether tasks may run commands where the slave is root.
+// On an embedded machine root there is root of this computer: the spec must say
+// so. On a real machine a command stays in the slave's container, and who may
+// have one run there may have a privileged container run as well.
+func (p Platform) commandsAsRoot() bool { return !p.Embedded || p.Spec.Local.AllowRootCmd }
 
 // resources are the spec's, or an embedded machine's wanted size: what Mesos
 // would detect there is the whole computer's, other in each run.
@@ -161,13 +172,20 @@ func (p Platform) lbEnv(ip string) []string {
 	return p.env(env...)
 }
 
-// extra is mesos.env of the spec, for master and slaves.
-func (p Platform) extra() []string {
-	var out []string
+// withExtra adds mesos.env of the spec, for master and slaves. It wins over
+// what lab says, and an empty value takes that away.
+func (p Platform) withExtra(vars ...string) []string {
+	vars = slices.DeleteFunc(vars, func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		_, given := p.Spec.Mesos.Env[name]
+		return given
+	})
 	for _, k := range slices.Sorted(maps.Keys(p.Spec.Mesos.Env)) {
-		out = append(out, k+"="+p.Spec.Mesos.Env[k])
+		if value := p.Spec.Mesos.Env[k]; value != "" {
+			vars = append(vars, k+"="+value)
+		}
 	}
-	return out
+	return vars
 }
 
 // guardNames is the variable with the names that are as good as an address in

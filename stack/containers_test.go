@@ -66,7 +66,7 @@ func TestContainers(t *testing.T) {
 		Marathon: lab.MarathonSpec{Args: []string{"--task_launch_timeout", "600000"}},
 		Ports:    lab.PortsSpec{ZooKeeper: 12181, Mesos: 15050, Marathon: 18080, LBStats: 19090, App: 11000},
 		Images:   lab.ImagesSpec{Mesos: "mine/mesos:1"},
-		Local:    lab.LocalSpec{AllowOtherUsers: true},
+		Local:    lab.LocalSpec{AllowOtherUsers: true, AllowRootCmd: true},
 	}
 	for _, tt := range []struct {
 		file     string
@@ -134,6 +134,7 @@ func TestHashFollowsDefinition(t *testing.T) {
 	}{
 		{"pings", lab.Spec{Mesos: lab.MesosSpec{SlavePingTimeout: time.Second}}, []string{"mesos_master"}},
 		{"attributes", lab.Spec{Mesos: lab.MesosSpec{Attributes: "rack:a"}}, []string{"mesos_slave1", "mesos_slave2"}},
+		{"commands as root", lab.Spec{Local: lab.LocalSpec{AllowRootCmd: true}}, []string{"mesos_slave1", "mesos_slave2"}},
 		{"marathon", lab.Spec{Marathon: lab.MarathonSpec{Args: []string{"--x"}}}, []string{"marathon"}},
 		{"app port", lab.Spec{Ports: lab.PortsSpec{App: 10001}}, nil},
 	} {

@@ -50,7 +50,7 @@ func (r Result) Changed() bool {
 // longer. Each starts when those it needs are ready; it returns when all are,
 // and the master counts all slaves. Containers without this lab's label are
 // never touched: one with a name of ours is the error container-foreign, found
-// before anything is changed. Other ids: image-pull, image-missing,
+// before anything is changed. Other ids: image-missing,
 // stack-timeout, container-exits.
 //
 // Events: a step per container, with its node and name; notes with the step
@@ -70,6 +70,9 @@ func Converge(ctx context.Context, p Platform, machines map[string]Machine, c Cl
 	}
 	plan, err := decide(wanted, have, p.Label)
 	if err != nil {
+		return Result{}, err
+	}
+	if err := r.cleanStart(ctx, &plan); err != nil {
 		return Result{}, err
 	}
 	for _, s := range plan.surplus {
@@ -126,7 +129,7 @@ func (r *run) bring(ctx context.Context, a action) error {
 	c := a.want
 	return r.Report.Step(r.Op, c.Node, c.Name, func(wait func(string)) error {
 		docker := r.machines[c.Node].Docker
-		id, state, err := r.prepare(ctx, docker, a, wait)
+		id, state, err := r.prepare(ctx, docker, a)
 		if err != nil {
 			return err
 		}
@@ -155,7 +158,7 @@ func (r *run) bring(ctx context.Context, a action) error {
 }
 
 // prepare makes the container exist with the wanted definition.
-func (r *run) prepare(ctx context.Context, d Docker, a action, wait func(string)) (id string, state container.ContainerState, err error) {
+func (r *run) prepare(ctx context.Context, d Docker, a action) (id string, state container.ContainerState, err error) {
 	switch a.kind {
 	case keepIt, startIt:
 		return a.have.id, a.have.state, nil
@@ -163,11 +166,13 @@ func (r *run) prepare(ctx context.Context, d Docker, a action, wait func(string)
 		if err := remove(ctx, d, a.want.Node, a.want.Name, a.have.id); err != nil {
 			return "", "", err
 		}
+	}
+	if a.kind == recreateIt || a.forget {
 		if err := r.forgetSlave(ctx, a.want); err != nil {
 			return "", "", err
 		}
 	}
-	id, err = create(ctx, d, a.want, wait)
+	id, err = create(ctx, d, a.want)
 	return id, container.StateCreated, err
 }
 

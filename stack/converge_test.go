@@ -188,14 +188,14 @@ func TestConvergeImages(t *testing.T) {
 	spec := lab.Spec{Images: lab.ImagesSpec{Mesos: "kiwenlau/mesos:0.26.0"}}
 	inWorld(t, spec, func(t *testing.T, w *world) {
 		_, err := w.converge(t.Context(), Options{})
-		if lab.ErrorID(err) != "image-pull" || !strings.Contains(err.Error(), "registry does not answer") {
-			t.Errorf("without a registry: %v", err)
+		if lab.ErrorID(err) != "image-missing" || !strings.Contains(err.Error(), "kiwenlau/mesos:0.26.0") {
+			t.Errorf("an engine without the image: %v", err)
 		}
 		for _, e := range w.engines {
-			e.registry = true
+			e.images["kiwenlau/mesos:0.26.0"] = true
 		}
 		if _, err := w.converge(t.Context(), Options{}); err != nil {
-			t.Errorf("with a registry: %v", err)
+			t.Errorf("with the image: %v", err)
 		}
 	})
 }

@@ -22,6 +22,8 @@ type action struct {
 	kind actionKind
 	want Container
 	have existing // zero for createIt
+	// forget makes a slave register as a new one.
+	forget bool
 }
 
 // surplus is a container of ours that is wanted no longer.

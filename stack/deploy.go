@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mesoslab/lab"
@@ -31,7 +32,7 @@ const soonChecked = 10 * time.Second
 // updates it where Marathon shows something else, or leaves it. It returns
 // when all instances run, pass their health checks (where those come within 10
 // s) and, for an app behind the load balancer, the service port answers. Error
-// ids: app-refused, app-timeout.
+// ids: app-refused, app-timeout, root-cmd.
 func (p Platform) Deploy(ctx context.Context, c Clients, d Definition, o Options) (App, DeployAction, error) {
 	o = o.filled()
 	var app App
@@ -41,7 +42,10 @@ func (p Platform) Deploy(ctx context.Context, c Clients, d Definition, o Options
 		defer cancel()
 		var err error
 		if did, err = put(waitCtx, c.Marathon, d, wait); err == nil {
-			app, err = p.awaitApp(waitCtx, c, d.ID, wait)
+			app, err = p.awaitApp(waitCtx, c, d.ID, did, wait)
+		}
+		if e, ok := errors.AsType[*lab.Error](err); ok && e.ID == "root-cmd" {
+			return e // no wait that failed, but a wait that makes no sense
 		}
 		if _, timedOut := errors.AsType[*lab.WaitError](err); timedOut && ctx.Err() == nil {
 			return &lab.Error{ID: "app-timeout", Op: "deploy " + d.ID, Err: err,
@@ -82,14 +86,19 @@ func put(ctx context.Context, m *Marathon, d Definition, wait func(string)) (Dep
 	return did, err
 }
 
-// awaitApp waits until the app is as it shall be.
-func (p Platform) awaitApp(ctx context.Context, c Clients, id string, wait func(string)) (App, error) {
+// awaitApp waits until the app is as it shall be, or never will be.
+func (p Platform) awaitApp(ctx context.Context, c Clients, id string, did DeployAction, wait func(string)) (App, error) {
 	var app App
 	said := ""
+	refusal := refusals{known: did != DeployUnchanged}
 	err := await(ctx, id+" to run", func(ctx context.Context) error {
 		var err error
 		if app, err = c.Marathon.App(ctx, id); err == nil {
-			err = complete(app)
+			if err = complete(app); err != nil {
+				if refused := refusal.in(app); refused != nil {
+					return lab.Permanent(refused)
+				}
+			}
 		}
 		if err == nil {
 			if port := app.ServicePort(); port != 0 && app.Instances > 0 {
@@ -103,6 +112,30 @@ func (p Platform) awaitApp(ctx context.Context, c Clients, id string, wait func(
 		return err
 	})
 	return app, err
+}
+
+// rootCmdKey is in the agent's words when it runs no commands for root.
+const rootCmdKey = "local.allow_root_cmd"
+
+// refusals tells an app that no agent will run from one that was refused
+// before the key was set: only a failure that came while we looked counts.
+type refusals struct {
+	known  bool // what was before is known, or nothing was
+	before time.Time
+}
+
+func (r *refusals) in(a App) error {
+	f := a.LastTaskFailure
+	if !r.known {
+		if r.known = true; f != nil {
+			r.before = f.Timestamp
+		}
+	}
+	if f == nil || f.Version != a.Version || f.Timestamp.Equal(r.before) || !strings.Contains(f.Message, rootCmdKey) {
+		return nil
+	}
+	return &lab.Error{ID: "root-cmd", Op: "deploy " + a.ID, Machine: f.Host, Err: errors.New(f.State + ": " + f.Message),
+		Advice: "set local: {allow_root_cmd: true} in lab.yaml, give lab create and deploy again; or give the app a docker container"}
 }
 
 // complete returns nil for an app whose instances all run and are healthy, as

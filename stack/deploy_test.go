@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -99,6 +100,40 @@ func TestDeployRefused(t *testing.T) {
 		}
 		if len(w.marathon.requests) != 1 {
 			t.Errorf("asked %d times", len(w.marathon.requests))
+		}
+	})
+}
+
+// TestDeployOfACommandThatRootMayNotRun fails at once, and says what to do; an
+// app that was refused before the key was set is given its time.
+func TestDeployOfACommandThatRootMayNotRun(t *testing.T) {
+	inRunningWorld(t, answers200, func(t *testing.T, w *world) {
+		w.marathon.launch = time.Hour
+		w.marathon.failure = "Failed to launch container: root runs this lab: set local: {allow_root_cmd: true} in lab.yaml (local.allow_root_cmd)"
+		d := Definition{ID: "/loop", JSON: json.RawMessage(`{"id":"loop","cmd":"sleep 1"}`)}
+		deploy := func() error {
+			_, _, err := w.platform.Deploy(t.Context(), w.clients(), d, Options{Wait: time.Minute})
+			return err
+		}
+		start := time.Now()
+		err := deploy()
+		e, ok := errors.AsType[*lab.Error](err)
+		if !ok || e.ID != "root-cmd" || e.Machine != "127.168.59.2" || !strings.Contains(e.Advice, "allow_root_cmd: true") || !strings.Contains(err.Error(), "TASK_FAILED: Failed to launch") {
+			t.Errorf("%v", err)
+		}
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("it took %v to say so", d)
+		}
+		if err := deploy(); lab.ErrorID(err) != "root-cmd" {
+			t.Errorf("the same app again: %v", err)
+		}
+		w.marathon.failedAt = time.Now()
+		if err := deploy(); lab.ErrorID(err) != "app-timeout" {
+			t.Errorf("an old failure: %v", err)
+		}
+		w.marathon.launch = 0
+		if err := deploy(); err != nil {
+			t.Errorf("now it runs: %v", err)
 		}
 	})
 }

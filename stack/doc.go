@@ -28,11 +28,12 @@
 //
 // Containers on the machines' engines and applications in Marathon. When a
 // slave's definition has changed, through the machine's shell the link
-// /tmp/mesos/meta/slaves/latest (Mesos refuses to recover with other
+// meta/slaves/latest of its work directory (Mesos refuses to recover with other
 // resources) and the containers of that slave's tasks. No files here.
 //
 // # Not here
 //
-// Machines and their engines (package provision), what a fault does (package
+// Machines and their engines (package provision), bringing images to them
+// (provision/images; WantedImages says which), what a fault does (package
 // scenarios), rendering (internal/ui).
 package stack

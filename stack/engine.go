@@ -21,7 +21,6 @@ type Docker interface {
 	ContainerUnpause(ctx context.Context, id string, o client.ContainerUnpauseOptions) (client.ContainerUnpauseResult, error)
 	ContainerStop(ctx context.Context, id string, o client.ContainerStopOptions) (client.ContainerStopResult, error)
 	ContainerRemove(ctx context.Context, id string, o client.ContainerRemoveOptions) (client.ContainerRemoveResult, error)
-	ImagePull(ctx context.Context, ref string, o client.ImagePullOptions) (client.ImagePullResponse, error)
 }
 
 // Runner runs command lines on a machine; *provision.Host does.
@@ -29,11 +28,17 @@ type Runner interface {
 	Run(ctx context.Context, cmd string, stdin io.Reader) ([]byte, error)
 }
 
+// logFiles is how many files of Container.LogSize an engine keeps.
+const logFiles = "3"
+
 // createOptions is a definition in the Docker API's words.
 func createOptions(c Container) client.ContainerCreateOptions {
 	host := &container.HostConfig{
 		Binds: c.Binds, NetworkMode: container.NetworkMode(c.Network), Privileged: c.Privileged,
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyMode(c.Restart)},
+	}
+	if c.LogSize != "" {
+		host.LogConfig = container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": c.LogSize, "max-file": logFiles}}
 	}
 	if c.PidHost {
 		host.PidMode = "host"
@@ -45,34 +50,18 @@ func createOptions(c Container) client.ContainerCreateOptions {
 	}
 }
 
-// create makes a container; an image that is missing is pulled, unless it is
-// one of lab's own, which no registry has.
-func create(ctx context.Context, d Docker, c Container, wait func(string)) (string, error) {
+// create makes a container. Its image must be there: bringing it is another
+// room's work (provision/images).
+func create(ctx context.Context, d Docker, c Container) (string, error) {
 	made, err := d.ContainerCreate(ctx, createOptions(c))
-	if errdefs.IsNotFound(err) && !strings.HasPrefix(c.Image, "lab/") {
-		wait("pulling " + c.Image)
-		if err := pull(ctx, d, c.Image); err != nil {
-			return "", &lab.Error{ID: "image-pull", Op: "pull " + c.Image, Machine: c.Node, Err: err,
-				Advice: "look whether the machine reaches the registry, or name another image under images: in lab.yaml"}
-		}
-		made, err = d.ContainerCreate(ctx, createOptions(c))
-	}
 	if errdefs.IsNotFound(err) {
 		return "", &lab.Error{ID: "image-missing", Op: "create " + c.Name, Machine: c.Node, Err: err,
-			Advice: "the engine does not know " + c.Image}
+			Advice: "the engine had " + c.Image + " a moment ago; lab create brings it again"}
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s: create %s: %w", c.Node, c.Name, err)
 	}
 	return made.ID, nil
-}
-
-func pull(ctx context.Context, d Docker, image string) error {
-	resp, err := d.ImagePull(ctx, image, client.ImagePullOptions{})
-	if err != nil {
-		return err
-	}
-	return resp.Wait(ctx)
 }
 
 // remove ends a container by its stop signal and removes it.

@@ -172,8 +172,7 @@ type engine struct {
 	node  string
 
 	mu         sync.Mutex
-	images     map[string]bool // that a pull has brought; lab/… are always there
-	registry   bool            // a pull works
+	images     map[string]bool // lab/… are always there
 	containers []*fakeContainer
 	next       int
 	exits      string // name of a container that exits at once, always
@@ -292,19 +291,6 @@ func (e *engine) ContainerRemove(ctx context.Context, id string, _ client.Contai
 	}
 	return client.ContainerRemoveResult{}, err
 }
-
-func (e *engine) ImagePull(ctx context.Context, ref string, _ client.ImagePullOptions) (client.ImagePullResponse, error) {
-	defer e.lock(ctx)()
-	if !e.registry {
-		return nil, fmt.Errorf("registry does not answer")
-	}
-	e.images[ref] = true
-	return pulled{client.ImagePullResponse(nil)}, nil
-}
-
-type pulled struct{ client.ImagePullResponse }
-
-func (pulled) Wait(context.Context) error { return nil }
 
 func (e *engine) Run(_ context.Context, cmd string, _ io.Reader) ([]byte, error) {
 	e.mu.Lock()

@@ -20,6 +20,8 @@ type marathonDouble struct {
 	refuse      string        // body of a 422 to every change
 	launch      time.Duration // from a change until its instances are complete
 	changed     time.Time
+	failure     string    // of the last task, with the time failedAt
+	failedAt    time.Time // zero: just now
 }
 
 func (m *marathonDouble) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -117,6 +119,14 @@ func (m *marathonDouble) shown(a map[string]any) map[string]any {
 	if time.Since(m.changed) >= m.launch {
 		out["tasksStaged"], out["tasksRunning"], out["tasksHealthy"] = 0, n, n
 		out["deployments"] = []any{}
+	}
+	if m.failure != "" {
+		at := m.failedAt
+		if at.IsZero() {
+			at = time.Now()
+		}
+		out["lastTaskFailure"] = map[string]any{"appId": a["id"], "host": "127.168.59.2", "message": m.failure, "state": "TASK_FAILED",
+			"timestamp": at.UTC().Format("2006-01-02T15:04:05.000Z"), "version": a["version"]}
 	}
 	var tasks []any
 	for i := range n {

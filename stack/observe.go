@@ -46,6 +46,16 @@ func Observe(ctx context.Context, p Platform, engines map[string]Docker, c Clien
 	return s
 }
 
+// Unreachable is what is seen where nothing can answer, and why.
+func Unreachable(p Platform, why string) Status {
+	s := Status{Endpoints: p.Endpoints()}
+	for _, n := range p.Nodes {
+		s.Machines = append(s.Machines, MachineView{Node: n.Name, Alias: n.Alias(), IP: n.IP.String(), Error: why})
+	}
+	s.ZooKeeper.Error, s.Mesos.Error, s.Marathon.Error, s.LB.Error = why, why, why, why
+	return s
+}
+
 func text(err error) string {
 	if err == nil {
 		return ""
@@ -57,7 +67,7 @@ func (p Platform) observeEngine(ctx context.Context, i int, d Docker) MachineVie
 	n := p.Nodes[i]
 	v := MachineView{Node: n.Name, Alias: n.Alias(), IP: n.IP.String()}
 	if d == nil {
-		v.Error = "not reachable by ssh"
+		v.Error = "not reachable"
 		return v
 	}
 	found, err := list(ctx, d)

@@ -1,6 +1,9 @@
 package stack
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Status is the platform as it is seen at one moment. Parts that did not
 // answer have Error set and are empty otherwise.
@@ -15,24 +18,51 @@ type Status struct {
 
 // Healthy reports whether everything answers, all slaves are active and all
 // apps have their instances running.
-func (s Status) Healthy() bool {
+func (s Status) Healthy() bool { return s.Lacks() == "" }
+
+// Lacks says in a few words what first keeps the platform from being healthy;
+// "" if nothing does.
+func (s Status) Lacks() string {
 	for _, m := range s.Machines {
 		if m.Error != "" {
-			return false
+			return m.Node + ": " + m.Error
 		}
 		for _, c := range m.Containers {
 			if c.Ours && c.State != "running" {
-				return false
+				return fmt.Sprintf("%s: %s is %s", m.Node, c.Name, c.State)
 			}
 		}
 	}
-	for _, a := range s.Marathon.Apps {
-		if a.Running < a.Instances {
-			return false
+	for _, part := range []struct{ name, err string }{
+		{"ZooKeeper", s.ZooKeeper.Error}, {"Mesos", s.Mesos.Error}, {"Marathon", s.Marathon.Error}, {"load balancer", s.LB.Error},
+	} {
+		if part.err != "" {
+			return part.name + ": " + part.err
 		}
 	}
-	return s.ZooKeeper.Error == "" && s.Mesos.Error == "" && s.Marathon.Error == "" && s.LB.Error == "" &&
-		s.Mesos.ActiveSlaves == len(s.Machines)-1
+	if want := len(s.Machines) - 1; s.Mesos.ActiveSlaves != want {
+		return fmt.Sprintf("%d of %d slaves", s.Mesos.ActiveSlaves, want)
+	}
+	for _, a := range s.Marathon.Apps {
+		if a.Running < a.Instances {
+			return fmt.Sprintf("%s: %d of %d run", a.ID, a.Running, a.Instances)
+		}
+	}
+	return ""
+}
+
+// Unsettled says what an app still waits for; "" if all are at rest and as
+// healthy as their checks can tell.
+func (s Status) Unsettled() string {
+	for _, a := range s.Marathon.Apps {
+		switch {
+		case a.Deploying:
+			return a.ID + " is being deployed"
+		case a.Checked && a.Healthy < a.Instances:
+			return fmt.Sprintf("%s: %d of %d healthy", a.ID, a.Healthy, a.Instances)
+		}
+	}
+	return ""
 }
 
 // MachineView is one machine's engine.

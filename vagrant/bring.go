@@ -3,6 +3,7 @@ package vagrant
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,8 +77,16 @@ func (s *session) start(ctx context.Context, t *tracker, paused, off []string) e
 	if len(off) == 0 {
 		return nil
 	}
+	if err := s.opts.checkKVM(s.plan.Spec); err != nil {
+		return err
+	}
 	if err := s.checkVersion(ctx); err != nil {
 		return err
+	}
+	for _, name := range off {
+		if err := os.MkdirAll(s.mark(name), 0o700); err != nil {
+			return fmt.Errorf("mark %s: %w", name, err)
+		}
 	}
 	args := []string{"up", "--provider", s.provider, "--no-provision", "--no-destroy-on-error", "--no-install-provider"}
 	if s.provider == "libvirt" {
@@ -102,6 +111,10 @@ func (s *session) start(ctx context.Context, t *tracker, paused, off []string) e
 	return s.mem.write(s.dir)
 }
 
+// mark is the folder by which the lab knows that a machine was begun, also when
+// a spec that came later does not want it any more.
+func (s *session) mark(name string) string { return filepath.Join(s.dir, "machines", name) }
+
 // greet makes sure that every machine answers at its remembered endpoint, and
 // asks Vagrant anew about those that do not: addresses change.
 func (s *session) greet(ctx context.Context, names []string) error {
@@ -123,7 +136,7 @@ func (s *session) greet(ctx context.Context, names []string) error {
 // fileForDestroy makes sure that Vagrant has a file that names the machines;
 // one that is there is taken as it is.
 func (s *session) fileForDestroy() error {
-	if _, err := os.Stat(filepath.Join(s.dir, "Vagrantfile")); err == nil && !s.opts.Force {
+	if _, err := os.Stat(filepath.Join(s.dir, "Vagrantfile")); err == nil {
 		return nil
 	}
 	return s.ensureFile()
@@ -140,7 +153,7 @@ func (s *session) cleanUp() error {
 	if data, err := os.ReadFile(path); err == nil && sum(data) == s.mem.Vagrantfile {
 		errs = append(errs, os.Remove(path))
 	}
-	errs = append(errs, os.RemoveAll(filepath.Join(s.dir, ".vagrant")))
+	errs = append(errs, os.RemoveAll(filepath.Join(s.dir, ".vagrant")), os.RemoveAll(filepath.Join(s.dir, "machines")))
 	if err := os.Remove(filepath.Join(s.dir, "vagrant.json")); !errors.Is(err, os.ErrNotExist) {
 		errs = append(errs, err)
 	}

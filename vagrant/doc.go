@@ -10,6 +10,7 @@
 //	vagrant.json   the record: endpoints, pinned host keys, last known states
 //	vagrant.log    what Vagrant said, for the curious
 //	vagrant.lock   held while a vagrant process works in the folder
+//	machines/      a folder for each machine that was begun
 //
 // # Promises
 //
@@ -25,6 +26,13 @@
 // of 64 KiB, drops what is not machine-readable, starts no process group and
 // kills only the outermost process. See process.
 //
+// # Checks
+//
+// Check looks for what would break a lab before anything is made: versions,
+// the VM provider and its driver, networks in the way, the box, room. What the
+// quick ones run (VBoxManage, virsh) answers in a fraction of a second; what
+// starts Ruby or asks another computer is for lab doctor.
+//
 // # What is inexact
 //
 // PowerCut is vagrant halt --force: the machine falls silent on the lab's
@@ -38,6 +46,5 @@
 //
 // # Left out on purpose
 //
-// Windows hosts beyond what compiles; resizing disks (the box's size holds);
-// checks of the computer before anything is made.
+// Windows hosts beyond what compiles; resizing disks (the box's size holds).
 package vagrant

@@ -20,7 +20,7 @@ func escape(path string) string {
 // ensureFile brings the Vagrantfile to what the plan wants, unless somebody
 // changed it by hand.
 func (s *session) ensureFile() error {
-	want, err := Render(s.plan, s.opts)
+	want, err := Render(s.plan)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (s *session) ensureFile() error {
 		return &lab.Error{
 			ID: "vagrantfile-changed", Op: "render Vagrantfile",
 			Err:    fmt.Errorf("%s was changed by hand; - stands in it, + is what lab would write:\n%s", path, diff(string(have), string(want))),
-			Advice: "--force renders it anew (your changes go); or put what you need into lab.yaml and delete the file",
+			Advice: "lab create --force renders it anew (your changes go); or put what you need into lab.yaml and delete the file",
 		}
 	}
 	if err := replace(path, want, 0o644); err != nil {

@@ -69,6 +69,58 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
+func TestWithoutKVM(t *testing.T) {
+	t.Setenv("LIBVIRT_DEFAULT_URI", "")
+	w := newWorld(t)
+	opts := w.options()
+	opts.kvm = filepath.Join(w.dir, "no-kvm")
+	p := New(opts)
+	w.plan.Spec.Vagrant.Provider = "libvirt"
+	if _, err := p.Up(t.Context(), w.plan); lab.ErrorID(err) != "kvm-missing" || w.called("up") != 0 {
+		t.Errorf("up: %v; calls %q", err, w.calls)
+	}
+	w.plan.Spec.Vagrant.Emulate = true
+	up(t, p, w.plan)
+	w.plan.Spec.Vagrant.Emulate = false
+	up(t, p, w.plan) // they run: nothing is started
+}
+
+func TestNothingStartsAfterKill(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := New(w.options())
+	p.Kill()
+	if _, err := p.Up(t.Context(), w.plan); !errors.Is(err, errKilled) || len(w.calls) != 0 {
+		t.Errorf("up: %v; calls %q", err, w.calls)
+	}
+}
+
+// TestBegunMachinesAreMarked: a lab that wants fewer machines than a create
+// that was interrupted finds the others by their folders.
+func TestBegunMachinesAreMarked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := New(w.options())
+	w.setScript(halfUp)
+	if _, err := p.Up(t.Context(), w.plan); err == nil {
+		t.Fatal("half a machine is no machine")
+	}
+	w.setScript(nil)
+	for _, n := range w.plan.Nodes {
+		if _, err := os.Stat(filepath.Join(w.dir, "machines", n.Name)); err != nil {
+			t.Error(err)
+		}
+	}
+	surplus := w.plan
+	surplus.Nodes = []lab.Node{{Name: "node2"}}
+	if err := p.Destroy(t.Context(), surplus); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "machines", "node2")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the mark of node2: %v", err)
+	}
+}
+
 func TestEnvironmentIsOurs(t *testing.T) {
 	t.Setenv("VAGRANT_LOG", "")
 	t.Setenv("VAGRANT_CWD", "/elsewhere")

@@ -83,10 +83,15 @@ func (r record) progress() string {
 	} else if r.Kind != "" {
 		return ""
 	}
-	text = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "==>"))
-	if r.Target != "" {
-		text = strings.TrimPrefix(text, r.Target+":")
+	var words []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "==>"))
+		if r.Target != "" {
+			line = strings.TrimPrefix(line, r.Target+":")
+		}
+		words = append(words, line)
 	}
+	text = strings.Join(words, " ")
 	text = strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {
 			return ' '

@@ -11,8 +11,8 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	r := parse(`1700000000,node1,ui,info,==> node1: a%!(VAGRANT_COMMA) b\nc`)
-	if r.Target != "node1" || r.Kind != "ui" || r.data(1) != "==> node1: a, b\nc" || r.progress() != "a, b c" {
+	r := parse(`1700000000,node1,ui,info,==> node1: a%!(VAGRANT_COMMA) b\n    node1: c`)
+	if r.Target != "node1" || r.Kind != "ui" || r.data(1) != "==> node1: a, b\n    node1: c" || r.progress() != "a, b c" {
 		t.Errorf("%+v %q", r, r.progress())
 	}
 	for _, plain := range []string{"", "a,b,c,d", ",,,", "/usr/lib/ruby: warning, x, y, z", "1700000000,node1,ui"} {

@@ -82,11 +82,14 @@ func (s *session) run(ctx context.Context, op string, fn func(record), args ...s
 	cmd := exec.Command(path, append(args, "--machine-readable")...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, environment(s.dir, s.provider), w, w
 	ownGroup(cmd)
-	err = cmd.Start()
+	ended, err := s.procs.start(cmd.Start, func() { killGroup(cmd.Process) })
 	w.Close()
-	if err != nil {
+	if errors.Is(err, errKilled) {
+		return fmt.Errorf("%s: %w", op, err)
+	} else if err != nil {
 		return missing(op, err)
 	}
+	defer ended()
 	if err := s.lock.working(cmd.Process.Pid); err != nil {
 		killGroup(cmd.Process)
 		return errors.Join(err, cmd.Wait())
@@ -139,7 +142,6 @@ func (s *session) await(ctx context.Context, p *os.Process, exited <-chan error,
 	select {
 	case <-read:
 	case <-grace.C:
-	case <-s.opts.Kill:
 	}
 	killGroup(p)
 	return <-exited

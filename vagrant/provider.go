@@ -15,26 +15,39 @@ import (
 
 // Provider makes VMs. Safe for concurrent use: calls for one lab wait for
 // each other.
-type Provider struct{ opts Options }
+type Provider struct {
+	opts  Options
+	procs processes
+	sight *sight
+}
 
 var _ lab.Provider = (*Provider)(nil)
 
 // New returns a Provider.
-func New(opts Options) *Provider { return &Provider{opts: opts.withDefaults()} }
+func New(opts Options) *Provider {
+	opts = opts.withDefaults()
+	return &Provider{opts: opts, sight: newSight(opts)}
+}
 
 // Features implements lab.Provider. The subnets are those that VirtualBox
 // allows without being told (192.168.56.0/21), the article's first. See the
 // package comment for what is inexact about the power modes; there is no
 // PowerCrash.
 func (p *Provider) Features() lab.Features {
-	f := lab.Features{
+	return lab.Features{
 		Name: "vagrant", Real: true, Stack: "seed", PingTimeout: 3 * time.Second, PingTimeouts: 5,
 		PowerModes: []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerPause},
+		Subnets:    subnets(),
 	}
+}
+
+// subnets is the pool to choose from.
+func subnets() []string {
+	var all []string
 	for _, third := range []int{59, 60, 61, 62, 63, 56, 57, 58} {
-		f.Subnets = append(f.Subnets, "192.168."+strconv.Itoa(third)+".0/24")
+		all = append(all, "192.168."+strconv.Itoa(third)+".0/24")
 	}
-	return f
+	return all
 }
 
 // view is one machine as it is seen.
@@ -128,7 +141,7 @@ func (p *Provider) Up(ctx context.Context, plan lab.Plan) ([]lab.Machine, error)
 	if len(plan.Nodes) == 0 {
 		return nil, nil
 	}
-	if _, err := Render(plan, p.opts); err != nil {
+	if _, err := Render(plan); err != nil {
 		return nil, err
 	}
 	s, err := p.open(ctx, plan, changeWait)
@@ -221,6 +234,9 @@ func (p *Provider) Destroy(ctx context.Context, plan lab.Plan) error {
 	}
 	for _, n := range plan.Nodes {
 		delete(s.mem.Machines, n.Name)
+		if err := os.RemoveAll(s.mark(n.Name)); err != nil {
+			return fmt.Errorf("destroy %s: %w", n.Name, err)
+		}
 	}
 	return s.cleanUp()
 }

@@ -4,55 +4,51 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/mesoslab/lab"
 )
 
-var _ lab.Readier = (*Provider)(nil)
+var (
+	_ lab.Readier  = (*Provider)(nil)
+	_ lab.Foreseer = (*Provider)(nil)
+)
 
-// Ready implements lab.Readier, without starting Vagrant: the command, the VM
-// provider's own command, and the box are there.
+// Ready implements lab.Readier, without starting Vagrant or anything else: the
+// command, the VM provider's own command and driver, and the box are there.
 func (p *Provider) Ready(_ context.Context, plan lab.Plan) error {
-	if _, err := exec.LookPath("vagrant"); err != nil {
-		return errors.New("not installed")
+	q := p.sight.about(plan)
+	command := commandOf(q.kind)
+	switch {
+	case !q.Has("vagrant"):
+		return errors.New("no Vagrant")
+	case command == "":
+		return fmt.Errorf("no VM provider %s", q.kind)
+	case !q.Has(command):
+		return fmt.Errorf("no %s", title(q.kind))
+	case q.kind == "virtualbox" && q.OS == "linux" && !q.Exists("/dev/vboxdrv"):
+		return errors.New("no VirtualBox driver")
+	case q.opts.lacksKVM(plan.Spec):
+		return errors.New("no KVM")
 	}
-	kind := vmProvider(plan.Spec)
-	command := map[string]string{"virtualbox": "VBoxManage", "libvirt": "virsh", "vmware_desktop": "vmrun", "parallels": "prlctl"}[kind]
-	if command == "" {
-		return fmt.Errorf("no provider %s", kind)
-	}
-	if _, err := exec.LookPath(command); err != nil {
-		return fmt.Errorf("no %s (%s)", kind, command)
-	}
-	box := plan.Spec.Vagrant.Box
-	if box == "" {
-		box = defaultBox(kind)
-	}
-	if !haveBox(box, kind) {
-		return fmt.Errorf("no box %s yet", box)
+	if name, there := q.box(); !there {
+		return fmt.Errorf("no box %s", name)
 	}
 	return nil
 }
 
-// haveBox looks into Vagrant's own folder: boxes/<name>/<version>/[<arch>/]<provider>.
-func haveBox(name, kind string) bool {
-	home := os.Getenv("VAGRANT_HOME")
-	if home == "" {
-		user, err := os.UserHomeDir()
-		if err != nil {
-			return false
-		}
-		home = filepath.Join(user, ".vagrant.d")
+func title(kind string) string {
+	return map[string]string{"virtualbox": "VirtualBox", "libvirt": "libvirt", "vmware_desktop": "VMware", "parallels": "Parallels"}[kind]
+}
+
+// Foresee implements lab.Foreseer. A VM has this computer's processor; of
+// boxes, the default one alone is known: Debian 12, whose docker.io is engine
+// 20.10.
+func (p *Provider) Foresee(_ context.Context, plan lab.Plan) lab.Foreseen {
+	f := lab.Foreseen{Arch: p.sight.Arch}
+	v := plan.Spec.Vagrant
+	if v.BoxURL == "" && (v.Box == "" || slices.Contains([]string{"bento/debian-12", "debian/bookworm64"}, v.Box)) {
+		f.Cgroup, f.Engine, f.API, f.MinAPI = 2, "20.10.24", "1.41", "1.12"
 	}
-	at := filepath.Join(home, "boxes", strings.NewReplacer("/", "-VAGRANTSLASH-", ":", "-VAGRANTCOLON-").Replace(name))
-	for _, depth := range []string{"*", "*/*"} {
-		if found, err := filepath.Glob(filepath.Join(at, depth, kind)); err == nil && len(found) > 0 {
-			return true
-		}
-	}
-	return false
+	return f
 }

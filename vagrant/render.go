@@ -45,8 +45,8 @@ var nodeName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 
 // Render returns the Vagrantfile for a plan: valid Ruby for every plan that
 // it accepts, with each string of the spec in single quotes.
-func Render(plan lab.Plan, opts Options) ([]byte, error) {
-	p, err := pageOf(plan, opts)
+func Render(plan lab.Plan) ([]byte, error) {
+	p, err := pageOf(plan)
 	if err != nil {
 		return nil, err
 	}
@@ -75,18 +75,21 @@ func wrong(id string, err error, advice string) error {
 	return &lab.Error{ID: id, Op: "plan machines", Err: fmt.Errorf("%w: %w", lab.ErrUsage, err), Advice: advice}
 }
 
-func pageOf(plan lab.Plan, opts Options) (*page, error) {
+func pageOf(plan lab.Plan) (*page, error) {
 	v := plan.Spec.Vagrant
 	p := &page{
-		Provider: vmProvider(plan.Spec), Prefix: prefix(plan), Emulate: opts.Emulate,
+		Provider: vmProvider(plan.Spec), Prefix: prefix(plan), Emulate: v.Emulate,
 		Box: v.Box, BoxURL: v.BoxURL, BoxVersion: v.BoxVersion, BootTimeout: 600,
 	}
-	if opts.Emulate {
+	if v.Emulate {
 		p.BootTimeout = 1800
 	}
 	if !slices.Contains(providers(), p.Provider) {
 		return nil, wrong("provider-unknown", fmt.Errorf("vagrant.provider: unknown provider %q", p.Provider),
 			"allowed are "+strings.Join(providers(), ", ")+lab.DidYouMean(p.Provider, providers()))
+	}
+	if v.Emulate && p.Provider != "libvirt" {
+		return nil, wrong("emulate-unsupported", fmt.Errorf("vagrant.emulate: %s cannot emulate a processor", p.Provider), "set vagrant.provider: libvirt, or leave vagrant.emulate out")
 	}
 	if p.Box == "" {
 		p.Box, p.DefaultBox = defaultBox(p.Provider), v.BoxURL == ""

@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	client "github.com/bmatcuk/go-vagrant"
@@ -24,6 +22,7 @@ type session struct {
 	provider string
 	mem      *memory
 	lock     *lock
+	procs    *processes
 }
 
 // folder returns the lab's folder without links.
@@ -62,7 +61,7 @@ func (p *Provider) open(ctx context.Context, plan lab.Plan, wait time.Duration) 
 		l.release()
 		return nil, err
 	}
-	return &session{opts: p.opts, plan: plan, dir: dir, provider: vmProvider(plan.Spec), mem: m, lock: l}, nil
+	return &session{opts: p.opts, plan: plan, dir: dir, provider: vmProvider(plan.Spec), mem: m, lock: l, procs: &p.procs}, nil
 }
 
 func (s *session) close() { s.lock.release() }
@@ -82,11 +81,16 @@ func (s *session) ask(ctx context.Context, q question, base *client.BaseCommand)
 		return context.Cause(ctx)
 	}
 	base.Env = overrides(s.dir, s.provider)
-	if err := q.Start(); err != nil {
+	ended, err := s.procs.start(q.Start, func() { _ = base.Process.Kill() })
+	if err != nil {
 		return err
 	}
 	done := make(chan error, 1)
-	go func() { done <- q.Wait() }()
+	go func() {
+		err := q.Wait()
+		ended()
+		done <- err
+	}()
 	limit := time.NewTimer(s.opts.question)
 	defer limit.Stop()
 	select {
@@ -104,7 +108,6 @@ func (s *session) ask(ctx context.Context, q question, base *client.BaseCommand)
 	case <-done:
 		return context.Cause(ctx)
 	case <-grace.C:
-	case <-s.opts.Kill:
 	}
 	return errors.Join(context.Cause(ctx), kill(base.Process, done))
 }
@@ -207,18 +210,4 @@ func (s *session) checkVersion(ctx context.Context) error {
 	}
 	s.mem.Version = version
 	return s.mem.write(s.dir)
-}
-
-// judgeVersion wants 2.0 or later: dcos-vagrant's list of broken versions
-// (1.8.3 to 1.9.4) ends before it.
-func judgeVersion(version string) error {
-	major, _, _ := strings.Cut(strings.TrimSpace(version), ".")
-	n, err := strconv.Atoi(major)
-	switch {
-	case err != nil:
-		return &lab.Error{ID: "vagrant-failed", Op: "version", Err: fmt.Errorf("vagrant calls its version %q", shorten(version)), Advice: "look whether the vagrant in PATH is HashiCorp's Vagrant"}
-	case n < 2:
-		return &lab.Error{ID: "vagrant-version", Op: "version", Err: fmt.Errorf("this is version %s; 2.0 is the first that works", version), Advice: "install a newer Vagrant"}
-	}
-	return nil
 }

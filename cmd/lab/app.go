@@ -29,6 +29,9 @@ type app struct {
 	stateDir string
 	specFile string
 	output   string
+
+	force  bool    // render a Vagrantfile anew that was changed by hand
+	killer *killer // told what the second Ctrl-C has to end first
 }
 
 const longHelp = `lab: three machines, Mesos and Marathon on them, and a way to break them.
@@ -50,13 +53,7 @@ func (a *app) rootCommand() *cobra.Command {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		var names []string
-		for _, c := range root.Commands() {
-			if c.IsAvailableCommand() {
-				names = append(names, c.Name())
-			}
-		}
-		return usage("no command %q: commands are %s%s", args[0], strings.Join(names, ", "), lab.DidYouMean(args[0], names))
+		return unknownSubcommand(root, args[0])
 	}
 	f := root.PersistentFlags()
 	f.StringVarP(&a.name, "name", "n", "", `name of the lab (default: the name in lab.yaml, else "lab")`)
@@ -73,8 +70,21 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetErr(a.err)
 	root.SetIn(a.in)
 	root.AddCommand(a.createCommand(), a.destroyCommand(), a.statusCommand(), a.listCommand(), a.scenarioCommand(), a.replayCommand(), a.healCommand(),
-		a.sshCommand(), a.logsCommand(), a.deployCommand(), a.openCommand(), a.versionCommand())
+		a.suspendCommand(), a.resumeCommand(), a.snapshotCommand(),
+		a.sshCommand(), a.imagesCommand(), a.logsCommand(), a.deployCommand(), a.openCommand(), a.vagrantfileCommand(), a.boxCommand(), a.versionCommand())
 	return root
+}
+
+// unknownSubcommand names the commands that there are.
+func unknownSubcommand(cmd *cobra.Command, word string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	path := strings.TrimPrefix(cmd.CommandPath()+" ", "lab ")
+	return usage("no command %q: commands are %s%s", path+word, strings.Join(names, ", "), lab.DidYouMean(word, names))
 }
 
 func usage(format string, args ...any) error {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/flow"
@@ -21,6 +22,25 @@ type createFlags struct {
 	ips              []string
 	fast             bool
 	noApp, asArticle bool
+	images           string
+}
+
+// define adds the spec's flags to a command.
+func (flags *createFlags) define(f *pflag.FlagSet) {
+	flags.defineAddresses(f)
+	f.StringVar(&flags.provider, "provider", "auto", "who makes the machines: auto, local, docker or vagrant")
+	f.StringVar(&flags.stack, "stack", "auto", "auto, mini or seed")
+	f.BoolVar(&flags.fast, "fast", false, "notice a dead slave after 1 s × 2 pings")
+	f.BoolVar(&flags.noApp, "no-app", false, "deploy no sample app")
+	f.BoolVar(&flags.asArticle, "article", false, "deploy the article's nginx.json word for word (its health check takes a minute)")
+}
+
+// defineAddresses adds the flags that say how many machines there are, and
+// where.
+func (flags *createFlags) defineAddresses(f *pflag.FlagSet) {
+	f.IntVar(&flags.slaves, "slaves", 2, "how many Mesos slaves, each on its own machine")
+	f.StringVar(&flags.subnet, "subnet", "", "the lab's /24 network (default: the next free one)")
+	f.StringSliceVar(&flags.ips, "ips", nil, "addresses one by one instead: the master's, then the slaves'")
 }
 
 func (a *app) createCommand() *cobra.Command {
@@ -36,14 +56,9 @@ say wins over what the lab was made with; the rest stays as it was.`,
 	f := cmd.Flags()
 	// -f is the spec here and "follow" in lab logs, as everybody's fingers know.
 	f.StringVarP(&a.specFile, "file", "f", "", "the lab's spec (default: lab.yaml, where there is one)")
-	f.IntVar(&flags.slaves, "slaves", 2, "how many Mesos slaves, each on its own machine")
-	f.StringVar(&flags.subnet, "subnet", "", "the lab's /24 network (default: the next free one)")
-	f.StringSliceVar(&flags.ips, "ips", nil, "addresses one by one instead: the master's, then the slaves'")
-	f.StringVar(&flags.provider, "provider", "auto", "who makes the machines: auto, local, docker or vagrant")
-	f.StringVar(&flags.stack, "stack", "auto", "auto, mini or seed")
-	f.BoolVar(&flags.fast, "fast", false, "notice a dead slave after 1 s × 2 pings")
-	f.BoolVar(&flags.noApp, "no-app", false, "deploy no sample app")
-	f.BoolVar(&flags.asArticle, "article", false, "deploy the article's nginx.json word for word (its health check takes a minute)")
+	flags.define(f)
+	f.BoolVar(&a.force, "force", false, "render the Vagrantfile anew even if it was changed by hand")
+	f.StringVar(&flags.images, "images", "", "take images from this file (lab images save) instead of a registry")
 	return cmd
 }
 
@@ -117,6 +132,11 @@ func (a *app) create(cmd *cobra.Command, flags createFlags) error {
 				given.Name = l.Spec.Name
 			}
 		}
+		if flags.images != "" {
+			if f.Images.File, err = readImages(cmd.Context(), flags.images, f.Report); err != nil {
+				return err
+			}
+		}
 		res, err := f.Create(cmd.Context(), given)
 		if err != nil {
 			return err
@@ -135,8 +155,12 @@ func (a *app) withFlow(fn func(*flow.Flow, state.Store) error) error {
 	if err != nil {
 		return err
 	}
+	sources, err := a.imageSources(store)
+	if err != nil {
+		return err
+	}
 	report, end := a.progress()
-	f := &flow.Flow{Store: store, Providers: providers, Auto: []string{"vagrant", "docker", "local"}, Report: report}
+	f := &flow.Flow{Store: store, Providers: providers, Auto: []string{"vagrant", "docker", "local"}, Report: report, Images: sources}
 	err = fn(f, store)
 	end()
 	return err

@@ -69,6 +69,10 @@ func (a *app) warnBroken(l *state.Lab) {
 		fmt.Fprintf(a.err, "lab: %v\n", err)
 	}
 	for _, f := range faults {
-		fmt.Fprintf(a.err, "! still broken since %s: %s; lab heal%s mends it\n", f.Time.Local().Format("15:04:05"), f, nameFlag(l.Spec.Name))
+		what := "still broken"
+		if f.Mender != "" {
+			what = "not running"
+		}
+		fmt.Fprintf(a.err, "! %s since %s: %s; %s%s mends it\n", what, f.Time.Local().Format("15:04:05"), f, f.Mends(), nameFlag(l.Spec.Name))
 	}
 }

@@ -27,26 +27,27 @@ func (a *app) logsCommand() *cobra.Command {
 		Args: argCount(cobra.RangeArgs(1, 2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				return a.machineLog(cmd.Context(), args[0], follow)
+				return a.machineLog(cmd.Context(), args[0], follow, tail)
 			}
 			return a.containerLog(cmd.Context(), args[0], args[1], follow, tail)
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on as more is logged")
-	cmd.Flags().StringVar(&tail, "tail", "all", "how many lines of the end (containers)")
+	cmd.Flags().StringVar(&tail, "tail", "all", "how many lines of the end (containers and real machines)")
 	return cmd
 }
 
 // machineLog prints the machine's own log from the state folder, so that it
-// can be read after the machine has died.
-func (a *app) machineLog(ctx context.Context, word string, follow bool) error {
+// can be read after the machine has died. Real machines keep theirs to
+// themselves.
+func (a *app) machineLog(ctx context.Context, word string, follow bool, tail string) error {
 	l, m, err := a.machine(word)
 	if err != nil {
 		return err
 	}
 	file, err := os.Open(flow.Log(l, m.Name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return &lab.Error{ID: "no-log", Op: "read log", Machine: m.Name, Err: errors.New("it has logged nothing"), Advice: "lab logs " + m.Name + " CONTAINER prints a container's"}
+		return a.systemLog(ctx, m, follow, tail)
 	}
 	if err != nil {
 		return fmt.Errorf("read log of %s: %w", m.Name, err)
@@ -65,6 +66,41 @@ func (a *app) machineLog(ctx context.Context, word string, follow bool) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// systemLog prints a real machine's journal, or what its syslog has written.
+func (a *app) systemLog(ctx context.Context, m lab.Machine, follow bool, tail string) error {
+	connect, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	host, err := provision.Connect(connect, m)
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	journal := []string{"sudo", "-n", "journalctl", "--no-pager", "--lines=" + tail}
+	syslog := []string{"sudo", "-n", "tail", "--lines=" + tail}
+	if tail == "all" {
+		syslog[3] = "--lines=+1"
+	}
+	if follow {
+		journal, syslog = append(journal, "--follow"), append(syslog, "--follow")
+	}
+	session, err := host.SSH().NewSession()
+	if err != nil {
+		return fmt.Errorf("read log of %s: %w", m.Name, err)
+	}
+	defer session.Close()
+	stop := context.AfterFunc(ctx, func() { session.Close() })
+	defer stop()
+	session.Stdout, session.Stderr = a.out, a.err
+	err = session.Run("if command -v journalctl >/dev/null; then " + provision.Quote(journal...) + "; else " + provision.Quote(append(syslog, "/var/log/syslog")...) + "; fi")
+	if follow && ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read log of %s: %w", m.Name, err)
+	}
+	return nil
 }
 
 func (a *app) containerLog(ctx context.Context, word, container string, follow bool, tail string) error {

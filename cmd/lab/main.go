@@ -13,7 +13,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/signal"
 	"syscall"
 
 	"github.com/mesoslab/lab"
@@ -34,10 +33,9 @@ func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int 
 			return runMachine(args[1:], stderr)
 		}
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // the second Ctrl-C ends the process at once
-	a := &app{environ: environ, in: stdin, out: stdout, err: stderr}
+	ctx, killer := interruptible(context.Background())
+	defer killer.stop()
+	a := &app{environ: environ, in: stdin, out: stdout, err: stderr, killer: killer}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LAB_PROVIDER", "local") // not what happens to be ready on this computer
 			return withLabs(e, free)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exit": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exit": exits, "imagefile": imageFile},
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/mesoslab/lab/mini/marathon"
 	"github.com/mesoslab/lab/mini/marathonlb"
 	"github.com/mesoslab/lab/mini/mesos"
+	"github.com/mesoslab/lab/mini/supervise"
 	"github.com/mesoslab/lab/mini/web"
 	"github.com/mesoslab/lab/mini/zookeeper"
 )
@@ -45,6 +46,10 @@ func runMini(args, environ []string, _ io.Reader, stdout, stderr io.Writer) int 
 		fmt.Fprintln(stderr, "lab mini: which program?")
 		return 2
 	}
+	if args[0] == "supervise" {
+		debug.SetGCPercent(50)
+		return supervise.Run(args[1:], environ, stderr)
+	}
 	run, keepName := miniProgram(args[0])
 	if run == nil {
 		fmt.Fprintf(stderr, "lab mini: no program %q\n", args[0])
@@ -70,8 +75,25 @@ func runMini(args, environ []string, _ io.Reader, stdout, stderr io.Writer) int 
 	}
 	defer world.Close()
 	env.Listen, env.Dial = world.Listen, world.Dial
+	if env.Launcher, err = launcher(world); err != nil {
+		fmt.Fprintf(stderr, "lab mini %s: %v\n", args, err)
+		return 1
+	}
 	env.Environ = withoutMachine(environ)
 	return run(ctx, env)
+}
+
+// launcher runs programs that are not lab's own: the machine does, where there
+// is one, else this process.
+func launcher(world handoff.World) (mini.Launcher, error) {
+	if world.Programs != nil {
+		return world.Programs, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return supervise.NewPlain(self), nil
 }
 
 // withoutMachine drops the variables by which machine and process find each

@@ -12,6 +12,7 @@ import (
 	"github.com/mesoslab/lab/local"
 	"github.com/mesoslab/lab/local/engine"
 	"github.com/mesoslab/lab/local/machine"
+	"github.com/mesoslab/lab/provision/images"
 	"github.com/mesoslab/lab/vagrant"
 )
 
@@ -31,10 +32,12 @@ func (a *app) providers() (map[string]lab.Provider, error) {
 		opt.DieWithFD = os.NewFile(uintptr(fd), "die-with")
 	}
 	dockerHost, _ := a.getenv("DOCKER_HOST")
+	vms := vagrant.New(vagrant.Options{Force: a.force})
+	a.killer.add(vms.Kill)
 	return map[string]lab.Provider{
 		"local":   local.New(opt),
 		"docker":  containers.New(containers.Options{Host: dockerHost}),
-		"vagrant": vagrant.New(vagrant.Options{}),
+		"vagrant": vms,
 	}, nil
 }
 
@@ -43,7 +46,7 @@ func (a *app) providers() (map[string]lab.Provider, error) {
 // unchanged.
 func catalogue() []engine.Image {
 	mini := func(name string, words ...string) engine.Image {
-		return engine.Image{Name: name, Entrypoint: append([]string{"/lab", "mini"}, words...)}
+		return engine.Image{Name: name, Entrypoint: append([]string{"/lab", "mini"}, words...), Labels: map[string]string{images.Label: images.BuiltIn}}
 	}
 	web := mini("lab/web")
 	web.Cmd, web.Aliases, web.ExposedPorts = []string{"nginx", "-g", "daemon off;"}, []string{"nginx"}, []string{"80/tcp"}

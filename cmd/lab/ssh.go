@@ -4,23 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/crypto/ssh"
-	"golang.org/x/term"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/state"
-	"github.com/mesoslab/lab/provision"
 )
 
 func (a *app) sshCommand() *cobra.Command {
+	var tty bool
 	cmd := &cobra.Command{
 		Use: "ssh MACHINE [COMMAND…]", Short: "open a shell on a machine, or run a command there",
 		Args: argCount(cobra.MinimumNArgs(1)),
@@ -33,11 +33,12 @@ func (a *app) sshCommand() *cobra.Command {
 				args = args[1:]
 			}
 			if path, err := exec.LookPath("ssh"); err == nil {
-				return a.systemSSH(cmd.Context(), path, l, m, args[1:])
+				return a.systemSSH(cmd.Context(), path, l, m, args[1:], tty)
 			}
-			return a.ownSSH(cmd.Context(), m, args[1:])
+			return a.ownSSH(cmd.Context(), m, args[1:], tty)
 		},
 	}
+	cmd.Flags().BoolVarP(&tty, "tty", "t", false, "a terminal for the command, too (docker exec -it …)")
 	cmd.Flags().SetInterspersed(false) // flags after the machine belong to the command
 	return cmd
 }
@@ -65,26 +66,36 @@ func (a *app) machine(word string) (*state.Lab, lab.Machine, error) {
 }
 
 // systemSSH runs the system's ssh with the lab's key and pinned host key.
-func (a *app) systemSSH(ctx context.Context, path string, l *state.Lab, m lab.Machine, command []string) error {
-	known := filepath.Join(l.Dir, "known_hosts")
-	host, port, _ := strings.Cut(m.SSH.Addr, ":")
-	line := fmt.Sprintf("[%s]:%s %s\n", host, port, strings.TrimSpace(m.SSH.HostKey))
-	if err := appendOnce(known, line); err != nil {
+func (a *app) systemSSH(ctx context.Context, path string, l *state.Lab, m lab.Machine, command []string, tty bool) error {
+	host, port, err := net.SplitHostPort(m.SSH.Addr)
+	if err != nil {
+		return fmt.Errorf("address of %s: %w", m.Name, err)
+	}
+	// One file a machine, with its pinned key and no other: a machine that was
+	// made anew has another key, and perhaps another's old address.
+	known := filepath.Join(l.Dir, "known_hosts."+m.Name)
+	if err := writeOnce(known, knownHost(m.SSH)); err != nil {
 		return fmt.Errorf("write known hosts: %w", err)
+	}
+	level := "ERROR"
+	if tty || len(command) == 0 {
+		level = "INFO" // says when the connection is lost
 	}
 	args := []string{
 		"-F", "/dev/null", "-p", port, "-i", m.SSH.KeyFile, "-o", "IdentitiesOnly=yes", "-o", "UserKnownHostsFile=" + known,
-		"-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=ERROR", m.SSH.User + "@" + host,
+		"-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=" + level,
+		"-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3", // a machine without power says nothing
 	}
+	if tty {
+		args = append(args, "-t")
+	}
+	args = append(args, m.SSH.User+"@"+host)
 	if len(command) > 0 {
-		args = append(args, provision.Quote(command...))
-		if len(command) == 1 {
-			args[len(args)-1] = command[0] // one word may be a whole command line
-		}
+		args = append(args, commandLine(command))
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out, a.err
-	err := cmd.Run()
+	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
 		return codeError(exit.ExitCode())
@@ -92,63 +103,20 @@ func (a *app) systemSSH(ctx context.Context, path string, l *state.Lab, m lab.Ma
 	return err
 }
 
-func appendOnce(name, line string) error {
-	data, err := os.ReadFile(name)
-	if err == nil && strings.Contains(string(data), line) {
+// knownHost is the line of a known_hosts file for a machine: OpenSSH wants
+// brackets and a port only where it is not 22.
+func knownHost(e lab.SSHEndpoint) string {
+	return knownhosts.Normalize(e.Addr) + " " + strings.TrimSpace(e.HostKey) + "\n"
+}
+
+// writeOnce replaces a file whose text is another one.
+func writeOnce(name, text string) error {
+	if data, err := os.ReadFile(name); err == nil && string(data) == text {
 		return nil
 	}
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
+	tmp := name + "." + strconv.Itoa(os.Getpid())
+	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
 		return err
 	}
-	_, err = io.WriteString(f, line)
-	return errors.Join(err, f.Close())
-}
-
-// ownSSH is for computers without an ssh command.
-func (a *app) ownSSH(ctx context.Context, m lab.Machine, command []string) error {
-	host, err := provision.Connect(ctx, m)
-	if err != nil {
-		return err
-	}
-	defer host.Close()
-	session, err := host.SSH().NewSession()
-	if err != nil {
-		return fmt.Errorf("open session on %s: %w", m.Name, err)
-	}
-	defer session.Close()
-	session.Stdin, session.Stdout, session.Stderr = a.in, a.out, a.err
-	if len(command) > 0 {
-		line := provision.Quote(command...)
-		if len(command) == 1 {
-			line = command[0]
-		}
-		return remoteExit(session.Run(line))
-	}
-	if f, ok := a.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		old, err := term.MakeRaw(int(f.Fd()))
-		if err != nil {
-			return fmt.Errorf("prepare terminal: %w", err)
-		}
-		defer term.Restore(int(f.Fd()), old)
-		width, height, err := term.GetSize(int(f.Fd()))
-		if err != nil {
-			width, height = 80, 24
-		}
-		if err := session.RequestPty("xterm", height, width, ssh.TerminalModes{}); err != nil {
-			return fmt.Errorf("ask for a terminal: %w", err)
-		}
-	}
-	if err := session.Shell(); err != nil {
-		return fmt.Errorf("open shell on %s: %w", m.Name, err)
-	}
-	return remoteExit(session.Wait())
-}
-
-func remoteExit(err error) error {
-	var exit *ssh.ExitError
-	if errors.As(err, &exit) {
-		return codeError(exit.ExitStatus())
-	}
-	return err
+	return os.Rename(tmp, name)
 }

@@ -41,6 +41,11 @@ func printStatus(w io.Writer, s *flow.Status) {
 	if !s.Whole {
 		whole = "not whole (lab create repairs what is missing)"
 	}
+	for _, fault := range s.Faults {
+		if fault.Mender != "" {
+			whole = fault.Fault + " (" + fault.Mends() + nameFlag(s.Name) + " goes on)"
+		}
+	}
 	fmt.Fprintf(w, "Lab %s · provider %s · %s\n\n", s.Name, s.Provider, whole)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer t.Flush()

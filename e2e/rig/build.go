@@ -14,17 +14,19 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/mesoslab/lab/internal/labtest/dockerd"
 )
 
 // Main runs the tests of a package that uses this one, then removes the
-// command that they built. It belongs into TestMain.
+// command and ends the engine that they have made. It belongs into TestMain.
 func Main(m *testing.M) int {
 	defer func() {
 		if dir := builtIn; dir != "" {
 			os.RemoveAll(dir)
 		}
 	}()
-	return m.Run()
+	return dockerd.Main(m)
 }
 
 // builtIn is the folder of the built command, "" before build has run.
@@ -44,7 +46,8 @@ var build = sync.OnceValues(func() (string, error) {
 	binary := filepath.Join(builtIn, "lab")
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", binary, "./cmd/lab")
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOFLAGS="+plainFlags(os.Getenv("GOFLAGS")))
+	// Static, so that it runs in the containers of real engines, too.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+plainFlags(os.Getenv("GOFLAGS")))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./cmd/lab: %w\n%s", err, out)
 	}

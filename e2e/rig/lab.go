@@ -18,30 +18,52 @@ import (
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/flow"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/dockerd"
 )
 
 // Patience is how long a test waits for anything before it gives up. It is a
 // bound against hanging, never a measure.
-const Patience = 2 * time.Minute
+const Patience = 4 * time.Minute
 
 // Lab is one lab under test. Its commands run in Work, where lab.yaml and app
 // files may lie.
 type Lab struct {
-	tb     testing.TB
-	binary string
-	Name   string
-	State  string // --state-dir
-	Work   string
-	Subnet string // a /24
-	life   *os.File
-	Env    []string // on top of the plain environment, NAME=value
+	tb       testing.TB
+	binary   string
+	Provider string // --provider
+	Name     string
+	State    string // --state-dir
+	Work     string
+	Subnet   string // a /24
+	life     *os.File
+	engine   *dockerd.Engine // below machines in containers, else nil
+	Env      []string        // on top of the plain environment, NAME=value
 }
 
-// New prepares a lab without making it. Whatever it will have made is
-// destroyed when the test ends.
+// New prepares a lab of embedded machines without making it. Whatever it will
+// have made is destroyed when the test ends.
 func New(tb testing.TB) *Lab {
 	tb.Helper()
-	l := &Lab{tb: tb, binary: Binary(tb), Name: "lab", Subnet: labtest.Subnet(tb)}
+	l := prepare(tb, "local")
+	l.Subnet = labtest.Subnet(tb)
+	life, end, err := os.Pipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l.life = life
+	tb.Cleanup(func() {
+		l.logsIfFailed()
+		end.Close() // all machines die
+		life.Close()
+		l.awaitNoProcess()
+	})
+	return l
+}
+
+// prepare makes a lab's folders.
+func prepare(tb testing.TB, provider string) *Lab {
+	tb.Helper()
+	l := &Lab{tb: tb, binary: Binary(tb), Provider: provider, Name: "lab"}
 	dir, err := os.MkdirTemp("/tmp", "lab") // short: paths of unix sockets are
 	if err != nil {
 		tb.Fatal(err)
@@ -57,17 +79,6 @@ func New(tb testing.TB) *Lab {
 			tb.Fatal(err)
 		}
 	}
-	life, end, err := os.Pipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	l.life = life
-	tb.Cleanup(func() {
-		l.logsIfFailed()
-		end.Close() // all machines die
-		life.Close()
-		l.awaitNoProcess()
-	})
 	return l
 }
 

@@ -48,9 +48,14 @@ func (l *Lab) Command(args ...string) *exec.Cmd {
 	cmd.Dir = l.Work
 	cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.Work, "LANG=C.UTF-8",
-		"LAB_STATE_DIR=" + l.State, "LAB_NAME=" + l.Name, "LAB_PROVIDER=local", "LAB_DIE_WITH_FD=3",
+		"LAB_STATE_DIR=" + l.State, "LAB_NAME=" + l.Name, "LAB_PROVIDER=" + l.Provider,
 	}, l.Env...)
-	cmd.ExtraFiles = []*os.File{l.life}
+	if l.engine != nil {
+		cmd.Env = append(cmd.Env, "DOCKER_HOST="+l.engine.Host)
+	} else {
+		cmd.Env = append(cmd.Env, "LAB_DIE_WITH_FD=3")
+		cmd.ExtraFiles = []*os.File{l.life}
+	}
 	return cmd
 }
 

@@ -9,43 +9,74 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/local/folder"
 )
 
-// Process is a process of a lab, seen from outside.
+// Process is a process of a lab, seen from outside. Foreign ones are not lab
+// itself: they carry the mark of a machine in their environment.
 type Process struct {
-	PID  int
-	Args []string
+	PID     int
+	Args    []string
+	Foreign bool
 }
 
 func (p Process) String() string { return fmt.Sprintf("%d %s", p.PID, strings.Join(p.Args, " ")) }
 
-// Processes lists the processes whose program lies in the lab's folder.
-func (l *Lab) Processes() []Process { return processesBelow(l.Dir()) }
+// Processes lists the processes whose program lies in the lab's folder, or who
+// were started on one of its machines.
+func (l *Lab) Processes() []Process { return processes(l.Dir(), l.Dir()) }
 
-func processesBelow(dir string) []Process {
-	links, _ := filepath.Glob("/proc/[0-9]*/exe")
+// Commands lists the processes of a machine that are not lab itself.
+func (l *Lab) Commands(node string) []Process {
+	return slices.DeleteFunc(processes(l.Dir(), filepath.Join(l.Dir(), "machines", node)), func(p Process) bool { return !p.Foreign })
+}
+
+// processes lists those whose program lies below own, and those that carry the
+// mark of a machine whose folder is machines, or lies below it.
+func processes(own, machines string) []Process {
+	names, _ := filepath.Glob("/proc/[0-9]*")
 	var out []Process
-	for _, link := range links {
-		program, err := os.Readlink(link)
-		if err != nil || !strings.HasPrefix(program, dir+"/") {
+	for _, name := range names {
+		program, err := os.Readlink(filepath.Join(name, "exe"))
+		if err != nil {
+			continue // a thread of the kernel, or gone
+		}
+		foreign := !strings.HasPrefix(program, own+"/")
+		if foreign && !marked(name, machines) {
 			continue
 		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		pid, err := strconv.Atoi(filepath.Base(name))
 		if err != nil {
 			continue
 		}
-		args, err := os.ReadFile(filepath.Join(filepath.Dir(link), "cmdline"))
+		args, err := os.ReadFile(filepath.Join(name, "cmdline"))
 		if err != nil {
 			continue // gone meanwhile
 		}
-		out = append(out, Process{pid, strings.Split(string(bytes.TrimRight(args, "\x00")), "\x00")})
+		out = append(out, Process{pid, strings.Split(string(bytes.TrimRight(args, "\x00")), "\x00"), foreign})
 	}
 	return out
+}
+
+// marked says whether a process was started on a machine whose folder is dir,
+// or lies below it.
+func marked(proc, dir string) bool {
+	env, err := os.ReadFile(filepath.Join(proc, "environ"))
+	if err != nil {
+		return false
+	}
+	for _, kv := range strings.Split(string(env), "\x00") {
+		if at, ok := strings.CutPrefix(kv, folder.EnvMark+"="); ok && (at == dir || strings.HasPrefix(at, dir+"/")) {
+			return true
+		}
+	}
+	return false
 }
 
 // Machine returns the process of a machine.
@@ -91,9 +122,12 @@ func hexAddr(text string) (netip.AddrPort, bool) {
 }
 
 // MustBeGone checks that the lab has left nothing: no process, no folder, no
-// listening port.
+// listening port, and nothing on the engine of machines in containers.
 func (l *Lab) MustBeGone() {
 	l.tb.Helper()
+	if l.engine != nil {
+		l.mustLeaveEngine()
+	}
 	if p := l.Processes(); len(p) > 0 {
 		l.tb.Errorf("processes are left: %v", p)
 	}
@@ -124,7 +158,7 @@ func (l *Lab) awaitNoProcess() {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	err := lab.Until(ctx, 10*time.Millisecond, "all machines to die with the test", func(context.Context) error {
-		if p := processesBelow(l.State); len(p) > 0 {
+		if p := processes(l.State, l.State); len(p) > 0 {
 			return fmt.Errorf("%v live", p)
 		}
 		return nil

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/state"
 	"github.com/mesoslab/lab/provision"
@@ -33,6 +31,7 @@ type Created struct {
 // changes collects what create did, from several goroutines.
 type changes struct {
 	since time.Time // the start of create
+	fresh bool      // the lab's record is of this create
 	mu    sync.Mutex
 	list  []string
 }
@@ -41,6 +40,16 @@ func (c *changes) add(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.list = append(c.list, fmt.Sprintf(format, args...))
+}
+
+// noting is a report that also collects what providers say they have changed.
+func (c *changes) noting(report lab.Report) lab.Report {
+	return func(e lab.Event) {
+		if text, ok := e.Data[lab.DataChanged].(string); ok {
+			c.add("%s", text)
+		}
+		report.Emit(e)
+	}
 }
 
 // Create builds the lab that given describes, or repairs what is missing of
@@ -61,10 +70,9 @@ func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err er
 		if err != nil {
 			return err
 		}
-		fresh := l.Machines == nil && l.Ready.IsZero()
 		out, err = f.create(ctx, l, why, report, &did)
 		err = errors.Join(err, closeLog())
-		if err != nil && fresh {
+		if err != nil && did.fresh {
 			f.forgetUnmade(context.WithoutCancel(ctx), l)
 		}
 		return err
@@ -76,9 +84,10 @@ func (f *Flow) Create(ctx context.Context, given lab.Spec) (out *Created, err er
 	return out, nil
 }
 
-// forgetUnmade removes the record of a lab of which no machine was made: a
-// port that was taken must not leave a lab behind. Where that fails, the
-// record stays, and create and destroy go on from there.
+// forgetUnmade removes the record that a create has made, and then no machine:
+// a port that was taken must not leave a lab behind. Where that fails, the
+// record stays, and create and destroy go on from there. A lab that was there
+// before stays: somebody may have changed its files.
 func (f *Flow) forgetUnmade(ctx context.Context, l *state.Lab) {
 	provider, err := f.provider(l.Provider)
 	if err != nil {
@@ -92,7 +101,11 @@ func (f *Flow) forgetUnmade(ctx context.Context, l *state.Lab) {
 	if err != nil || slices.ContainsFunc(status, func(s lab.MachineStatus) bool { return s.State != lab.StateMissing }) {
 		return
 	}
-	if err := l.Remove(); err != nil {
+	// What machines share (a network) may be there without them.
+	if err = provider.Destroy(ctx, plan); err == nil {
+		err = l.Remove()
+	}
+	if err != nil {
 		f.Report.Emit(lab.Event{Op: "create", Kind: lab.EventNote, Text: err.Error()})
 	}
 }
@@ -107,6 +120,7 @@ func (f *Flow) recall(ctx context.Context, given lab.Spec, did *changes) (l *sta
 	l, err = f.Store.Load(name)
 	if errors.Is(err, lab.ErrNotFound) {
 		did.add("lab %s", name)
+		did.fresh = true
 		return f.record(ctx, given)
 	}
 	if err != nil {
@@ -156,6 +170,9 @@ func (f *Flow) create(ctx context.Context, l *state.Lab, why string, report lab.
 	if err != nil {
 		return nil, err
 	}
+	if err := f.checkImages(l, provider, app); err != nil {
+		return nil, err
+	}
 	f.announce(l, why, report)
 	if err := f.mendPower(ctx, l, did); err != nil {
 		return nil, err
@@ -191,6 +208,10 @@ func (f *Flow) announce(l *state.Lab, why string, report lab.Report) {
 func (f *Flow) mendPower(ctx context.Context, l *state.Lab, did *changes) error {
 	mended, err := f.heal(ctx, l)
 	for _, fault := range mended {
+		if fault.Mender != "" {
+			did.add("went on: %s", fault)
+			continue
+		}
 		did.add("healed: %s", fault)
 	}
 	return err
@@ -222,7 +243,11 @@ func (f *Flow) removeSurplus(ctx context.Context, l *state.Lab, provider lab.Pro
 
 // machines boots the machines and opens their engines, all at once.
 func (f *Flow) machines(ctx context.Context, l *state.Lab, provider lab.Provider, report lab.Report, did *changes) (map[string]*provision.Host, []lab.Machine, error) {
-	plan, err := f.plan(l, grouped(report, "machine"))
+	p, err := f.resolve(l, provider)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := f.plan(l, did.noting(grouped(report, "machine")))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -242,67 +267,9 @@ func (f *Flow) machines(ctx context.Context, l *state.Lab, provider lab.Provider
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts := map[string]*provision.Host{}
-	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	for _, m := range machines {
-		group.Go(func() error {
-			host, err := prepare(ctx, m, l.Spec, plan.Nodes, plan.Report, did)
-			if host != nil {
-				mu.Lock()
-				hosts[m.Name] = host
-				mu.Unlock()
-			}
-			if err == nil {
-				report.Emit(lab.Event{Op: "create", Kind: lab.EventDone, Node: m.Name, Step: "machine"})
-			}
-			return err
-		})
-	}
-	return hosts, machines, group.Wait()
+	hosts, err := prepareAll(ctx, p, machines, report, did)
+	return hosts, machines, err
 }
-
-// prepare connects to one machine and makes its engine listen as the spec
-// wants it.
-func prepare(ctx context.Context, m lab.Machine, spec lab.Spec, nodes []lab.Node, report lab.Report, did *changes) (host *provision.Host, err error) {
-	err = report.Step("create", m.Name, "ssh", func(wait func(string)) error {
-		wait("SSH on " + m.SSH.Addr)
-		host, err = provision.Connect(ctx, m)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = report.Step("create", m.Name, "DOCKER_OPTS", func(wait func(string)) error {
-		wait("Docker")
-		facts, err := provision.FindFacts(ctx, host)
-		if err != nil {
-			return err
-		}
-		if _, err := provision.SetHosts(ctx, host, nodes); err != nil {
-			return err
-		}
-		changed, err := provision.ConfigureDocker(ctx, host, facts, provision.DockerOpts(spec.Docker))
-		if changed {
-			did.add("DOCKER_OPTS on %s", m.Name)
-		}
-		return err
-	})
-	if err != nil || spec.Docker.TCP == "off" {
-		return host, err
-	}
-	return host, report.Step("create", m.Name, fmt.Sprintf(":%d", spec.Ports.Docker), func(wait func(string)) error {
-		wait(fmt.Sprintf("Docker on tcp/%d", spec.Ports.Docker))
-		if spec.Docker.TCP == "local" {
-			return provision.VerifyTCPFrom(ctx, host.Dial, "127.0.0.1", spec.Ports.Docker, verifyWait)
-		}
-		return provision.VerifyTCP(ctx, m.IP.String(), spec.Ports.Docker, verifyWait)
-	})
-}
-
-// verifyWait is how long an engine may take to open its port: real ones that
-// insist on their warning need 16 s.
-const verifyWait = 40 * time.Second
 
 func closeAll(hosts map[string]*provision.Host) {
 	for _, h := range hosts {

@@ -1,6 +1,7 @@
 // Package flow leads a lab through the rooms: create, destroy, status, heal,
-// scenario. Its functions are plain and in the order in which things happen;
-// each room does its own work and reports its own events.
+// suspend and resume, snapshots, scenario. Its functions are plain and in the
+// order in which things happen; each room does its own work and reports its own
+// events.
 //
 // A Flow holds what the command line hands in: the store, the providers, whom
 // to tell. Every function that changes a lab takes its lock first, works from
@@ -21,6 +22,7 @@ import (
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/state"
+	"github.com/mesoslab/lab/provision/images"
 )
 
 // Flow is what every function here works with.
@@ -31,6 +33,8 @@ type Flow struct {
 	// that is ready is taken; the last needs no more than this program.
 	Auto   []string
 	Report lab.Report
+	// Images says where the stack's images come from.
+	Images images.Sources
 }
 
 // subnetProber is what a provider may implement to keep a busy subnet from

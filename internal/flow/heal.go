@@ -4,20 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/mesoslab/lab/internal/state"
 )
 
 // Heal undoes every fault in the journal, newest first, and returns what it
-// mended.
+// mended. A lab that was suspended is resumed.
 func (f *Flow) Heal(ctx context.Context, name string) ([]state.Fault, error) {
 	var mended []state.Fault
-	err := f.locked(name, "lab heal", func() error {
-		l, err := f.Store.Load(name)
-		if err != nil {
-			return err
+	err := f.onLab(ctx, name, "lab heal", func(c change) (err error) {
+		mended, err = f.heal(ctx, c.lab)
+		if err == nil && slices.ContainsFunc(mended, func(f state.Fault) bool { return f.Mender != "" }) {
+			_, err = f.wake(ctx, c, &changes{since: time.Now()})
 		}
-		mended, err = f.heal(ctx, l)
 		return err
 	})
 	return mended, err
@@ -41,7 +42,11 @@ func (f *Flow) heal(ctx context.Context, l *state.Lab) ([]state.Fault, error) {
 	var errs []error
 	for i := len(faults) - 1; i >= 0; i-- {
 		fault := faults[i]
-		err := f.Report.Step("heal", "", fault.Fault, func(wait func(string)) error {
+		step := fault.Fault
+		if fault.Mender != "" {
+			step = "go on"
+		}
+		err := f.Report.Step("heal", "", step, func(wait func(string)) error {
 			wait("power to return")
 			return provider.Power(ctx, plan, fault.Nodes, fault.Undo)
 		})

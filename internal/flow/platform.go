@@ -58,6 +58,9 @@ func (f *Flow) platform(ctx context.Context, l *state.Lab, provider lab.Provider
 	if err != nil {
 		return nil, err
 	}
+	if err := f.deliver(ctx, p, hosts, app, report, did); err != nil {
+		return nil, err
+	}
 	clients := p.Clients(nil)
 	opened := &gates{since: did.since}
 	for _, n := range p.Nodes {
@@ -143,10 +146,7 @@ func (f *Flow) deploySample(ctx context.Context, l *state.Lab, p stack.Platform,
 	if !app.wanted {
 		return nil, nil
 	}
-	d := p.SampleApp(app.article)
-	if app.own != nil {
-		d = *app.own
-	}
+	d := app.definitions(p)[0]
 	sum := sha256.Sum256(d.JSON)
 	hash := hex.EncodeToString(sum[:8])
 	if hash == l.App {

@@ -45,7 +45,7 @@ func (f *Flow) series(ctx context.Context, l *state.Lab, all []scenarios.Scenari
 	var verdicts error
 	for i, sc := range all {
 		if i > 0 {
-			if err := f.awaitWhole(ctx, l, opt.Report); err != nil {
+			if err := f.awaitWholeAgain(ctx, l, opt.Report); err != nil {
 				return errors.Join(verdicts, err)
 			}
 		}
@@ -69,13 +69,10 @@ func (f *Flow) series(ctx context.Context, l *state.Lab, all []scenarios.Scenari
 	return verdicts
 }
 
-// wholePatience is how long a lab may take to become whole between two runs.
-const wholePatience = 2 * time.Minute
-
-// awaitWhole waits for the state from which the next run starts: every machine
+// awaitWholeAgain waits between two runs for the state from which the next run starts: every machine
 // on, everything answers, all instances run and are healthy, nothing is being
 // deployed.
-func (f *Flow) awaitWhole(ctx context.Context, l *state.Lab, report lab.Report) error {
+func (f *Flow) awaitWholeAgain(ctx context.Context, l *state.Lab, report lab.Report) error {
 	return report.Step("scenario", "", "whole again", func(wait func(string)) error {
 		ctx, cancel := context.WithTimeout(ctx, wholePatience)
 		defer cancel()
@@ -136,7 +133,7 @@ func (f *Flow) live(ctx context.Context, l *state.Lab, by string) (*live, error)
 	if faults, err := l.Faults(); err != nil {
 		return nil, err
 	} else if len(faults) > 0 {
-		return nil, &lab.Error{ID: "lab-broken", Op: "start scenario", Err: fmt.Errorf("still broken: %s", faults[0]), Advice: "lab heal mends it"}
+		return nil, &lab.Error{ID: "lab-broken", Op: "start scenario", Err: fmt.Errorf("still broken: %s", faults[0]), Advice: faults[0].Mends() + " mends it"}
 	}
 	power, err := provider.Status(ctx, plan)
 	if err != nil {

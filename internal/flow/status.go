@@ -2,6 +2,8 @@ package flow
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +29,8 @@ type Status struct {
 const connectPatience = 1500 * time.Millisecond
 
 // Status looks at a lab without taking its lock or changing anything. A part
-// that does not answer is reported as such.
+// that does not answer is reported as such. The provider is asked while the
+// engines are: on slow machines each of these takes as long as the rest.
 func (f *Flow) Status(ctx context.Context, l *state.Lab) (*Status, error) {
 	provider, err := f.provider(l.Provider)
 	if err != nil {
@@ -42,48 +45,90 @@ func (f *Flow) Status(ctx context.Context, l *state.Lab) (*Status, error) {
 		return nil, err
 	}
 	out := &Status{Name: l.Spec.Name, ID: l.ID, Provider: l.Provider, Subnet: l.Spec.Subnet}
-	if out.Power, err = provider.Status(ctx, plan); err != nil {
-		return nil, err
-	}
 	if out.Faults, err = l.Faults(); err != nil {
 		return nil, err
 	}
-	hosts := f.reach(ctx, out.Power)
-	defer closeAll(hosts)
-	docker := map[string]stack.Docker{}
-	for name, h := range hosts {
-		if d, err := h.Docker(ctx); err == nil {
-			docker[name] = d
+	looking, stop := context.WithCancel(ctx)
+	defer stop()
+	asked := make(chan error, 1)
+	go func() {
+		var err error
+		out.Power, err = provider.Status(ctx, plan)
+		if err != nil || !slices.ContainsFunc(out.Power, isRunning) {
+			stop() // nobody will answer
 		}
+		asked <- err
+	}()
+	engines, closeEngines := reachEngines(looking, l, plan.Nodes)
+	defer closeEngines()
+	seen := stack.Observe(looking, p, engines, p.Clients(nil))
+	if err := <-asked; err != nil {
+		return nil, err
 	}
-	out.Status = stack.Observe(ctx, p, docker, p.Clients(nil))
+	out.Status = seen
+	if !slices.ContainsFunc(out.Power, isRunning) {
+		out.Status = stack.Unreachable(p, "no machine runs")
+	}
 	out.Whole = len(out.Faults) == 0 && out.Healthy()
 	for _, s := range out.Power {
-		out.Whole = out.Whole && s.State == lab.StateRunning
+		out.Whole = out.Whole && isRunning(s)
 	}
 	return out, nil
 }
 
-// reach connects to the machines that are on, all at once, and leaves out
-// those that do not answer soon.
-func (f *Flow) reach(ctx context.Context, power []lab.MachineStatus) map[string]*provision.Host {
-	hosts := map[string]*provision.Host{}
+func isRunning(s lab.MachineStatus) bool { return s.State == lab.StateRunning }
+
+// reachEngines finds the Docker engines of all machines, at once: at their own
+// address where it is open, which is quick also where SSH is not, else over
+// SSH. Those that do not answer soon are left out.
+func reachEngines(ctx context.Context, l *state.Lab, nodes []lab.Node) (map[string]stack.Docker, func()) {
+	found := map[string]stack.Docker{}
+	var closers []func() error
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	ctx, cancel := context.WithTimeout(ctx, connectPatience)
+	limited, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
-	for _, s := range power {
-		if s.State != lab.StateRunning {
-			continue
+	for _, n := range nodes {
+		m := lab.Machine{Node: n}
+		if i := slices.IndexFunc(l.Machines, func(m lab.Machine) bool { return m.Name == n.Name }); i >= 0 {
+			m = l.Machines[i]
 		}
 		all.Go(func() {
-			if h, err := provision.Connect(ctx, s.Machine); err == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				hosts[s.Machine.Name] = h
+			docker, closeIt, err := reach(limited, m, l.Spec)
+			if err != nil {
+				return
 			}
+			mu.Lock()
+			defer mu.Unlock()
+			found[m.Name] = docker
+			closers = append(closers, closeIt)
 		})
 	}
 	all.Wait()
-	return hosts
+	return found, func() {
+		for _, c := range closers {
+			_ = c() // it was only looked at
+		}
+	}
+}
+
+// reach finds one machine's engine.
+func reach(ctx context.Context, m lab.Machine, spec lab.Spec) (stack.Docker, func() error, error) {
+	if spec.Docker.TCP == "open" {
+		if docker, err := provision.DockerTCP(ctx, m, spec.Ports.Docker); err == nil {
+			return docker, docker.Close, nil
+		}
+	}
+	if m.SSH.Addr == "" {
+		return nil, nil, errors.New("it has not been up yet")
+	}
+	host, err := provision.Connect(ctx, m)
+	if err != nil {
+		return nil, nil, err
+	}
+	docker, err := host.Docker(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(err, host.Close())
+	}
+	return docker, host.Close, nil
 }

@@ -11,7 +11,7 @@ func needLoopback(t testing.TB, ip string) {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
 	if err != nil {
-		missing(t, "this computer has no address "+ip)
+		Missing(t, "this computer has no address "+ip)
 	}
 	l.Close()
 }

@@ -13,7 +13,7 @@ func NeedProgram(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		missing(t, "the program "+name+" is not installed")
+		Missing(t, "the program "+name+" is not installed")
 	}
 	return path
 }
@@ -25,12 +25,14 @@ func Contracts(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv("LAB_CONTRACTS")
 	if dir == "" {
-		missing(t, "LAB_CONTRACTS does not name the folder of contracts")
+		Missing(t, "LAB_CONTRACTS does not name the folder of contracts")
 	}
 	return dir
 }
 
-func missing(t testing.TB, what string) {
+// Missing skips a test for which something is missing on this computer, or
+// fails it under LAB_TEST_NO_SKIP=1. what says what.
+func Missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("LAB_TEST_NO_SKIP") == "1" {
 		t.Fatal(what)

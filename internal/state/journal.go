@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,9 +23,14 @@ type Fault struct {
 	// Undo is the power that mends it, on Nodes.
 	Undo  lab.Power `json:"undo"`
 	Nodes []string  `json:"nodes"`
+	// Mender is the command that mends it best; "" means heal.
+	Mender string `json:"mender,omitempty"`
 }
 
 func (f Fault) String() string { return fmt.Sprintf("%s (%s)", f.Fault, f.By) }
+
+// Mends is the command line that mends it.
+func (f Fault) Mends() string { return "lab " + cmp.Or(f.Mender, "heal") }
 
 func (l *Lab) journalFile() string { return filepath.Join(l.Dir, "faults.json") }
 

@@ -51,11 +51,24 @@ type Lab struct {
 // of another format, or a folder that is not ours, is an error and stays as
 // it is.
 func (s Store) Load(name string) (*Lab, error) {
+	l, err := s.read(name)
+	if errors.Is(err, lab.ErrNotFound) {
+		return nil, s.missing(name)
+	}
+	return l, err
+}
+
+// read is Load without advice for a lab that does not exist: Labs reads, too,
+// and that advice names all labs.
+func (s Store) read(name string) (*Lab, error) {
 	l := &Lab{Dir: filepath.Join(s.dir, name)}
 	data, err := os.ReadFile(filepath.Join(l.Dir, "lab.json"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, s.missing(name, l.Dir)
+		if entries, err := os.ReadDir(l.Dir); err == nil && len(entries) > 0 {
+			return nil, foreign(l.Dir, errors.New("holds files but no lab.json"))
+		}
+		return nil, lab.ErrNotFound
 	case err != nil:
 		return nil, fmt.Errorf("read lab %s: %w", name, err)
 	}
@@ -71,12 +84,8 @@ func (s Store) Load(name string) (*Lab, error) {
 	return l, nil
 }
 
-// missing tells a lab that is not there from a folder that is not ours.
-func (s Store) missing(name, dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err == nil && len(entries) > 0 {
-		return foreign(dir, errors.New("holds files but no lab.json"))
-	}
+// missing says which labs there are.
+func (s Store) missing(name string) error {
 	all, _ := s.Labs()
 	var names []string
 	for _, l := range all {
@@ -110,7 +119,7 @@ func (s Store) Labs() ([]*Lab, error) {
 		if !e.IsDir() || !lab.ValidName(e.Name()) {
 			continue
 		}
-		if l, err := s.Load(e.Name()); err == nil {
+		if l, err := s.read(e.Name()); err == nil {
 			labs = append(labs, l)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gofrs/flock"
+
 	"github.com/mesoslab/lab"
 )
 
@@ -137,4 +139,61 @@ func TestEventLog(t *testing.T) {
 	if lines := strings.Count(string(data), "\n"); lines != 2 || err != nil {
 		t.Errorf("%d lines, %v:\n%s", lines, err, data)
 	}
+}
+
+func TestAllocateIfAsksFirst(t *testing.T) {
+	s := NewStore(filepath.Join(t.TempDir(), "state"))
+	pool, yes := []string{"127.168.59.0/24"}, func(string) bool { return true }
+	no := errors.New("no")
+	var asked string
+	_, err := s.AllocateIf(lab.Spec{Name: "one"}.WithDefaults(), "local", pool, yes, func(spec lab.Spec) error { asked = spec.Subnet; return no })
+	if !errors.Is(err, no) || asked != pool[0] {
+		t.Errorf("asked with %q, %v", asked, err)
+	}
+	if _, err := os.Stat(filepath.Join(s.Dir(), "one")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a refused lab was written: %v", err)
+	}
+	if got, err := s.Propose(pool, yes); got != pool[0] || err != nil {
+		t.Errorf("propose: %q, %v", got, err)
+	}
+	if _, err := s.Propose(pool, func(string) bool { return false }); lab.ErrorID(err) != "subnet-exhausted" {
+		t.Errorf("propose: %v", err)
+	}
+	newLab(t, s, "two")
+	if err := s.Collision(lab.Spec{Name: "three", Subnet: pool[0]}.WithDefaults()); lab.ErrorID(err) != "subnet-taken" {
+		t.Errorf("collision: %v", err)
+	}
+	if err := s.Collision(lab.Spec{Name: "two", Subnet: pool[0]}.WithDefaults()); err != nil {
+		t.Errorf("a lab is in nobody's way but others': %v", err)
+	}
+}
+
+func TestForeignAndHolders(t *testing.T) {
+	s := NewStore(t.TempDir())
+	newLab(t, s, "lab")
+	for _, dir := range []string{"photos", "empty", ".hidden"} {
+		os.Mkdir(filepath.Join(s.Dir(), dir), 0o700)
+	}
+	os.WriteFile(filepath.Join(s.Dir(), "photos", "cat.jpg"), []byte("meow"), 0o600)
+	foreign, err := s.Foreign()
+	if err != nil || len(foreign) != 1 || lab.ErrorID(foreign["photos"]) != "state-foreign" {
+		t.Errorf("%v, %v", foreign, err)
+	}
+	if h, err := s.Holders(); err != nil || len(h) != 0 {
+		t.Errorf("%v, %v", h, err)
+	}
+	// Held by another process: here, by another descriptor that names one.
+	file := filepath.Join(s.Dir(), ".locks", "class")
+	os.WriteFile(file, []byte(`{"pid":1,"command":"lab create","since":"2026-01-02T03:04:05Z"}`), 0o600)
+	if h, err := s.Holders(); err != nil || len(h) != 0 {
+		t.Errorf("left behind, not held: %v, %v", h, err)
+	}
+	f := flock.New(file)
+	if ok, err := f.TryLock(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if h, err := s.Holders(); err != nil || h["class"].Command != "lab create" || h["class"].PID != 1 {
+		t.Errorf("%v, %v", h, err)
+	}
+	f.Unlock()
 }

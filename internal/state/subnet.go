@@ -11,6 +11,12 @@ import (
 // gives it the first subnet of pool that no other lab has and that free
 // accepts. It runs under one lock for all labs of this store.
 func (s Store) Allocate(spec lab.Spec, provider string, pool []string, free func(subnet string) bool) (l *Lab, err error) {
+	return s.AllocateIf(spec, provider, pool, free, func(lab.Spec) error { return nil })
+}
+
+// AllocateIf is Allocate that asks admit, with the addresses in spec, before
+// anything is written.
+func (s Store) AllocateIf(spec lab.Spec, provider string, pool []string, free func(subnet string) bool, admit func(lab.Spec) error) (l *Lab, err error) {
 	err = s.withSubnets(func() error {
 		labs, err := s.Labs()
 		if err != nil {
@@ -23,10 +29,32 @@ func (s Store) Allocate(spec lab.Spec, provider string, pool []string, free func
 		} else if err := collision(spec, labs); err != nil {
 			return err
 		}
+		if err := admit(spec); err != nil {
+			return err
+		}
 		l, err = s.New(spec, provider)
 		return err
 	})
 	return l, err
+}
+
+// Propose says which subnet Allocate would choose now, or returns its error.
+func (s Store) Propose(pool []string, free func(subnet string) bool) (string, error) {
+	labs, err := s.Labs()
+	if err != nil {
+		return "", err
+	}
+	return choose(pool, labs, free)
+}
+
+// Collision is the error with which Allocate would refuse the addresses of
+// spec, which belong to another lab.
+func (s Store) Collision(spec lab.Spec) error {
+	labs, err := s.Labs()
+	if err != nil {
+		return err
+	}
+	return collision(spec, labs)
 }
 
 func choose(pool []string, labs []*Lab, free func(string) bool) (string, error) {

@@ -85,33 +85,25 @@ func (e *Engine) containerAttach(w http.ResponseWriter, r *http.Request, v vars)
 	return err
 }
 
-// feed copies a client's input to the program until one of the two ends.
+// feed copies a client's input to the program until one of the two ends. A
+// terminal stays open when a client has left, as dockerd's does.
 func (c *container) feed(std *stdio, rec record, h *hijacked, keys []byte) error {
-	var in io.Reader = h.in
-	if rec.Config.Tty {
-		in = &lineEditor{
-			in: &detachReader{r: h.in, keys: keys}, echo: h.writer(stream.Stdout, true),
-			interrupt: func() { c.interrupt(std) },
+	if std.tty != nil {
+		in := &detachReader{r: h.in, keys: keys}
+		buf := make([]byte, 4096)
+		for {
+			n, err := in.Read(buf)
+			std.tty.Type(buf[:n])
+			if err != nil {
+				return err
+			}
 		}
 	}
-	_, err := io.Copy(std.feed, in)
-	if err == nil && (rec.Config.StdinOnce || rec.Config.Tty) {
+	_, err := io.Copy(std.feed, h.in)
+	if err == nil && rec.Config.StdinOnce {
 		return std.feed.Close()
 	}
 	return err
-}
-
-// interrupt is ctrl-C on the container's terminal.
-func (c *container) interrupt(std *stdio) {
-	c.mu.Lock()
-	l := c.life
-	if c.io != std {
-		l = nil
-	}
-	c.mu.Unlock()
-	if l != nil {
-		c.e.warn("interrupt", c, l.proc.Signal(localSignal(linuxSignals["INT"])))
-	}
 }
 
 // addExec notes an exec with the container.

@@ -92,7 +92,8 @@ type Command struct {
 	User, NetworkMode string
 	Labels            map[string]string
 	Privileged        bool
-	// Tty says that the program should believe to be on a terminal.
+	// Tty says that the program should believe to be on a terminal; then Stdin,
+	// Stdout and Stderr are that *terminal.Terminal.
 	Tty bool
 	// Stdin is never nil: it is at its end where the container has no stdin.
 	// Else a Read may block until after the process has ended: Wait must not
@@ -128,12 +129,11 @@ type ExecCommand struct {
 	// Dir is the container's rootfs, WorkingDir a container path in it.
 	Dir, WorkingDir string
 	User            string
-	Tty             bool
-	Stdin           io.Reader
-	Stdout, Stderr  io.Writer
-	// Interrupt receives when the client types ctrl-C on a terminal: end the
-	// line that runs, not the shell.
-	Interrupt <-chan struct{}
+	// Tty says that it runs on a terminal; then Stdin, Stdout and Stderr are that
+	// *terminal.Terminal, as far as the client is attached to them.
+	Tty            bool
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
 	// Listen is the container's.
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 }

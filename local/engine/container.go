@@ -14,6 +14,7 @@ import (
 	"github.com/mesoslab/lab/local/engine/internal/jsonlog"
 	"github.com/mesoslab/lab/local/engine/internal/ports"
 	"github.com/mesoslab/lab/local/engine/internal/stream"
+	"github.com/mesoslab/lab/local/terminal"
 )
 
 // The states of a container, in the API's words.
@@ -90,16 +91,65 @@ type stdio struct {
 	out  stream.Fanout
 	in   *io.PipeReader
 	feed *io.PipeWriter
+	tty  *terminal.Terminal // where the container has one: then in and feed are not used
+
+	mu  sync.Mutex
+	log io.Writer // of what the terminal shows, once there is a process
 }
 
-func newStdio() *stdio {
+// newStdio makes the streams of the next life.
+func (c *container) newStdio() *stdio {
 	s := &stdio{}
 	s.in, s.feed = io.Pipe()
+	if c.rec.Config.Tty {
+		s.tty = terminal.New(screen{s}, consoleSize(&c.rec.HostConfig.ConsoleSize))
+		// A shell that is the process puts itself before this.
+		s.tty.Foreground(func(sig terminal.Signal) { c.e.spawn(func() { c.key(s, sig) }) })
+	}
 	return s
 }
 
+// key is ctrl-C or ctrl-\ on the container's terminal.
+func (c *container) key(std *stdio, sig terminal.Signal) {
+	name, ok := map[terminal.Signal]string{terminal.Interrupt: "INT", terminal.Quit: "QUIT"}[sig]
+	c.mu.Lock()
+	l := c.life
+	if c.io != std {
+		l = nil
+	}
+	c.mu.Unlock()
+	if ok && l != nil {
+		c.e.warn("key", c, l.proc.Signal(localSignal(linuxSignals[name])))
+	}
+}
+
+// close ends the life's streams.
+func (s *stdio) close() {
+	s.out.Close()
+	s.in.Close()
+	if s.tty != nil {
+		s.tty.Close()
+	}
+}
+
+// screen is what a container's terminal shows: to everybody attached, and in
+// the log.
+type screen struct{ s *stdio }
+
+func (x screen) Write(p []byte) (int, error) {
+	x.s.out.Write(stream.Stdout, p)
+	x.s.mu.Lock()
+	log := x.s.log
+	x.s.mu.Unlock()
+	if log == nil {
+		return len(p), nil
+	}
+	return log.Write(p)
+}
+
 func newContainer(e *Engine, rec record) *container {
-	c := &container{e: e, rec: rec, op: make(chan struct{}, 1), io: newStdio(), change: make(chan struct{})}
+	c := &container{e: e, rec: rec, op: make(chan struct{}, 1), change: make(chan struct{})}
+	c.io = c.newStdio()
 	c.log = jsonlog.New(c.dir())
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/mesoslab/lab/local/engine/internal/api"
+	"github.com/mesoslab/lab/local/terminal"
 )
 
 func (e *Engine) containerCreate(w http.ResponseWriter, r *http.Request, _ vars) error {
@@ -101,30 +102,51 @@ func (e *Engine) containerRemove(w http.ResponseWriter, r *http.Request, v vars)
 	})
 }
 
-// containerResize accepts the size of a terminal, which nothing here uses.
+// containerResize changes the size of the container's terminal.
 func (e *Engine) containerResize(w http.ResponseWriter, r *http.Request, v vars) error {
 	c, err := e.find(v["id"])
 	if err != nil {
 		return err
 	}
-	if err := checkSize(r); err != nil {
+	size, err := sizeIn(r)
+	if err != nil {
 		return err
 	}
-	if rec := c.snapshot(); !rec.alive() {
+	c.mu.Lock()
+	rec, tty := c.rec, c.io.tty
+	c.mu.Unlock()
+	if !rec.alive() {
 		return api.Conflict("Container %s is not running", rec.ID)
+	}
+	if tty != nil {
+		tty.Resize(size)
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// checkSize validates the query of a resize.
-func checkSize(r *http.Request) error {
-	for _, key := range []string{"h", "w"} {
-		if _, err := strconv.ParseUint(r.FormValue(key), 10, 32); err != nil {
-			return api.BadRequest("invalid terminal size %s=%q", key, r.FormValue(key))
+// sizeIn reads the query of a resize.
+func sizeIn(r *http.Request) (terminal.Size, error) {
+	var size terminal.Size
+	for key, to := range map[string]*int{"h": &size.Rows, "w": &size.Columns} {
+		n, err := strconv.ParseUint(r.FormValue(key), 10, 32)
+		if err != nil {
+			return size, api.BadRequest("invalid terminal size %s=%q", key, r.FormValue(key))
 		}
+		*to = int(min(n, maxSize))
 	}
-	return nil
+	return size, nil
+}
+
+// maxSize bounds the rows and columns of a terminal.
+const maxSize = 1000
+
+// consoleSize is rows and columns as a request gives them.
+func consoleSize(size *[2]uint) terminal.Size {
+	if size == nil {
+		return terminal.Size{}
+	}
+	return terminal.Size{Rows: int(min(size[0], maxSize)), Columns: int(min(size[1], maxSize))}
 }
 
 // containerUpdate changes the restart policy and recorded limits.

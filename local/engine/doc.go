@@ -59,6 +59,8 @@
 //   - Memory, CPU and privilege settings are recorded, not enforced; no OOM;
 //     HEALTHCHECK is recorded, not run; udp ports are recorded, not opened.
 //   - A terminal (Tty) is line editing on the attached stream, not a pty.
-//   - Images outside the catalogue, build, import, load, save, commit, export,
+//   - Images outside the catalogue, build, import, save, commit, export,
 //     user-defined networks, swarm and plugins do not exist: the answer says so.
+//   - load takes archives of lab's own images only (their label lab.images and
+//     names of the catalogue tell them) and runs its own programs under them.
 package engine

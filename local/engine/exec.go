@@ -16,6 +16,7 @@ import (
 
 	"github.com/mesoslab/lab/local/engine/internal/api"
 	"github.com/mesoslab/lab/local/engine/internal/stream"
+	"github.com/mesoslab/lab/local/terminal"
 )
 
 // execKept is how long a finished exec can still be inspected.
@@ -29,6 +30,7 @@ type execConfig struct {
 	User, WorkingDir                        string
 	Env                                     []string
 	Cmd                                     api.Strings
+	ConsoleSize                             *[2]uint // rows, columns
 }
 
 // execRun is one command line in a container.
@@ -38,6 +40,8 @@ type execRun struct {
 	cfg execConfig
 
 	mu       sync.Mutex
+	size     terminal.Size      // that a client has asked for
+	tty      *terminal.Terminal // once it is started on one
 	started  bool
 	running  bool
 	exit     *int
@@ -71,6 +75,7 @@ func (e *Engine) execCreate(w http.ResponseWriter, r *http.Request, v vars) erro
 	if len(x.cfg.Cmd) == 0 {
 		return api.BadRequest("no exec command specified")
 	}
+	x.resize(consoleSize(x.cfg.ConsoleSize))
 	if _, err := c.executable(); err != nil {
 		return err
 	}
@@ -133,7 +138,10 @@ func (e *Engine) execStart(w http.ResponseWriter, r *http.Request, v vars) error
 	if err != nil {
 		return err
 	}
-	var req struct{ Detach, Tty bool }
+	var req struct {
+		Detach, Tty bool
+		ConsoleSize *[2]uint
+	}
 	if err := readJSON(r, &req); err != nil {
 		return err
 	}
@@ -141,8 +149,9 @@ func (e *Engine) execStart(w http.ResponseWriter, r *http.Request, v vars) error
 	if err != nil {
 		return err
 	}
+	x.resize(consoleSize(req.ConsoleSize))
 	if req.Detach {
-		e.spawn(func() { x.run(l, strings.NewReader(""), io.Discard, io.Discard, nil) })
+		e.spawn(func() { x.run(l, strings.NewReader(""), io.Discard, io.Discard) })
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
@@ -154,30 +163,50 @@ func (e *Engine) execStart(w http.ResponseWriter, r *http.Request, v vars) error
 	defer h.finish()
 	// A command that reads must not outlive its container.
 	defer context.AfterFunc(l.ctx, func() { h.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	out, errs := h.writer(stream.Stdout, x.cfg.Tty), h.writer(stream.Stderr, x.cfg.Tty)
+	if x.cfg.Tty {
+		x.onTerminal(l, h)
+		return nil
+	}
+	out, errs := h.writer(stream.Stdout, false), h.writer(stream.Stderr, false)
 	var in io.Reader = strings.NewReader("")
 	if x.cfg.AttachStdin {
 		in = h.in
 	}
-	interrupt := make(chan struct{}, 1)
-	if x.cfg.Tty {
-		in = &lineEditor{in: &detachReader{r: in, keys: detachKeys(x.cfg.DetachKeys)}, echo: out, interrupt: func() {
-			select {
-			case interrupt <- struct{}{}:
-			default:
-			}
-		}}
-		out = crlfWriter{out}
-		errs = out
-	}
 	if !x.cfg.AttachStdout {
 		out = io.Discard
 	}
-	if !x.cfg.AttachStderr && !x.cfg.Tty {
+	if !x.cfg.AttachStderr {
 		errs = io.Discard
 	}
-	x.run(l, in, unfailing{out}, unfailing{errs}, interrupt)
+	x.run(l, in, unfailing{out}, unfailing{errs})
 	return nil
+}
+
+// onTerminal runs the command on a terminal of its own, which the client's
+// connection types on and shows.
+func (x *execRun) onTerminal(l *life, h *hijacked) {
+	screen := io.Discard
+	if x.cfg.AttachStdout {
+		screen = unfailing{h.writer(stream.Stdout, true)}
+	}
+	x.mu.Lock()
+	t := terminal.New(screen, x.size)
+	x.tty = t
+	x.mu.Unlock()
+	typing := make(chan struct{})
+	go func() {
+		defer close(typing)
+		if !x.cfg.AttachStdin {
+			t.Close()
+			return
+		}
+		// A client that detaches, or is gone, types no more.
+		_ = t.Feed(&detachReader{r: h.in, keys: detachKeys(x.cfg.DetachKeys)})
+	}()
+	x.run(l, t, t, t)
+	t.Close()
+	h.conn.SetReadDeadline(time.Unix(1, 0)) // the keyboard is nobody's now
+	<-typing
 }
 
 // unfailing hides a client that is gone: the command goes on, as in dockerd.
@@ -189,7 +218,7 @@ func (u unfailing) Write(p []byte) (int, error) {
 }
 
 // run runs the command line until it ends or the container does.
-func (x *execRun) run(l *life, in io.Reader, out, errs io.Writer, interrupt <-chan struct{}) {
+func (x *execRun) run(l *life, in io.Reader, out, errs io.Writer) {
 	c := x.c
 	rec := c.snapshot()
 	dir := x.cfg.WorkingDir
@@ -208,7 +237,7 @@ func (x *execRun) run(l *life, in io.Reader, out, errs io.Writer, interrupt <-ch
 	code, err := c.e.cfg.Exec(l.ctx, ExecCommand{
 		ContainerID: rec.ID, Name: rec.Name, ExecID: x.id, Hostname: rec.Config.Hostname,
 		Argv: x.cfg.Cmd, Env: env, Dir: filepath.Join(c.dir(), "rootfs"), WorkingDir: dir, User: user,
-		Tty: x.cfg.Tty, Stdin: in, Stdout: out, Stderr: errs, Interrupt: interrupt,
+		Tty: x.cfg.Tty, Stdin: in, Stdout: out, Stderr: errs,
 		Listen: func(ctx context.Context, network, address string) (net.Listener, error) {
 			return c.listen(ctx, l, rec, network, address)
 		},
@@ -254,13 +283,30 @@ func (e *Engine) execInspect(w http.ResponseWriter, _ *http.Request, v vars) err
 	})
 }
 
+// execResize changes the size of the terminal, now or when it starts.
 func (e *Engine) execResize(w http.ResponseWriter, r *http.Request, v vars) error {
-	if _, err := e.findExec(v["id"]); err != nil {
+	x, err := e.findExec(v["id"])
+	if err != nil {
 		return err
 	}
-	if err := checkSize(r); err != nil {
+	size, err := sizeIn(r)
+	if err != nil {
 		return err
 	}
+	x.resize(size)
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// resize notes a size that is known.
+func (x *execRun) resize(size terminal.Size) {
+	if size == (terminal.Size{}) {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.size = size
+	if x.tty != nil {
+		x.tty.Resize(size)
+	}
 }

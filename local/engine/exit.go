@@ -51,9 +51,8 @@ func (c *container) ended(l *life, code int, closing bool) (next func(), lasted 
 	for _, s := range l.private {
 		s.Close()
 	}
-	c.io.out.Close()
-	c.io.in.Close()
-	c.io = newStdio()
+	c.io.close()
+	c.io = c.newStdio()
 	c.life = nil
 	c.exits++
 	c.rec.Status, c.rec.ExitCode, c.rec.FinishedAt = exited, code, time.Now()

@@ -37,7 +37,7 @@ func (e *Engine) remove(ctx context.Context, c *container, force, volumes bool) 
 	c.removed = true
 	execs := c.execs
 	c.changed() // wakes waiters; nothing is written any more
-	c.io.out.Close()
+	c.io.close()
 	c.mu.Unlock()
 	e.mu.Lock()
 	delete(e.containers, rec.ID)

@@ -16,7 +16,7 @@ func (e *Engine) routes() []route {
 		on(get, "/images/json", e.imageList),
 		on(get, "/images/search", emptyList),
 		on(post, "/images/create", e.imagePull),
-		on(post, "/images/load", refuse(http.StatusBadRequest, "images/load: "+catalogueOnly)),
+		on(post, "/images/load", e.imageLoad),
 		on(post, "/images/prune", e.imagePrune),
 		on(get, "/images/get", refuse(http.StatusNotImplemented, "images/get: "+catalogueOnly)),
 		on(get, "/images/{name*}/json", e.imageInspect),

@@ -104,14 +104,11 @@ func (e *Engine) refresh(c *container, rec record) error {
 
 // command describes the process of a life.
 func (c *container) command(l *life, r record, std *stdio) Command {
-	failed := func(err error) { c.e.warn("log", c, err) }
-	out := &output{raw: &std.out, which: stream.Stdout, tty: r.Config.Tty}
-	errs := &output{raw: &std.out, which: stream.Stderr, tty: r.Config.Tty}
-	out.lines = &jsonlog.Lines{Log: c.log, Stream: "stdout", Failed: failed}
-	errs.lines = &jsonlog.Lines{Log: c.log, Stream: "stderr", Failed: failed}
-	if r.Config.Tty {
-		errs = out
+	logged := func(stream string) *jsonlog.Lines {
+		return &jsonlog.Lines{Log: c.log, Stream: stream, Failed: func(err error) { c.e.warn("log", c, err) }}
 	}
+	out := &output{raw: &std.out, which: stream.Stdout, lines: logged("stdout")}
+	errs := &output{raw: &std.out, which: stream.Stderr, lines: logged("stderr")}
 	l.flush = func() { out.lines.Flush(); errs.lines.Flush() }
 	cmd := Command{
 		ContainerID: r.ID, Name: r.Name, Hostname: r.Config.Hostname, Image: r.Image, Argv: r.Argv, Env: r.environ(),
@@ -122,7 +119,13 @@ func (c *container) command(l *life, r record, std *stdio) Command {
 			return c.listen(ctx, l, r, network, address)
 		},
 	}
-	if r.Config.OpenStdin {
+	switch {
+	case std.tty != nil:
+		std.mu.Lock()
+		std.log = out.lines
+		std.mu.Unlock()
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = std.tty, std.tty, std.tty
+	case r.Config.OpenStdin:
 		cmd.Stdin = io.Reader(std.in)
 	}
 	return cmd
@@ -188,20 +191,12 @@ func (c *container) startFailed(l *life, rec record, err error, retry bool) erro
 type output struct {
 	raw   *stream.Fanout
 	which byte
-	tty   bool
 	lines *jsonlog.Lines
 }
 
 func (o *output) Write(p []byte) (int, error) {
-	text := p
-	if o.tty {
-		text = crlf(p)
-	}
-	o.raw.Write(o.which, text)
-	if _, err := o.lines.Write(text); err != nil {
-		return 0, err
-	}
-	return len(p), nil
+	o.raw.Write(o.which, p)
+	return o.lines.Write(p)
 }
 
 // networkEvent tells of a container joining or leaving its network.

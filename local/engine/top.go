@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/local/engine/internal/api"
-	"github.com/mesoslab/lab/local/engine/internal/procfs"
+	"github.com/mesoslab/lab/local/procfs"
 )
 
 // processes are those of the container, its first one first. A process that

@@ -67,7 +67,8 @@ type Settings struct {
 	SSHPort   int               `json:"ssh_port"`
 	Hosts     map[string]string `json:"hosts"` // name → address, all machines of the lab
 	// AllowOtherUsers opens the ports to other users of the computer,
-	// AllowRootCmd lets tasks run commands although root runs the lab.
+	// AllowRootCmd lets tasks run commands although root runs the lab; the
+	// provider may change it while the machine runs.
 	AllowOtherUsers bool `json:"allow_other_users"`
 	AllowRootCmd    bool `json:"allow_root_cmd"`
 }

@@ -21,8 +21,9 @@ import (
 
 // machine serves one child in this process and records what it has open.
 type machine struct {
-	mu   sync.Mutex
-	open map[string]bool
+	mu       sync.Mutex
+	open     map[string]bool
+	programs programs
 }
 
 type tracked struct {
@@ -84,9 +85,9 @@ func start(t *testing.T) (*machine, *Client, <-chan error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{open: map[string]bool{}}
+	m := &machine{open: map[string]bool{}, programs: programs{make(chan string, 10), make(chan struct{})}}
 	served := make(chan error, 1)
-	go func() { served <- Serve(t.Context(), own, m.listen) }()
+	go func() { served <- Host{Listen: m.listen, Programs: m.programs}.Serve(t.Context(), own) }()
 	fd, err := unix.FcntlInt(child.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	child.Close()
 	if err != nil {
@@ -310,6 +311,7 @@ func TestWorldOutsideAMachineIsThePlainNetwork(t *testing.T) {
 
 func FuzzServer(f *testing.F) {
 	f.Add([]byte(`{"op":"listen","id":1,"network":"tcp","address":"127.0.0.1:0"}` + "\n" + `{"op":"close","id":1}` + "\n"))
+	f.Add([]byte(`{"op":"start","id":1,"name":"a","order":"/o"}` + "\n" + `{"op":"wait","id":2}` + "\n" + `{"op":"stop","id":3,"process":{"pid":1,"start":"x"},"grace":1}` + "\n"))
 	f.Add([]byte("{\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		own, child, err := Pair()
@@ -318,7 +320,7 @@ func FuzzServer(f *testing.F) {
 		}
 		refuse := func(context.Context, string, string) (net.Listener, error) { return nil, syscall.EADDRINUSE }
 		done := make(chan error, 1)
-		go func() { done <- Serve(t.Context(), own, refuse) }()
+		go func() { done <- Host{Listen: refuse}.Serve(t.Context(), own) }()
 		conn, err := net.FileConn(child)
 		child.Close()
 		if err != nil {

@@ -16,10 +16,17 @@ import (
 // Unwrap() net.Listener or Unwrap() []net.Listener.
 type ListenFunc func(ctx context.Context, network, address string) (net.Listener, error)
 
+// Host is what a machine does for its children. Programs may be nil.
+type Host struct {
+	Listen   ListenFunc
+	Programs Programs
+}
+
 // Serve answers one child until its end of the socketpair closes or ctx ends.
-// Then every listener it still had is closed, and so is conn.
-func Serve(ctx context.Context, conn *net.UnixConn, listen ListenFunc) error {
-	s := &server{wire: newWire(conn), listen: listen, open: map[uint64]net.Listener{}}
+// Then every listener it still had is closed, and so is conn. Supervisors that
+// it had started go on.
+func (h Host) Serve(ctx context.Context, conn *net.UnixConn) error {
+	s := &server{wire: newWire(conn), listen: h.Listen, programs: h.Programs, open: map[uint64]net.Listener{}}
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	err := s.loop(ctx)
@@ -33,9 +40,10 @@ func Serve(ctx context.Context, conn *net.UnixConn, listen ListenFunc) error {
 }
 
 type server struct {
-	wire   *wire
-	listen ListenFunc
-	work   sync.WaitGroup
+	wire     *wire
+	listen   ListenFunc
+	programs Programs
+	work     sync.WaitGroup
 
 	mu   sync.Mutex
 	open map[uint64]net.Listener
@@ -56,6 +64,8 @@ func (s *server) loop(ctx context.Context) error {
 			if err := s.wire.write(answer{Op: r.Op, ID: r.ID}); err != nil {
 				return err
 			}
+		case "start", "wait", "stop":
+			s.work.Go(func() { s.answerProgram(ctx, r) })
 		default:
 			if err := s.wire.write(answer{Op: r.Op, ID: r.ID, Error: fmt.Sprintf("unknown operation %q", r.Op)}); err != nil {
 				return err

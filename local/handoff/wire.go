@@ -12,6 +12,9 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
+
+	"github.com/mesoslab/lab/local/proctab"
 )
 
 // maxLine bounds one message; maxFDs the descriptors that come with one.
@@ -21,12 +24,16 @@ const (
 )
 
 // request is what a child asks. Op is listen (ID new) or close (ID of an
-// earlier listen).
+// earlier listen), or start, wait or stop for supervisors of foreign programs.
 type request struct {
-	Op      string `json:"op"`
-	ID      uint64 `json:"id"`
-	Network string `json:"network,omitempty"`
-	Address string `json:"address,omitempty"`
+	Op      string        `json:"op"`
+	ID      uint64        `json:"id"`
+	Network string        `json:"network,omitempty"`
+	Address string        `json:"address,omitempty"`
+	Name    string        `json:"name,omitempty"`
+	Order   string        `json:"order,omitempty"`
+	Process *proctab.ID   `json:"process,omitempty"`
+	Grace   time.Duration `json:"grace,omitempty"`
 }
 
 // answer belongs to the request with the same ID. FDs descriptors came with
@@ -38,6 +45,8 @@ type answer struct {
 	FDs   int           `json:"fds,omitempty"`
 	Error string        `json:"error,omitempty"`
 	Errno syscall.Errno `json:"errno,omitempty"`
+	// Process was started.
+	Process *proctab.ID `json:"process,omitempty"`
 }
 
 // wire is one end of the socketpair.

@@ -19,6 +19,8 @@ const (
 type World struct {
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	// Programs is the machine's; nil outside of machines.
+	Programs Programs
 	// Close gives back the connection to the machine. Never nil.
 	Close func() error
 }
@@ -40,5 +42,5 @@ func FromEnviron(getenv func(string) string) (World, error) {
 	if err != nil {
 		return World{}, err
 	}
-	return World{Listen: c.Listen, Dial: Dialer(ip, ParseHosts(getenv(EnvHosts))), Close: c.Close}, nil
+	return World{Listen: c.Listen, Dial: Dialer(ip, ParseHosts(getenv(EnvHosts))), Programs: c, Close: c.Close}, nil
 }

@@ -34,6 +34,7 @@ type children struct {
 	environ    []string // what every child gets
 	folder     folder.Folder
 	starter    *starter
+	programs   handoff.Programs // what a child may have started besides
 	log        *slog.Logger
 
 	mu     sync.Mutex // also held while a process is started and recorded
@@ -54,6 +55,7 @@ type child struct {
 	cmd       *exec.Cmd
 	record    folder.Proc
 	container string
+	control   *os.File      // a supervisor's pipe, else nil
 	done      chan struct{} // closed when it has ended and is forgotten
 	exit      int
 	paused    atomic.Bool // by the engine, not by the machine's power
@@ -78,7 +80,7 @@ func (c *children) start(ctx context.Context, e engine.Command) (engine.Process,
 		WaitDelay: 2 * time.Second, // for output of descendants, which are killed
 	}
 	p := &child{all: c, cmd: cmd, container: e.ContainerID, done: make(chan struct{})}
-	if err := c.launch(ctx, p, e); err != nil {
+	if err := c.launch(ctx, p, e.Name, e.Argv); err != nil {
 		conn.Close()
 		stdinEnd.Close()
 		return nil, fmt.Errorf("start %s: %w", e.Name, err)
@@ -88,13 +90,13 @@ func (c *children) start(ctx context.Context, e engine.Command) (engine.Process,
 		_, _ = io.Copy(stdinEnd, e.Stdin)
 		stdinEnd.Close()
 	}()
-	go p.wait(conn)
+	go p.wait(conn.Close)
 	go p.serve(conn, e)
 	return p, nil
 }
 
 // launch starts the process and writes it down before it counts as started.
-func (c *children) launch(ctx context.Context, p *child, e engine.Command) error {
+func (c *children) launch(ctx context.Context, p *child, name string, argv []string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.frozen {
@@ -107,7 +109,7 @@ func (c *children) launch(ctx context.Context, p *child, e engine.Command) error
 	if err != nil { // it has ended already; it is still a child of ours
 		id = proctab.ID{PID: p.cmd.Process.Pid}
 	}
-	p.record = folder.Proc{ID: id, Name: e.Name, Argv: e.Argv, At: time.Now()}
+	p.record = folder.Proc{ID: id, Name: name, Argv: argv, At: time.Now()}
 	c.procs[id.PID] = p
 	if err := c.writeLocked(); err != nil {
 		delete(c.procs, id.PID)
@@ -127,7 +129,7 @@ func (c *children) childEnviron(e engine.Command) []string {
 
 // serve opens the listeners that the child asks for.
 func (p *child) serve(conn *net.UnixConn, e engine.Command) {
-	err := handoff.Serve(context.Background(), conn, func(ctx context.Context, network, address string) (net.Listener, error) {
+	listen := func(ctx context.Context, network, address string) (net.Listener, error) {
 		l, err := e.Listen(ctx, network, address)
 		if err != nil {
 			return nil, err
@@ -136,21 +138,24 @@ func (p *child) serve(conn *net.UnixConn, e engine.Command) {
 			s.setOwner(e.Name, p.Pid())
 		}
 		return l, nil
-	})
+	}
+	err := handoff.Host{Listen: listen, Programs: p.all.programs}.Serve(context.Background(), conn)
 	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 		p.all.log.Warn("listeners of a process", "container", e.Name, "error", err)
 	}
 }
 
-// wait ends with the process and everything it left behind.
-func (p *child) wait(conn *net.UnixConn) {
+// wait ends with the process and everything it left behind. hangUp closes the
+// machine's end of what connects the two.
+func (p *child) wait(hangUp func() error) {
 	state, err := p.cmd.Process.Wait()
-	conn.Close()
+	_ = hangUp() // nobody is at the other end any more
 	p.exit = exitStatus(state, err)
 	// What it started has no place without it.
 	_ = syscall.Kill(-p.record.PID, syscall.SIGKILL)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	if err := proctab.Kill(ctx, func() []proctab.ID { return proctab.Marked(envContainer, p.container) }); err != nil {
+	left := func() []proctab.ID { return append(proctab.Marked(envContainer, p.container), p.all.strays()...) }
+	if err := proctab.Kill(ctx, left); err != nil {
 		p.all.log.Warn("descendants of a process", "container", p.record.Name, "error", err)
 	}
 	cancel()
@@ -168,6 +173,14 @@ func exitStatus(state *os.ProcessState, err error) int {
 		return 128 + int(ws.Signal())
 	}
 	return state.ExitCode()
+}
+
+// strays are processes whose parent ended before them: the machine, which
+// adopts them, has started none that it has not recorded.
+func (c *children) strays() []proctab.ID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.DeleteFunc(proctab.Children(os.Getpid()), func(id proctab.ID) bool { return c.procs[id.PID] != nil })
 }
 
 func (c *children) forget(p *child) {

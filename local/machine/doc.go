@@ -14,7 +14,8 @@
 //
 // # Power
 //
-//	SIGTERM   clean shutdown: containers are stopped, then the process ends
+//	SIGTERM   clean shutdown: containers are stopped, then foreign programs,
+//	          then the process ends
 //	SIGUSR1   power cut: children frozen, listeners hushed, then itself frozen
 //	SIGUSR2   pause: the same, but SIGCONT goes on where it stood
 //	SIGKILL   crash: the kernel answers for it, its children die with it
@@ -22,15 +23,26 @@
 // A hushed listener is still there, but takes nobody: its backlog is zero and
 // filled by one connection of the machine's own, so that newcomers time out.
 // Connections that are open stay open, and silent. What is not lab's own
-// program (HAProxy) is frozen, but its listeners are not hushed.
+// program (HAProxy, a task's command) is frozen, but its listeners are not
+// hushed: newcomers get a connection and then silence.
+//
+// # Foreign programs
+//
+// Processes of the machine may ask for programs that are not lab's own (package
+// handoff). Each runs under "lab mini supervise" (package mini/supervise), which
+// the machine starts and records like its other children and holds by a pipe.
+// As root they run only if Settings.AllowRootCmd says so, at the moment of the
+// start. Where a supervisor was killed, what it has left becomes the machine's
+// child and is ended: the machine has started no child that it has not recorded.
 //
 // # Promises
 //
 // procs.json names every child before it counts as started. The machine
 // touches only its folder, listens only on its own address, and dials only
 // addresses of its lab. Killed at any instant it leaves files that the next
-// life can use, and no process that the next life or Destroy would not find
-// (on Linux none at all: children get SIGKILL when the machine dies).
+// life can use, and no process that the next life or Destroy would not find (on
+// Linux none at all: children get SIGKILL when the machine dies, and supervisors
+// end what they run when they see the end of their pipe).
 //
 // # Left out on purpose
 //

@@ -55,6 +55,9 @@ func (s *dockerService) act(ctx context.Context, verb string) (shell.ServiceResu
 		return r, fmt.Errorf("unknown action %q", verb)
 	}
 	r.Running, r.Failed = s.daemon != nil, s.failed
+	if s.daemon != nil {
+		r.Since = s.daemon.since
+	}
 	return r, nil
 }
 
@@ -86,6 +89,7 @@ func (s *dockerService) stopLocked(ctx context.Context) {
 // dockerd is one run of the engine.
 type dockerd struct {
 	engine  *engine.Engine
+	since   time.Time
 	cancel  context.CancelFunc
 	servers []*http.Server
 	log     io.Closer
@@ -139,7 +143,7 @@ func (m *machine) startDockerd(ctx context.Context) (*dockerd, error) {
 		return nil, fmt.Errorf("error starting daemon: %w", err)
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	d := &dockerd{cancel: cancel}
+	d := &dockerd{cancel: cancel, since: time.Now()}
 	logFile, err := m.files().OpenFile(dockerLogFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err == nil {
 		d.log = logFile

@@ -4,6 +4,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,9 +17,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mesoslab/lab/local/docker"
 	"github.com/mesoslab/lab/local/engine"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/handoff"
+	"github.com/mesoslab/lab/local/procfs"
 	"github.com/mesoslab/lab/local/proctab"
 	"github.com/mesoslab/lab/local/shell"
 )
@@ -36,6 +39,7 @@ type machine struct {
 	root     *os.Root
 	net      *network
 	children *children
+	programs programs
 	docker   *dockerService
 	life     context.Context // ends with the machine
 }
@@ -92,9 +96,6 @@ func (m *machine) environ() []string {
 	if !m.settings.AllowOtherUsers {
 		env = append(env, "LAB_GUARD_SAME_USER=1")
 	}
-	if m.settings.AllowRootCmd {
-		env = append(env, "LAB_ALLOW_ROOT_CMD=1")
-	}
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
 		env = append(env, "GOCOVERDIR="+dir)
 	}
@@ -133,9 +134,6 @@ func (m *machine) execProcess(ctx context.Context, c engine.ExecCommand) (int, e
 		return 0, fmt.Errorf("exec: %q: executable file not found in $PATH: %w", c.Argv[0], exec.ErrNotFound)
 	}
 	cfg.Stdin, cfg.Stdout, cfg.Stderr = c.Stdin, c.Stdout, c.Stderr
-	if c.Tty && (len(c.Argv) == 1) && (baseOf(c.Argv[0]) == "sh" || baseOf(c.Argv[0]) == "bash") {
-		return interactive(ctx, cfg, c.Stdin, c.Stdout, nil)
-	}
 	return shell.RunArgv(ctx, cfg, c.Argv)
 }
 
@@ -155,11 +153,18 @@ func (m *machine) containerShell(rootfs, workingDir, user, hostname string, env 
 	}, nil
 }
 
+// commands are the machine's own.
+func commands() map[string]shell.Command {
+	all := shell.Standard()
+	all["docker"] = docker.Command
+	return all
+}
+
 // containerCommands are the commands inside containers: those about services
 // are the machine's own business.
 func containerCommands() map[string]shell.Command {
 	all := shell.Standard()
-	for _, name := range []string{"service", "systemctl", "initctl", "restart", "start", "stop", "reload", "status", "docker", "dockerd", "sudo", "scp"} {
+	for _, name := range []string{"service", "systemctl", "initctl", "restart", "start", "stop", "reload", "status", "sudo", "scp"} {
 		delete(all, name)
 	}
 	return all
@@ -183,16 +188,21 @@ func runnable(cfg shell.Config, name string) bool {
 
 // Info implements shell.Machine.
 func (m *machine) Info() shell.Info {
-	return shell.Info{Boot: m.boot, IP: m.settings.IP, CPUs: m.settings.CPUs, MemoryMiB: m.settings.MemoryMiB, DiskMiB: m.settings.DiskMiB}
+	return shell.Info{Boot: m.boot, IP: m.settings.IP, SSHPort: m.settings.SSHPort, CPUs: m.settings.CPUs, MemoryMiB: m.settings.MemoryMiB, DiskMiB: m.settings.DiskMiB}
 }
 
-// Processes implements shell.Machine.
+// Processes implements shell.Machine. The services are parts of this process.
 func (m *machine) Processes() []shell.Process {
 	out := []shell.Process{
 		{PID: os.Getpid(), User: "root", Start: m.boot, Name: "dockerd", Command: "/usr/bin/dockerd"},
 	}
 	for _, p := range m.children.list() {
 		out = append(out, shell.Process{PID: p.Pid(), User: "root", Start: p.record.At, Name: baseOf(p.record.Argv[0]), Command: strings.Join(p.record.Argv, " ")})
+	}
+	for i := range out {
+		if used, ok := procfs.Of(out[i].PID); ok {
+			out[i].CPU, out[i].RSS = used.CPU, used.RSS
+		}
 	}
 	return out
 }
@@ -224,9 +234,18 @@ func (m *machine) Service(ctx context.Context, name, verb string) (shell.Service
 	case "docker":
 		return m.docker.act(ctx, verb)
 	case "ssh", "sshd":
-		return shell.ServiceResult{Was: verb != "start", Running: true, PID: os.Getpid()}, nil
+		r := shell.ServiceResult{Was: true, Running: true, PID: os.Getpid(), Since: m.boot}
+		if verb == "stop" {
+			return r, errors.New("it is the way into this machine, and always runs")
+		}
+		return r, nil
 	}
 	return shell.ServiceResult{}, shell.ErrNoService
+}
+
+// Crashed implements shell.Crashed.
+func (m *machine) Crashed(args []string, cause any, stack []byte) {
+	m.log.Error("a command panicked", "command", args, "cause", cause, "stack", string(stack))
 }
 
 // Dial implements shell.Machine.

@@ -166,41 +166,6 @@ func TestDeadlinesSurviveAHush(t *testing.T) {
 	}
 }
 
-func TestTypedKeys(t *testing.T) {
-	r, w := io.Pipe()
-	k := newTyped(r, nil)
-	read := func() string {
-		b := make([]byte, 64)
-		n, err := k.Read(b)
-		if err != nil {
-			return err.Error()
-		}
-		return string(b[:n])
-	}
-	io.WriteString(w, "ab\x03cd")
-	var got string
-	for !strings.HasSuffix(got, "cd") {
-		got += read()
-	}
-	if want := "ab\x05\x15\rcd"; got != want {
-		t.Errorf("at the prompt: %q, want %q", got, want)
-	}
-	interrupted := make(chan struct{})
-	io.WriteString(w, "early\x03")
-	io.WriteString(w, "") // the writer is synchronous: all was taken
-	k.onInterrupt(func() { close(interrupted) })
-	<-interrupted
-	k.onInterrupt(nil)
-	io.WriteString(w, "x")
-	if got := read(); got != "x" {
-		t.Errorf("after the interrupt: %q", got)
-	}
-	w.Close()
-	if got := read(); got != "EOF" {
-		t.Errorf("at the end: %q", got)
-	}
-}
-
 func TestScriptProcess(t *testing.T) {
 	dir := t.TempDir()
 	root, err := os.OpenRoot(dir)

@@ -145,6 +145,8 @@ func (m *machine) bootUp(ctx context.Context) (err error) {
 	}
 	m.net = newNetwork(m.settings.IP, m.hosts)
 	m.children = newChildren(m.cfg.Executable, m.environ(), m.folder, m.log)
+	m.programs = programs{children: m.children, allowed: m.allowed}
+	m.children.programs = m.programs
 	m.docker = &dockerService{machine: m}
 	server, err := m.newSSHServer()
 	if err != nil {
@@ -248,6 +250,7 @@ func (m *machine) shutdown(ctx context.Context) int {
 	m.docker.mu.Lock()
 	m.docker.stopLocked(ctx)
 	m.docker.mu.Unlock()
+	m.programs.end(ctx)
 	if err := m.children.kill(ctx); err != nil {
 		m.log.Error("shutdown", "error", err)
 	}

@@ -59,6 +59,9 @@ func (g gate) Write(p []byte) (int, error) {
 	return g.w.Write(p)
 }
 
+// Unwrap lets the shell find a terminal behind the gate.
+func (g gate) Unwrap() io.Writer { return g.w }
+
 // Pid implements engine.Process: it has none of its own.
 func (s *script) Pid() int { return 0 }
 

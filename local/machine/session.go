@@ -6,13 +6,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/mesoslab/lab/local/shell"
+	"github.com/mesoslab/lab/local/terminal"
 )
 
 // session is one SSH session: requests prepare it, then one of exec, shell and
@@ -22,8 +22,7 @@ type session struct {
 	user    string
 	channel ssh.Channel
 	env     []string
-	pty     bool
-	resize  chan size // latest size of the terminal
+	tty     *terminal.Terminal // nil where the client asked for none
 
 	mu      sync.Mutex
 	cancel  context.CancelFunc
@@ -31,8 +30,6 @@ type session struct {
 	started bool
 	run     func() // prepared, not yet started
 }
-
-type size struct{ columns, rows int }
 
 func (s *sshServer) session(ctx context.Context, conn *ssh.ServerConn, ch ssh.NewChannel) {
 	channel, requests, err := ch.Accept()
@@ -44,7 +41,7 @@ func (s *sshServer) session(ctx context.Context, conn *ssh.ServerConn, ch ssh.Ne
 	defer cancel()
 	addr := conn.RemoteAddr().String()
 	x := &session{
-		server: s, user: conn.User(), channel: channel, resize: make(chan size, 1), cancel: cancel,
+		server: s, user: conn.User(), channel: channel, cancel: cancel,
 		env: []string{"SSH_CONNECTION=" + strings.NewReplacer(":", " ").Replace(addr+" "+conn.LocalAddr().String()), "SSH_CLIENT=" + strings.ReplaceAll(addr, ":", " ")},
 	}
 	var work sync.WaitGroup
@@ -57,9 +54,15 @@ func (s *sshServer) session(ctx context.Context, conn *ssh.ServerConn, ch ssh.Ne
 		}
 		if run := x.take(); ok && run != nil {
 			work.Go(run)
+			if x.tty != nil {
+				work.Go(func() { _ = x.tty.Feed(channel) }) // its end is the client's
+			}
 		}
 	}
 	cancel() // the client is gone
+	if x.tty != nil {
+		x.tty.Close()
+	}
 	work.Wait()
 }
 
@@ -87,14 +90,14 @@ func (x *session) request(ctx context.Context, r *ssh.Request) bool {
 		if x.started || ssh.Unmarshal(r.Payload, &v) != nil {
 			return false
 		}
-		x.pty = true
-		x.env = append(x.env, "TERM="+v.Term)
-		x.setSize(size{int(v.Columns), int(v.Rows)})
+		x.tty = terminal.New(x.channel, sizeOf(v.Columns, v.Rows))
+		x.tty.SetMode(ptyModes([]byte(v.Modes)))
+		x.env = append(x.env, "TERM="+v.Term, "SSH_TTY=/dev/tty")
 		return true
 	case "window-change":
 		var v struct{ Columns, Rows, Width, Height uint32 }
-		if ssh.Unmarshal(r.Payload, &v) == nil {
-			x.setSize(size{int(v.Columns), int(v.Rows)})
+		if ssh.Unmarshal(r.Payload, &v) == nil && x.tty != nil {
+			x.tty.Resize(sizeOf(v.Columns, v.Rows))
 		}
 		return true
 	case "signal":
@@ -113,13 +116,10 @@ func (x *session) request(ctx context.Context, r *ssh.Request) bool {
 	return false
 }
 
-func (x *session) setSize(s size) {
-	s.columns, s.rows = min(max(s.columns, 1), 1000), min(max(s.rows, 1), 1000)
-	select {
-	case <-x.resize: // an older size nobody looked at
-	default:
-	}
-	x.resize <- s
+// sizeOf is a size as a client gives it: 0 is unknown, and what is absurd is
+// bounded.
+func sizeOf(columns, rows uint32) terminal.Size {
+	return terminal.Size{Columns: int(min(columns, 1000)), Rows: int(min(rows, 1000))}
 }
 
 // prepare decides what is to run.
@@ -187,61 +187,45 @@ func (x *session) home() string {
 // config is the shell of the session's user.
 func (x *session) config() shell.Config {
 	m := x.server.machine
-	return shell.Config{
+	cfg := shell.Config{
 		Root: m.root, Dir: x.home(), Env: x.env, User: x.user, Hostname: m.settings.Name, Machine: m,
-		Stdin: x.channel, Stdout: x.channel, Stderr: x.channel.Stderr(),
+		Stdin: x.channel, Stdout: x.channel, Stderr: x.channel.Stderr(), Commands: commands(),
 	}
+	if x.tty != nil {
+		cfg.Terminal, cfg.Stdin, cfg.Stdout, cfg.Stderr = x.tty, x.tty, x.tty, x.tty
+	}
+	return cfg
 }
 
 func (x *session) command(ctx context.Context, script string) int {
-	cfg := x.config()
-	if x.pty {
-		cfg.Stdout = &crlf{w: x.channel}
-		cfg.Stderr = cfg.Stdout
-		in := newTyped(x.channel, x.cancel)
-		cfg.Stdin = in
-	}
-	exit, err := shell.Run(ctx, cfg, script)
-	if err != nil && ctx.Err() == nil {
-		fmt.Fprintln(cfg.Stderr, err)
-	}
-	return exit
+	return x.told(ctx, func(cfg shell.Config) (int, error) { return shell.Run(ctx, cfg, script) })
 }
 
 // login is a shell without a command: interactive on a terminal, else a
 // script from standard input.
 func (x *session) login(ctx context.Context) int {
-	cfg := x.config()
-	if x.pty {
-		exit, err := interactive(ctx, cfg, x.channel, x.channel, x.resize)
-		if err != nil && ctx.Err() == nil {
-			fmt.Fprintln(x.channel.Stderr(), err)
-		}
-		return exit
+	if x.tty != nil {
+		return x.told(ctx, func(cfg shell.Config) (int, error) {
+			cfg.Login = true
+			return shell.Interactive(ctx, cfg)
+		})
 	}
 	text, err := io.ReadAll(x.channel)
 	if err != nil {
 		return 1
 	}
-	cfg.Stdin = nil
-	exit, err := shell.Run(ctx, cfg, string(text))
+	return x.told(ctx, func(cfg shell.Config) (int, error) {
+		cfg.Stdin = nil
+		return shell.Run(ctx, cfg, string(text))
+	})
+}
+
+// told runs a shell and prints why it could not, unless the session has ended.
+func (x *session) told(ctx context.Context, run func(shell.Config) (int, error)) int {
+	cfg := x.config()
+	exit, err := run(cfg)
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(cfg.Stderr, err)
 	}
 	return exit
-}
-
-// prompt is "vagrant@node2:~$ ".
-func prompt(cfg shell.Config, dir, home string) string {
-	switch {
-	case dir == home:
-		dir = "~"
-	case strings.HasPrefix(dir, home+"/"):
-		dir = "~" + strings.TrimPrefix(dir, home)
-	}
-	sign := "$"
-	if cfg.User == "root" {
-		sign = "#"
-	}
-	return fmt.Sprintf("%s@%s:%s%s ", cfg.User, cfg.Hostname, path.Clean(dir), sign)
 }

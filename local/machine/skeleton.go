@@ -151,6 +151,6 @@ func firstFiles() map[string]string {
 		"/etc/group":      "root:x:0:\nvagrant:x:1000:\ndocker:x:999:vagrant\n",
 		"/etc/init.d/docker": "#!/bin/sh\n# The service itself is a part of this machine.\n" +
 			"exec service docker \"$@\"\n",
-		"/etc/motd": "",
+		"/etc/motd": "An embedded machine of a lab: a small shell with commands of its own (help) and a\nDocker engine of its own (docker ps).\n",
 	}
 }

@@ -32,7 +32,9 @@ func (s *starter) loop() {
 }
 
 func (s *starter) start(ctx context.Context, cmd *exec.Cmd) error {
-	setProcessAttributes(cmd)
+	if cmd.SysProcAttr == nil {
+		setProcessAttributes(cmd)
+	}
 	done := make(chan error, 1)
 	select {
 	case s.requests <- startRequest{cmd, done}:

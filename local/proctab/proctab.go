@@ -2,11 +2,11 @@
 // it started, so that nobody ever signals a stranger who got the same pid
 // later, not even after the computer was restarted.
 //
-// An ID is such an identity; a State what the process is doing. Descendants
-// and Marked find processes nobody wrote down.
+// An ID is such an identity; a State what the process is doing. Descendants,
+// Children and Marked find processes nobody wrote down.
 //
 // Safe for concurrent use. On Linux it reads /proc and signals through pidfds;
-// on Darwin it asks sysctl, and Marked and Descendants find nothing.
+// on Darwin it asks sysctl, and Marked, Children and Descendants find nothing.
 package proctab
 
 import (

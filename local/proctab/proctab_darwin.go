@@ -43,6 +43,9 @@ func (id ID) signal(sig syscall.Signal) error {
 // Descendants finds nothing on this system.
 func Descendants(...int) []ID { return nil }
 
+// Children finds nothing on this system.
+func Children(int) []ID { return nil }
+
 // Zombies finds nothing on this system.
 func Zombies(int) []int { return nil }
 

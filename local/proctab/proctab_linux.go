@@ -143,6 +143,18 @@ func Descendants(roots ...int) []ID {
 	return out
 }
 
+// Children returns the living processes whose parent is this one now: those it
+// started and, of a subreaper, those it adopted.
+func Children(parent int) []ID {
+	var out []ID
+	for _, pid := range pids() {
+		if st, err := readStat(pid); err == nil && st.ppid == parent && st.state != Gone {
+			out = append(out, ID{PID: pid, Start: st.start + "@" + bootID()})
+		}
+	}
+	return out
+}
+
 // Zombies returns the pids of ended children of parent that nobody reaped.
 func Zombies(parent int) []int {
 	var out []int
@@ -163,15 +175,11 @@ func Marked(key, value string) []ID {
 		if pid == os.Getpid() {
 			continue
 		}
-		id, err := Of(pid)
-		if err != nil || id.State() == Gone {
-			continue
-		}
 		env, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-		if err != nil {
+		if err != nil || !slices.ContainsFunc(bytes.Split(env, []byte{0}), func(v []byte) bool { return bytes.Equal(v, want) }) {
 			continue
 		}
-		if slices.ContainsFunc(bytes.Split(env, []byte{0}), func(v []byte) bool { return bytes.Equal(v, want) }) {
+		if id, err := Of(pid); err == nil && id.State() != Gone {
 			out = append(out, id)
 		}
 	}

@@ -74,6 +74,9 @@ func TestFindingProcesses(t *testing.T) {
 	if got := Descendants(os.Getpid()); !slices.Contains(got, id) || !slices.Contains(got, other) {
 		t.Errorf("descendants %v lack %v", got, id)
 	}
+	if got := Children(os.Getpid()); !slices.Contains(got, id) || !slices.Contains(got, other) {
+		t.Errorf("children %v lack %v", got, id)
+	}
 	self, err := Self()
 	if err != nil || self.State() != Running {
 		t.Errorf("self %v %v", self, err)

@@ -16,6 +16,9 @@ func (id ID) signal(syscall.Signal) error { return errUnsupported }
 // Descendants finds nothing on this system.
 func Descendants(...int) []ID { return nil }
 
+// Children finds nothing on this system.
+func Children(int) []ID { return nil }
+
 // Zombies finds nothing on this system.
 func Zombies(int) []int { return nil }
 

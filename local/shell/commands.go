@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -11,7 +12,7 @@ import (
 func Standard() map[string]Command {
 	all := map[string]Command{}
 	for _, some := range []map[string]Command{
-		fileCommands(), listCommands(), textCommands(), systemCommands(), serviceCommands(), runCommands(), netCommands(),
+		fileCommands(), listCommands(), textCommands(), systemCommands(), serviceCommands(), runCommands(), netCommands(), terminalCommands(),
 	} {
 		maps.Copy(all, some)
 	}
@@ -47,8 +48,34 @@ func ownBuiltins(name string) Command {
 			}
 			return 0
 		}
-	case "jobs", "history", "disown":
-		return func(context.Context, *Proc) int { return 0 }
+	case "usage":
+		return func(_ context.Context, p *Proc) int {
+			p.Args[0] = "bash"
+			p.errorf("%s", strings.Join(p.Args[1:], " "))
+			return 2
+		}
+	case "status":
+		return func(_ context.Context, p *Proc) int {
+			status, _ := strconv.Atoi(p.Args[1]) // our own number
+			return status
+		}
+	case "menu":
+		return func(_ context.Context, p *Proc) int {
+			showMenu(p.Stderr, p.Args[1:])
+			return 0
+		}
+	case "jobs":
+		return listJobs
+	case "fg":
+		return fg
+	case "bg":
+		return bg
+	case "disown":
+		return disown
+	case "history":
+		return listHistory
+	case "help":
+		return help
 	}
 	return func(_ context.Context, p *Proc) int { return p.errorf("not available on this machine") }
 }
@@ -65,12 +92,30 @@ func (p *Proc) where(name string) string {
 	return file
 }
 
+// absent says what to do instead of a program that people look for on a machine
+// and that is not on this one.
+func absent(name string) string {
+	const (
+		machines = "machines are entered from your computer: lab ssh MACHINE"
+		editors  = "there is no editor on this machine: cat > FILE writes a file (ctrl-D ends it), sed -i changes one, and cat FILE | lab ssh MACHINE 'cat > FILE' copies one in"
+		packages = "nothing is installed on this machine: its Docker is built in"
+		langs    = "this machine runs no programs but its own commands: help lists them"
+	)
+	return map[string]string{
+		"ssh": machines, "sftp": machines, "vi": editors, "vim": editors, "nano": editors, "emacs": editors, "ed": editors, "pico": editors, "view": editors,
+		"apt": packages, "apt-get": packages, "yum": packages, "dnf": packages, "apk": packages, "snap": packages, "dpkg": packages, "rpm": packages,
+		"reboot": powerAdvice, "poweroff": powerAdvice, "shutdown": powerAdvice, "halt": powerAdvice,
+		"dockerd": "it is a service of this machine: sudo service docker start", "docker-compose": "containers are started one by one here: docker run",
+		"python": langs, "python3": langs, "perl": langs, "ruby": langs, "java": langs, "git": langs, "make": langs, "gcc": langs, "busybox": langs,
+	}[name]
+}
+
 // binPath is where a command seems to lie.
 func binPath(name string) string {
 	switch name {
 	case "service", "initctl", "restart", "start", "stop", "status", "ss", "reboot", "poweroff", "shutdown", "ip":
 		return "/sbin/" + name
-	case "docker", "dockerd", "curl", "sudo", "scp", "wc", "head", "tail", "env", "id", "whoami", "install", "which":
+	case "docker", "dockerd", "curl", "tty", "clear", "reset", "less", "more", "top", "man", "journalctl", "free", "uptime", "sudo", "scp", "wc", "head", "tail", "env", "id", "whoami", "install", "which":
 		return "/usr/bin/" + name
 	}
 	return "/bin/" + name
@@ -128,7 +173,10 @@ func builtinType(_ context.Context, p *Proc) int {
 }
 
 func isShellWord(name string) bool {
-	return slices.Contains(strings.Fields(
-		". : [ alias break cd command continue echo eval exec exit export false getopts hash kill printf pwd read readonly "+
-			"return set shift source test times trap true type ulimit umask unalias unset wait"), name)
+	return slices.Contains(strings.Fields(shellWords), name)
 }
+
+// shellWords are the builtins that can be relied on.
+const shellWords = ". : [ alias bg break cd command continue declare dirs disown echo eval exec exit export false fg getopts hash help history " +
+	"jobs kill let local logout mapfile popd printf pushd pwd read readarray readonly return set shift shopt source test times trap true type " +
+	"ulimit umask unalias unset wait"

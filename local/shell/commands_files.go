@@ -26,12 +26,27 @@ func fileCommands() map[string]Command {
 
 func succeed(context.Context, *Proc) int { return 0 }
 
+// cat knows -n and -b, which number lines.
 func cat(_ context.Context, p *Proc) int {
-	_, names, ok := p.options("nuAvE")
+	o, names, ok := p.options("nbuAvEeTts number number-nonblank")
 	if !ok {
 		return 1
 	}
-	return p.each(names, func(_ string, r io.Reader) error { _, err := io.Copy(p.Stdout, r); return err })
+	if !o.has("n", "b", "number", "number-nonblank") {
+		return p.each(names, func(_ string, r io.Reader) error { _, err := io.Copy(p.Stdout, r); return err })
+	}
+	n := 0
+	return p.each(names, func(_ string, r io.Reader) error {
+		return lines(r, func(line string) error {
+			if line == "" && o.has("b", "number-nonblank") {
+				_, err := fmt.Fprintln(p.Stdout)
+				return err
+			}
+			n++
+			_, err := fmt.Fprintf(p.Stdout, "%6d\t%s\n", n, line)
+			return err
+		})
+	})
 }
 
 func tee(_ context.Context, p *Proc) int {
@@ -55,7 +70,7 @@ func tee(_ context.Context, p *Proc) int {
 		out = append(out, f)
 	}
 	if _, err := io.Copy(io.MultiWriter(out...), p.Stdin); err != nil {
-		return p.errorf("%s", words(err))
+		return p.failed("standard output", err)
 	}
 	return status
 }

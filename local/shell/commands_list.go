@@ -1,24 +1,39 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
+	"math"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
 func listCommands() map[string]Command {
-	return map[string]Command{"ls": ls, "stat": stat, "basename": basename, "dirname": dirname, "find": find, "du": du}
+	return map[string]Command{"ls": ls, "ll": ll, "dir": ls, "stat": stat, "basename": basename, "dirname": dirname, "find": find, "du": du}
+}
+
+// ll is the alias that Ubuntu gives its users.
+func ll(ctx context.Context, p *Proc) int {
+	p.Args = append([]string{"ls", "-alF"}, p.Args[1:]...)
+	return ls(ctx, p)
 }
 
 func ls(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("alAdh1RtrF color= all full-time")
+	o, names, ok := p.options("alAdhH1CRtrFSinLgGopqskxX color= color all almost-all full-time time-style= human-readable reverse recursive directory group-directories-first")
 	if !ok {
 		return 2
+	}
+	for long, short := range map[string]string{"all": "a", "almost-all": "A", "human-readable": "h", "reverse": "r", "recursive": "R", "directory": "d", "g": "l", "o": "l", "n": "l", "full-time": "l"} {
+		if o.has(long) {
+			o[short] = ""
+		}
 	}
 	if len(names) == 0 {
 		names = []string{"."}
@@ -42,34 +57,42 @@ func ls(_ context.Context, p *Proc) int {
 			files = append(files, name)
 		}
 	}
-	p.list(p.Dir, files, o)
-	for n, dir := range dirs {
+	if len(files) > 0 {
+		o := maps.Clone(o)
+		o["operands"] = "" // no total above
+		p.list(p.Dir, files, o)
+	}
+	for n := 0; n < len(dirs); n++ {
 		if len(names) > 1 || o.has("R") {
 			if n > 0 || len(files) > 0 {
 				p.printf("\n")
 			}
-			p.printf("%s:\n", dir)
+			p.printf("%s:\n", dirs[n])
 		}
-		if more := p.listDir(dir, o); o.has("R") {
-			dirs = slices.Concat(dirs[:n+1], more, dirs[n+1:])
+		more, err := p.listDir(dirs[n], o)
+		if err != nil {
+			status = 2
+		}
+		if o.has("R") {
+			dirs = slices.Insert(dirs, n+1, more...)
 		}
 	}
 	return status
 }
 
 // listDir prints one directory and returns those in it.
-func (p *Proc) listDir(dir string, o options) (inside []string) {
+func (p *Proc) listDir(dir string, o options) (inside []string, err error) {
 	entries, err := p.Files().ReadDir(p.Path(dir))
 	if err != nil {
 		p.errorf("cannot open directory '%s': %s", dir, words(err))
-		return nil
+		return nil, err
 	}
 	var names []string
-	if o.has("a", "all") {
+	if o.has("a") {
 		names = append(names, ".", "..")
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") && !o.has("a", "A", "all") {
+		if strings.HasPrefix(e.Name(), ".") && !o.has("a", "A") {
 			continue
 		}
 		names = append(names, e.Name())
@@ -77,35 +100,113 @@ func (p *Proc) listDir(dir string, o options) (inside []string) {
 			inside = append(inside, path.Join(dir, e.Name()))
 		}
 	}
-	if o.has("l") {
-		p.printf("total %d\n", 4*len(names))
-	}
 	p.list(p.Path(dir), names, o)
-	return inside
+	return inside, nil
+}
+
+// entry is one file in a list.
+type entry struct {
+	name string
+	info fs.FileInfo
 }
 
 // list prints names as seen from dir.
 func (p *Proc) list(dir string, names []string, o options) {
-	if o.has("r") {
-		slices.Reverse(names)
-	}
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 1, ' ', tabwriter.AlignRight)
+	var all []entry
 	for _, name := range names {
-		if !o.has("l") {
-			fmt.Fprintln(p.Stdout, name)
-			continue
+		if i, err := p.Files().Lstat(abs(dir, name)); err == nil { // else gone since the directory was read
+			all = append(all, entry{name, i})
 		}
-		file := abs(dir, name)
-		i, err := p.Files().Lstat(file)
-		if err != nil {
-			continue // gone since the directory was read
+	}
+	switch {
+	case o.has("t"):
+		slices.SortStableFunc(all, func(a, b entry) int { return b.info.ModTime().Compare(a.info.ModTime()) })
+	case o.has("S"):
+		slices.SortStableFunc(all, func(a, b entry) int { return cmp.Compare(b.info.Size(), a.info.Size()) })
+	}
+	if o.has("r") {
+		slices.Reverse(all)
+	}
+	if o.has("l") {
+		p.longList(dir, all, o)
+		return
+	}
+	shown := make([]string, len(all))
+	for i, e := range all {
+		shown[i] = e.name + p.mark(e, o)
+	}
+	if p.Screen() != nil && !o.has("1") || o.has("C", "x") {
+		io.WriteString(p.Stdout, columnsOf(shown, p.columns()))
+		return
+	}
+	for _, name := range shown {
+		p.printf("%s\n", name)
+	}
+}
+
+// mark is what -F and -p put behind a name.
+func (p *Proc) mark(e entry, o options) string {
+	m := e.info.Mode()
+	switch {
+	case m.IsDir() && o.has("F", "p"):
+		return "/"
+	case !o.has("F"):
+	case m&fs.ModeSymlink != 0 && !o.has("l"):
+		return "@"
+	case m&fs.ModeSocket != 0:
+		return "="
+	case m.IsRegular() && m&0o111 != 0:
+		return "*"
+	}
+	return ""
+}
+
+func (p *Proc) longList(dir string, all []entry, o options) {
+	sizes := make([]string, len(all))
+	widest, blocks := 0, int64(0)
+	for i, e := range all {
+		sizes[i] = strconv.FormatInt(e.info.Size(), 10)
+		if o.has("h") {
+			sizes[i] = human(e.info.Size())
 		}
-		if t, err := p.Files().Readlink(file); err == nil {
+		widest = max(widest, len(sizes[i]))
+		blocks += (e.info.Size() + 4095) / 4096 * 4
+	}
+	if !o.has("operands") {
+		p.printf("total %d\n", blocks)
+	}
+	for i, e := range all {
+		name := e.name
+		if t, err := p.Files().Readlink(abs(dir, e.name)); err == nil {
 			name += " -> " + t
 		}
-		fmt.Fprintf(w, "%s\t 1\t root\t root\t %d\t %s %s\n", modeString(i.Mode()), i.Size(), i.ModTime().Format("Jan _2 15:04"), name)
+		p.printf("%s 1 root root %*s %s %s%s\n", modeString(e.info.Mode()), widest, sizes[i], listTime(e.info.ModTime()), name, p.mark(e, o))
 	}
-	w.Flush()
+}
+
+// listTime is the time as ls -l shows it: the year instead of the hour where it
+// is long ago.
+func listTime(t time.Time) string {
+	if age := time.Since(t); age > 182*24*time.Hour || age < -time.Hour {
+		return t.Format("Jan _2  2006")
+	}
+	return t.Format("Jan _2 15:04")
+}
+
+// human writes bytes as ls -h, du -h and df -h do.
+func human(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(n, 10)
+	}
+	value, unit := float64(n), 0
+	for value >= 1024 && unit < 5 {
+		value /= 1024
+		unit++
+	}
+	if value < 10 {
+		return fmt.Sprintf("%.1f%c", math.Ceil(value*10)/10, "KMGTP"[unit-1])
+	}
+	return fmt.Sprintf("%.0f%c", math.Ceil(value), "KMGTP"[unit-1])
 }
 
 // modeString is the first column of ls -l.
@@ -170,49 +271,6 @@ func dirname(_ context.Context, p *Proc) int {
 	return 0
 }
 
-// find knows -name, -type and -maxdepth 1.
-func find(ctx context.Context, p *Proc) int {
-	args := p.Args[1:]
-	var roots []string
-	for len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		roots, args = append(roots, args[0]), args[1:]
-	}
-	if len(roots) == 0 {
-		roots = []string{"."}
-	}
-	if len(args)%2 != 0 {
-		return p.errorf("missing argument to `%s'", args[len(args)-1])
-	}
-	keep := func(string, fs.FileMode) bool { return true }
-	for ; len(args) > 0; args = args[2:] {
-		before, value := keep, args[1]
-		switch args[0] {
-		case "-name":
-			keep = func(n string, m fs.FileMode) bool {
-				ok, _ := path.Match(value, path.Base(n))
-				return ok && before(n, m)
-			}
-		case "-type":
-			keep = func(n string, m fs.FileMode) bool {
-				return strings.HasPrefix(strings.Replace(modeString(m), "-", "f", 1), value) && before(n, m)
-			}
-		default:
-			return p.errorf("unknown predicate `%s'", args[0])
-		}
-	}
-	status := 0
-	for _, root := range roots {
-		if err := p.walk(ctx, root, func(name string, i fs.FileInfo) {
-			if keep(name, i.Mode()) {
-				p.printf("%s\n", name)
-			}
-		}); err != nil {
-			status = p.errorf("‘%s’: %s", root, words(err))
-		}
-	}
-	return status
-}
-
 // walk visits name and everything below it, following no links.
 func (p *Proc) walk(ctx context.Context, name string, visit func(string, fs.FileInfo)) error {
 	if ctx.Err() != nil {
@@ -235,19 +293,69 @@ func (p *Proc) walk(ctx context.Context, name string, visit func(string, fs.File
 }
 
 func du(ctx context.Context, p *Proc) int {
-	_, names, ok := p.options("shkm")
+	o, names, ok := p.options("shkmacxbd: summarize human-readable max-depth= total")
 	if !ok {
 		return 1
 	}
 	if len(names) == 0 {
 		names = []string{"."}
 	}
-	for _, name := range names {
-		var sum int64
-		if err := p.walk(ctx, name, func(_ string, i fs.FileInfo) { sum += (i.Size() + 1023) / 1024 }); err != nil {
-			return p.errorf("cannot access '%s': %s", name, words(err))
+	show := func(bytes int64, name string) {
+		switch {
+		case o.has("h", "human-readable"):
+			p.printf("%s\t%s\n", human(bytes), name)
+		case o.has("m"):
+			p.printf("%d\t%s\n", (bytes+1<<20-1)>>20, name)
+		default:
+			p.printf("%d\t%s\n", bytes>>10, name)
 		}
-		p.printf("%d\t%s\n", sum, name)
 	}
-	return 0
+	depth := -1
+	if text := o["d"] + o["max-depth"]; text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			return p.errorf("invalid maximum depth '%s'", text)
+		}
+		depth = n
+	}
+	if o.has("s", "summarize") {
+		depth = 0
+	}
+	status := 0
+	for _, name := range names {
+		if _, err := p.usage(ctx, name, depth, show); err != nil {
+			status = p.errorf("cannot access '%s': %s", name, words(err))
+		}
+	}
+	return status
+}
+
+// usage adds up what a tree takes, in whole blocks, and shows its directories
+// down to a depth, itself last; a negative depth is any.
+func (p *Proc) usage(ctx context.Context, name string, depth int, show func(int64, string)) (int64, error) {
+	i, err := p.Files().Lstat(p.Path(name))
+	if err != nil {
+		return 0, err
+	}
+	sum := (i.Size() + 4095) &^ 4095
+	if i.IsDir() {
+		entries, err := p.Files().ReadDir(p.Path(name))
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range entries {
+			if ctx.Err() != nil {
+				return sum, ctx.Err()
+			}
+			below := show
+			if depth == 0 || !e.IsDir() {
+				below = func(int64, string) {}
+			}
+			// What vanishes while one looks takes nothing.
+			n, _ := p.usage(ctx, strings.TrimSuffix(name, "/")+"/"+e.Name(), depth-1, below)
+			sum += n
+		}
+	}
+	show(sum, name)
+	return sum, nil
 }

@@ -3,11 +3,15 @@ package shell
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,7 +19,9 @@ import (
 )
 
 func netCommands() map[string]Command {
-	return map[string]Command{"curl": curl, "wget": notHere("not on this machine: use curl"), "scp": scp, "ping": notHere("not on this machine: use curl")}
+	return map[string]Command{
+		"curl": curl, "wget": wget, "scp": scp, "ping": ping, "nc": nc, "netcat": nc, "telnet": nc, "ss": ss, "netstat": ss, "ip": ip, "ifconfig": ifconfig,
+	}
 }
 
 // request is what a curl command line asks for.
@@ -24,6 +30,7 @@ type request struct {
 	body                     []byte
 	header                   http.Header
 	silent, showError        bool
+	verbose                  bool
 	include, head, fail      bool
 	follow                   bool
 	limit                    time.Duration
@@ -53,17 +60,29 @@ func curl(ctx context.Context, p *Proc) int {
 
 func (p *Proc) curlRequest() (request, error) {
 	r := request{header: http.Header{}}
-	// Headers may come several times, so they are taken out first.
-	var rest []string
+	// What may come several times is taken out first.
+	var rest, data []string
 	for args := p.Args[1:]; len(args) > 0; args = args[1:] {
-		value := ""
-		switch a := args[0]; {
-		case (a == "-H" || a == "--header") && len(args) > 1:
+		a, value := args[0], ""
+		switch {
+		case slices.Contains([]string{"-H", "--header", "-d", "--data", "--data-raw", "--data-binary", "--data-ascii", "--json"}, a) && len(args) > 1:
 			value, args = args[1], args[1:]
-		case strings.HasPrefix(a, "-H") && len(a) > 2:
-			value = a[2:]
+		case len(a) > 2 && (strings.HasPrefix(a, "-H") || strings.HasPrefix(a, "-d")):
+			a, value = a[:2], a[2:]
 		default:
 			rest = append(rest, a)
+			continue
+		}
+		if a != "-H" && a != "--header" {
+			if a == "--json" {
+				r.header.Set("Content-Type", "application/json")
+				r.header.Set("Accept", "application/json")
+			}
+			text, err := p.curlData(a, value)
+			if err != nil {
+				return r, err
+			}
+			data = append(data, text)
 			continue
 		}
 		k, v, ok := strings.Cut(value, ":")
@@ -72,8 +91,8 @@ func (p *Proc) curlRequest() (request, error) {
 		}
 		r.header.Add(k, strings.TrimSpace(v))
 	}
-	o, urls, err := parseOptions(rest, "sSfvkLiIgNX:d:o:w:m:A:u: silent show-error fail verbose insecure location include head no-buffer compressed "+
-		"request= data= data-binary= data-raw= output= write-out= max-time= connect-timeout= retry= user-agent=")
+	o, urls, err := parseOptions(rest, "sSfvkLiIgNOGX:o:w:m:A:u:T:x: silent show-error fail verbose insecure location include head no-buffer compressed remote-name get "+
+		"no-progress-meter request= output= write-out= max-time= connect-timeout= retry= retry-delay= user-agent= user= http1.1")
 	if err != nil {
 		return r, err
 	}
@@ -88,41 +107,94 @@ func (p *Proc) curlRequest() (request, error) {
 			return r, err
 		}
 	}
-	return p.curlBody(r, o)
+	if o.has("O", "remote-name") {
+		if r.out = path.Base(r.url); r.out == "/" || r.out == "." || strings.HasSuffix(r.url, "/") {
+			return r, errors.New("remote file name has no length")
+		}
+	}
+	if user := o["u"] + o["user"]; user != "" {
+		r.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user)))
+	}
+	r.verbose = o.has("v", "verbose")
+	return r.complete(data, o), nil
 }
 
-func (p *Proc) curlBody(r request, o options) (request, error) {
+// curlData is the text of one -d: @FILE without its line ends, unless it is
+// binary.
+func (p *Proc) curlData(flag, value string) (string, error) {
+	name, isFile := strings.CutPrefix(value, "@")
+	if !isFile || flag == "--data-raw" {
+		return value, nil
+	}
+	f, err := p.open(name)
+	if err != nil {
+		return "", fmt.Errorf("(26) %s: %s", name, words(err))
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return "", fmt.Errorf("(26) %s: %s", name, words(err))
+	}
+	if flag == "--data-binary" || flag == "--json" {
+		return string(text), nil
+	}
+	return strings.NewReplacer("\n", "", "\r", "").Replace(string(text)), nil
+}
+
+// complete fills in what follows from the rest.
+func (r request) complete(data []string, o options) request {
 	if !strings.Contains(r.url, "://") {
 		r.url = "http://" + r.url
 	}
+	if o.has("G", "get") && len(data) > 0 {
+		sep := "?"
+		if strings.Contains(r.url, "?") {
+			sep = "&"
+		}
+		r.url, data = r.url+sep+strings.Join(data, "&"), nil
+	}
+	r.body = []byte(strings.Join(data, "&"))
 	if r.method == "" {
-		r.method = "GET"
-		if r.head {
+		switch {
+		case r.head:
 			r.method = "HEAD"
+		case data != nil:
+			r.method = "POST"
+		default:
+			r.method = "GET"
 		}
 	}
-	if !o.has("d", "data", "data-binary", "data-raw") {
-		return r, nil
-	}
-	text := o["d"] + o["data"] + o["data-binary"] + o["data-raw"]
-	r.body = []byte(text)
-	if name, isFile := strings.CutPrefix(text, "@"); isFile && !o.has("data-raw") {
-		f, err := p.open(name)
-		if err != nil {
-			return r, fmt.Errorf("(26) %s: %s", name, words(err))
-		}
-		defer f.Close()
-		if r.body, err = io.ReadAll(f); err != nil {
-			return r, err
-		}
-	}
-	if r.method == "GET" {
-		r.method = "POST"
-	}
-	if r.header.Get("Content-Type") == "" {
+	if data != nil && r.header.Get("Content-Type") == "" {
 		r.header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	return r, nil
+	return r
+}
+
+// wget fetches into a file, or to standard output with -O -.
+func wget(ctx context.Context, p *Proc) int {
+	o, urls, ok := p.options("qO:nvcT:t: quiet output-document= timeout= tries= no-verbose spider header=")
+	if !ok || len(urls) != 1 {
+		return p.errorf("usage: wget [-q] [-O FILE] URL")
+	}
+	args := []string{"curl", "-fL"}
+	if o.has("q", "quiet") {
+		args = append(args, "-s")
+	}
+	name := o["O"] + o["output-document"]
+	if name == "" {
+		if name = path.Base(urls[0]); strings.HasSuffix(urls[0], "/") || !strings.Contains(strings.TrimPrefix(urls[0], "http://"), "/") {
+			name = "index.html"
+		}
+	}
+	if o.has("spider") {
+		name = "/dev/null"
+	}
+	p.Args = append(args, "-o", name, urls[0])
+	status := curl(ctx, p)
+	if status == 0 && name != "-" && !o.has("q", "quiet") {
+		fmt.Fprintf(p.Stderr, "'%s' saved\n", name)
+	}
+	return status
 }
 
 // fetch does the request and returns curl's exit status.
@@ -149,13 +221,30 @@ func (p *Proc) fetch(ctx context.Context, r request) (int, error) {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
 	start := time.Now()
+	if r.verbose {
+		p.curlHeaders(">", fmt.Sprintf("%s %s %s", req.Method, req.URL.RequestURI(), req.Proto), req.Header)
+	}
 	res, err := client.Do(req)
 	if err != nil {
 		p.curlFormat(r, 0, 0, start)
 		return curlStatus(err, req.URL.Host)
 	}
 	defer res.Body.Close()
+	if r.verbose {
+		p.curlHeaders("<", res.Proto+" "+res.Status, res.Header)
+	}
 	return p.curlPrint(r, res, start)
+}
+
+// curlHeaders is what -v shows.
+func (p *Proc) curlHeaders(sign, first string, h http.Header) {
+	fmt.Fprintf(p.Stderr, "%s %s\n", sign, first)
+	for _, k := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[k] {
+			fmt.Fprintf(p.Stderr, "%s %s: %s\n", sign, k, v)
+		}
+	}
+	fmt.Fprintf(p.Stderr, "%s\n", sign)
 }
 
 func curlStatus(err error, host string) (int, error) {

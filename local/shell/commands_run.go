@@ -14,8 +14,18 @@ import (
 func runCommands() map[string]Command {
 	return map[string]Command{
 		"sudo": sudo, "su": su, "sh": sh, "bash": sh, "dash": sh, "env": env, "printenv": printenv, "nohup": nohup, "nice": nohup, "setsid": nohup,
-		"timeout": timeout, "sleep": sleep, "xargs": xargs, "clear": succeed, "logger": succeed,
+		"timeout": timeout, "sleep": sleep, "xargs": xargs, "logger": succeed,
 	}
+}
+
+// runs reports whether there is a program of that name; some are builtins here.
+func (p *Proc) runs(name string) bool {
+	switch name {
+	case "echo", "true", "false", "test", "[", "printf", "pwd", "kill":
+		return true
+	}
+	cmd, file := p.session.find(name, p.Dir, p.Getenv("PATH"))
+	return cmd != nil || file != ""
 }
 
 // start runs an argument list in a shell of its own with another setting.
@@ -36,7 +46,7 @@ func (p *Proc) userEnv(user string) []string {
 
 // sudo never asks: vagrant may do everything.
 func sudo(ctx context.Context, p *Proc) int {
-	args, user, login, keep := p.Args[1:], "root", false, false
+	args, user, shell, login, keep := p.Args[1:], "root", false, false, false
 	var extra []string
 	for len(args) > 0 {
 		a := args[0]
@@ -49,8 +59,10 @@ func sudo(ctx context.Context, p *Proc) int {
 				user = args[1]
 			}
 			args = args[1:]
-		case a == "-i" || a == "-s":
+		case a == "-i" || a == "--login":
 			login = true
+		case a == "-s" || a == "--shell":
+			shell = true
 		case a == "-v" || a == "-k" || a == "-K" || a == "-l":
 			return 0
 		case a == "-E":
@@ -73,40 +85,58 @@ run:
 		cfg.Env = append(p.Environ, cfg.Env...)
 	}
 	cfg.Env = append(append(cfg.Env, "SUDO_USER="+p.User()), extra...)
-	switch {
-	case len(args) == 0 && login:
-		args = []string{"sh"}
-	case len(args) == 0:
-		return p.errorf("usage: sudo [-AbEHknPS] [-u user] [VAR=value] [command]")
-	case login && len(args) > 0 && args[0] != "sh" && args[0] != "bash":
+	if login {
 		cfg.Dir = homeOf(user)
+	}
+	switch {
+	case len(args) == 0 && !login && !shell:
+		return p.errorf("usage: sudo [-AbEHiknPSs] [-u user] [VAR=value] [command]")
+	case len(args) == 0 && login:
+		args = []string{"sh", "-l"}
+	case len(args) == 0:
+		args = []string{"sh"}
+	case !p.runs(args[0]):
+		p.errorf("%s: command not found", args[0])
+		if advice := absent(args[0]); advice != "" {
+			fmt.Fprintf(p.Stderr, "(%s)\n", advice)
+		}
+		return 1
 	}
 	return p.start(ctx, cfg, args)
 }
 
 func su(ctx context.Context, p *Proc) int {
-	user, script := "root", ""
+	user, command, login := "root", []string{"sh"}, false
 	for args := p.Args[1:]; len(args) > 0; args = args[1:] {
 		switch a := args[0]; {
 		case a == "-c" && len(args) > 1:
-			script, args = args[1], args[1:]
-		case a == "-" || strings.HasPrefix(a, "-"):
+			command, args = []string{"sh", "-c", args[1]}, args[1:]
+		case a == "-" || a == "-l" || a == "--login":
+			login = true
+		case strings.HasPrefix(a, "-"):
 		default:
 			user = a
 		}
 	}
+	if _, known := homes[user]; !known {
+		return p.errorf("user %s does not exist", user)
+	}
 	cfg := p.config()
 	cfg.User, cfg.Env = user, p.userEnv(user)
-	if script == "" {
-		return p.start(ctx, cfg, []string{"sh"})
+	if login {
+		cfg.Dir = homeOf(user)
+		if len(command) == 1 {
+			command = []string{"sh", "-l"}
+		}
 	}
-	return p.start(ctx, cfg, []string{"sh", "-c", script})
+	return p.start(ctx, cfg, command)
 }
 
-// sh runs -c's script, a file, or what comes from standard input.
+// sh runs -c's script, a file, or what comes from standard input; at a
+// terminal it is interactive.
 func sh(ctx context.Context, p *Proc) int {
 	args, prefix := p.Args[1:], ""
-	isScript := false
+	isScript, login := false, false
 	for len(args) > 0 && len(args[0]) > 1 && (args[0][0] == '-' || args[0][0] == '+') && args[0] != "--" {
 		for _, c := range args[0][1:] {
 			switch c {
@@ -114,7 +144,9 @@ func sh(ctx context.Context, p *Proc) int {
 				isScript = true
 			case 'e', 'u', 'x', 'f', 'n', 'a':
 				prefix += "set " + args[0][:1] + string(c) + "; "
-			case 'l', 'i', 's', '-':
+			case 'l':
+				login = true
+			case 'i', 's', '-':
 			default:
 				p.errorf("-%c: invalid option", c)
 				return 2
@@ -140,6 +172,9 @@ func sh(ctx context.Context, p *Proc) int {
 		})
 	case len(args) > 0 && !slices.Contains(p.Args, "-s"):
 		return p.session.runScript(ctx, cfg, p.Path(args[0]), args[1:])
+	case p.Keyboard() != nil && screenOf(p.Stderr) != nil:
+		cfg.Login = login
+		return p.session.nested(cfg, func(n *Session) (int, error) { return n.dialogue(ctx) })
 	}
 	text, err := io.ReadAll(p.Stdin)
 	if err != nil {
@@ -273,23 +308,37 @@ func timeout(ctx context.Context, p *Proc) int {
 	return status
 }
 
-// xargs knows -n and -r.
+// xargs knows -n, -I, -0, -d, -r and -t; -P is accepted.
 func xargs(ctx context.Context, p *Proc) int {
-	args, size, skipEmpty := p.Args[1:], 1000, false
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
-		switch {
-		case args[0] == "-r":
-			skipEmpty = true
-		case args[0] == "-n" && len(args) > 1:
-			n, err := strconv.Atoi(args[1])
-			if err != nil || n < 1 {
-				return p.errorf("invalid number '%s'", args[1])
-			}
-			size, args = n, args[1:]
-		default:
-			return p.errorf("invalid option %s", args[0])
+	args, size, replace, sep := p.Args[1:], 1000, "", ""
+	skipEmpty, show := false, false
+	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
+		flag, value := args[0][:2], args[0][2:]
+		if strings.Contains("-n-I-d-P-L", flag) && value == "" && len(args) > 1 {
+			value, args = args[1], args[1:]
 		}
 		args = args[1:]
+		switch flag {
+		case "-r":
+			skipEmpty = true
+		case "-t":
+			show = true
+		case "-0":
+			sep = "\x00"
+		case "-d":
+			sep = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\0`, "\x00").Replace(value)
+		case "-I":
+			replace, size = value, 1
+		case "-n", "-L":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 {
+				return p.errorf("invalid number '%s'", value)
+			}
+			size = n
+		case "-P":
+		default:
+			return p.errorf("invalid option %s", flag)
+		}
 	}
 	if len(args) == 0 {
 		args = []string{"echo"}
@@ -298,8 +347,8 @@ func xargs(ctx context.Context, p *Proc) int {
 	if err != nil {
 		return p.errorf("%s", words(err))
 	}
-	items := strings.Fields(string(text))
-	if len(items) == 0 && skipEmpty {
+	items := xargsItems(string(text), sep, replace != "")
+	if len(items) == 0 && (skipEmpty || replace != "") {
 		return 0
 	}
 	cfg := p.config()
@@ -307,12 +356,61 @@ func xargs(ctx context.Context, p *Proc) int {
 	status := 0
 	for first := true; (first || len(items) > 0) && ctx.Err() == nil; first = false {
 		n := min(size, len(items))
-		if p.start(ctx, cfg, slices.Concat(args, items[:n])) != 0 {
+		command := slices.Concat(args, items[:n])
+		if replace != "" {
+			command = slices.Clone(args)
+			for i := range command {
+				command[i] = strings.ReplaceAll(command[i], replace, items[0])
+			}
+		}
+		if show {
+			fmt.Fprintln(p.Stderr, strings.Join(command, " "))
+		}
+		switch code := p.start(ctx, cfg, command); code {
+		case 0:
+		case 126, 127:
+			return code
+		default:
 			status = 123
 		}
 		items = items[n:]
 	}
 	return status
+}
+
+// xargsItems splits the input: at a separator, at lines, or at blanks outside
+// quotes.
+func xargsItems(text, sep string, byLine bool) []string {
+	switch {
+	case sep != "":
+		return strings.Split(strings.TrimSuffix(text, sep), sep)
+	case byLine:
+		return slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+	}
+	var out []string
+	var b strings.Builder
+	quote, inside := rune(0), false
+	for _, r := range text {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '\'' || r == '"'):
+			quote, inside = r, true
+		case quote == 0 && (r == ' ' || r == '\t' || r == '\n'):
+			if inside {
+				out = append(out, b.String())
+				b.Reset()
+			}
+			inside = false
+		default:
+			b.WriteRune(r)
+			inside = true
+		}
+	}
+	if inside {
+		out = append(out, b.String())
+	}
+	return out
 }
 
 // Known reports whether a command of that name, or with that path, exists.

@@ -1,13 +1,15 @@
 package shell
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"slices"
+	"strconv"
 	"strings"
+	"text/tabwriter"
+	"time"
 )
 
 // ErrNoService says that a machine has no service of that name.
@@ -16,7 +18,7 @@ var ErrNoService = errors.New("unrecognized service")
 func serviceCommands() map[string]Command {
 	upstart := func(_ context.Context, p *Proc) []string { return []string{p.name()} }
 	commands := map[string]Command{
-		"service": service, "systemctl": systemctl, "docker": docker, "dockerd": notHere("dockerd is started by its service: service docker start"),
+		"service": service, "systemctl": systemctl,
 		"initctl": func(ctx context.Context, p *Proc) int {
 			if len(p.Args) < 2 || p.Args[1] == "list" || p.Args[1] == "version" {
 				p.printf("init (upstart 1.12.1)\n")
@@ -24,8 +26,7 @@ func serviceCommands() map[string]Command {
 			}
 			return initctl(ctx, p, p.Args[1], p.Args[2:])
 		},
-		"reboot": notHere(powerAdvice), "poweroff": notHere(powerAdvice), "shutdown": notHere(powerAdvice), "halt": notHere(powerAdvice),
-		"apt-get": notHere("this machine installs nothing: its Docker is built in"), "apt": notHere("this machine installs nothing: its Docker is built in"),
+		"journalctl":  journalctl,
 		"update-rc.d": succeed, "insserv": succeed,
 	}
 	for _, verb := range []string{"restart", "start", "stop", "reload", "status"} {
@@ -34,11 +35,7 @@ func serviceCommands() map[string]Command {
 	return commands
 }
 
-const powerAdvice = "the power of embedded machines is switched from outside: lab kill, lab crash, lab heal"
-
-func notHere(advice string) Command {
-	return func(_ context.Context, p *Proc) int { return p.errorf("%s", advice) }
-}
+const powerAdvice = "the power of embedded machines is switched from outside: lab scenario cuts it, lab heal gives it back"
 
 func (p *Proc) act(ctx context.Context, name, verb string) (ServiceResult, error) {
 	if p.Machine() == nil {
@@ -111,101 +108,172 @@ func (p *Proc) job(ctx context.Context, verb, name string, unknown func()) int {
 	return 0
 }
 
-// systemctl does what it can for scripts written for systemd; the machine's
-// init is not systemd.
+// units are the services of a machine, with systemd's descriptions.
+var units = []struct{ name, about, program string }{
+	{"docker", "Docker Application Container Engine", "dockerd"},
+	{"ssh", "OpenBSD Secure Shell server", "sshd"},
+}
+
+// systemctl does what it can for scripts and fingers used to systemd; the
+// machine's init is not systemd.
 func systemctl(ctx context.Context, p *Proc) int {
-	o, args, ok := p.options("qa quiet no-pager no-block now full")
-	if !ok || len(args) == 0 {
+	o, args, ok := p.options("qalf:n:t: quiet all no-pager no-block now full no-legend plain type= state= lines= output= failed system")
+	if !ok {
 		return 1
+	}
+	if len(args) == 0 {
+		args = []string{"list-units"}
 	}
 	verb, names := args[0], args[1:]
 	switch verb {
-	case "daemon-reload", "reset-failed", "enable", "disable", "unmask", "mask":
+	case "daemon-reload", "reset-failed", "enable", "disable", "unmask", "mask", "daemon-reexec":
 		return 0
 	case "is-system-running":
 		p.printf("running\n")
 		return 0
+	case "list-units", "list-unit-files":
+		return p.listUnits(ctx)
+	case "cat", "edit":
+		p.printf("No files found for %s: the services of an embedded machine are parts of it.\n", strings.Join(names, " "))
+		return 1
+	case "start", "stop", "restart", "reload", "try-restart", "reload-or-restart", "force-reload", "status", "is-active", "is-enabled", "is-failed", "show", "kill":
+	case "reboot", "poweroff", "halt", "suspend":
+		return p.errorf("%s", powerAdvice)
+	default:
+		fmt.Fprintf(p.Stderr, "Unknown command verb %s.\n", verb)
+		return 1
+	}
+	if len(names) == 0 {
+		if verb == "status" {
+			return p.listUnits(ctx)
+		}
+		fmt.Fprintln(p.Stderr, "Too few arguments.")
+		return 1
 	}
 	status := 0
 	for _, unit := range names {
-		name := strings.TrimSuffix(strings.TrimSuffix(unit, ".service"), ".socket")
-		action := map[string]string{"is-active": "status", "is-enabled": "status", "is-failed": "status", "show": "status", "try-restart": "restart", "reload-or-restart": "restart"}[verb]
-		if action == "" {
-			action = verb
-		}
-		r, err := p.act(ctx, name, action)
-		if err != nil {
-			fmt.Fprintf(p.Stderr, "Failed to %s %s: Unit %s not found.\n", verb, unit, unit)
-			return 5
-		}
-		state := map[bool]string{true: "active", false: "inactive"}[r.Running]
-		if r.Failed != "" {
-			state = "failed"
-		}
-		switch verb {
-		case "is-active":
-			if !o.has("q", "quiet") {
-				p.printf("%s\n", state)
-			}
-			if !r.Running {
-				status = 3
-			}
-		case "is-enabled":
-			p.printf("enabled\n")
-		case "show":
-			p.printf("Id=%s\nActiveState=%s\nMainPID=%d\n", unit, state, r.PID)
-		case "status":
-			p.printf("* %s.service\n   Active: %s\n Main PID: %d\n", name, state, r.PID)
-			if r.Failed != "" {
-				p.printf("   Error: %s\n", r.Failed)
-			}
-			if !r.Running {
-				status = 3
-			}
-		default:
-			if r.Failed != "" {
-				fmt.Fprintf(p.Stderr, "Job for %s.service failed: %s\n", name, r.Failed)
-				status = 1
-			}
+		if s := p.unit(ctx, verb, unit, o); s != 0 {
+			status = s
 		}
 	}
 	return status
 }
 
-// DockerSocket is where the machine's engine listens.
-const DockerSocket = "/var/run/docker.sock"
-
-// docker serves dial-stdio, which is how docker commands elsewhere come in by
-// SSH.
-func docker(ctx context.Context, p *Proc) int {
-	if len(p.Args) >= 3 && p.Args[1] == "system" && p.Args[2] == "dial-stdio" {
-		return p.dialStdio(ctx)
+func (p *Proc) listUnits(ctx context.Context) int {
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 1, ' ', 0)
+	fmt.Fprintln(w, "UNIT\tLOAD\tACTIVE\tSUB\tDESCRIPTION")
+	for _, u := range units {
+		r, err := p.act(ctx, u.name, "status")
+		if err != nil {
+			continue // not on this machine
+		}
+		active, sub := unitState(r)
+		fmt.Fprintf(w, "%s.service\tloaded\t%s\t%s\t%s\n", u.name, active, sub, u.about)
 	}
-	p.errorf("this machine has the engine, not the docker command; from outside: DOCKER_HOST=ssh://%s@%s docker %s",
-		p.User(), p.Hostname(), strings.Join(p.Args[1:], " "))
-	return 1
+	return flushed(p, w)
 }
 
-func (p *Proc) dialStdio(ctx context.Context) int {
-	if p.Machine() == nil {
-		return p.errorf("there is no engine in a container")
+func unitState(r ServiceResult) (active, sub string) {
+	switch {
+	case r.Failed != "":
+		return "failed", "failed"
+	case r.Running:
+		return "active", "running"
 	}
-	c, err := p.Machine().Dial(ctx, "unix", DockerSocket)
-	if err != nil {
-		return p.errorf("Cannot connect to the Docker daemon at unix://%s. Is the docker daemon running? (%v)", DockerSocket, err)
+	return "inactive", "dead"
+}
+
+// unit does what a verb says with one service.
+func (p *Proc) unit(ctx context.Context, verb, unit string, o options) int {
+	name := strings.TrimSuffix(strings.TrimSuffix(unit, ".service"), ".socket")
+	action := verb
+	switch verb {
+	case "is-active", "is-enabled", "is-failed", "show":
+		action = "status"
+	case "try-restart", "reload-or-restart", "force-reload":
+		action = "restart"
 	}
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	defer stop()
-	go func() {
-		// The other direction ends the command.
-		_, _ = io.Copy(c, p.Stdin)
-		if half, ok := c.(interface{ CloseWrite() error }); ok {
-			_ = half.CloseWrite()
+	r, err := p.act(ctx, name, action)
+	switch {
+	case errors.Is(err, ErrNoService) && verb == "status":
+		fmt.Fprintf(p.Stderr, "Unit %s.service could not be found.\n", name)
+		return 4
+	case errors.Is(err, ErrNoService) && verb == "is-active":
+		p.printf("inactive\n")
+		return 3
+	case errors.Is(err, ErrNoService):
+		fmt.Fprintf(p.Stderr, "Failed to %s %s.service: Unit %s.service not found.\n", verb, name, name)
+		return 5
+	case err != nil:
+		fmt.Fprintf(p.Stderr, "Failed to %s %s.service: %v\n", verb, name, err)
+		return 1
+	}
+	active, _ := unitState(r)
+	switch verb {
+	case "is-active", "is-failed":
+		if !o.has("q", "quiet") {
+			p.printf("%s\n", active)
 		}
-	}()
-	if _, err := io.Copy(p.Stdout, c); err != nil && !errors.Is(err, net.ErrClosed) {
-		return p.errorf("%v", err)
+		if verb == "is-active" && !r.Running {
+			return 3
+		}
+		if verb == "is-failed" && active != "failed" {
+			return 1
+		}
+	case "is-enabled":
+		p.printf("enabled\n")
+	case "show":
+		p.printf("Id=%s.service\nActiveState=%s\nMainPID=%d\n", name, active, r.PID)
+	case "status":
+		return p.unitStatus(ctx, name, r, o)
+	default:
+		if r.Failed != "" {
+			fmt.Fprintf(p.Stderr, "Job for %s.service failed: %s\nSee \"systemctl status %s.service\" and \"journalctl -xeu %s.service\" for details.\n", name, r.Failed, name, name)
+			return 1
+		}
 	}
 	return 0
 }
+
+// unitStatus is the page that systemctl status shows, the end of the log
+// included.
+func (p *Proc) unitStatus(_ context.Context, name string, r ServiceResult, o options) int {
+	about, program := name, name
+	for _, u := range units {
+		if u.name == name {
+			about, program = u.about, u.program
+		}
+	}
+	active, sub := unitState(r)
+	dot := map[string]string{"active": "●", "failed": "×"}[active]
+	if dot == "" {
+		dot = "○"
+	}
+	p.printf("%s %s.service - %s\n     Loaded: loaded (part of this embedded machine; enabled)\n     Active: %s (%s)", dot, name, about, active, sub)
+	if !r.Since.IsZero() {
+		p.printf(" since %s; %s ago", r.Since.Format("Mon 2006-01-02 15:04:05 MST"), upFor(time.Since(r.Since)))
+	}
+	p.printf("\n")
+	if r.Running {
+		p.printf("   Main PID: %d (%s)\n", r.PID, program)
+	}
+	if r.Failed != "" {
+		p.printf("      Error: %s\n", r.Failed)
+	}
+	if text, err := p.Files().ReadFile(dockerLog); err == nil && name == "docker" {
+		count := 10
+		if n, err := strconv.Atoi(o["n"] + o["lines"]); err == nil {
+			count = n
+		}
+		if log, err := p.journal(bytes.NewReader(text), count, false); err == nil && log != "" {
+			p.printf("\n%s", log)
+		}
+	}
+	if !r.Running {
+		return 3
+	}
+	return 0
+}
+
+// DockerSocket is where the machine's engine listens.
+const DockerSocket = "/var/run/docker.sock"

@@ -3,12 +3,10 @@ package shell
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 )
@@ -16,7 +14,7 @@ import (
 func systemCommands() map[string]Command {
 	return map[string]Command{
 		"uname": uname, "hostname": hostname, "id": id, "whoami": whoami, "date": date, "uptime": uptime, "nproc": nproc, "free": free,
-		"df": df, "kill": kill, "ps": ps, "ss": ss, "which": which, "getent": getent, "arch": func(_ context.Context, p *Proc) int { p.printf("%s\n", hardware()); return 0 },
+		"df": df, "kill": kill, "ps": ps, "pgrep": pgrep, "pkill": pgrep, "pidof": pgrep, "which": which, "getent": getent, "arch": func(_ context.Context, p *Proc) int { p.printf("%s\n", hardware()); return 0 },
 	}
 }
 
@@ -58,7 +56,10 @@ func hostname(_ context.Context, p *Proc) int {
 	case len(names) > 0:
 		return p.errorf("you must be root of the lab: a machine's name is in lab.yaml")
 	case o.has("i", "I"):
-		p.printf("%s\n", p.info().IP)
+		p.printf("%s\n", p.info().IP) // one address, and no name to look up
+	case o.has("s"):
+		host, _, _ := strings.Cut(p.Hostname(), ".")
+		p.printf("%s\n", host)
 	default:
 		p.printf("%s\n", p.Hostname())
 	}
@@ -182,9 +183,36 @@ func date(_ context.Context, p *Proc) int {
 }
 
 func uptime(_ context.Context, p *Proc) int {
-	up := time.Since(p.info().Boot)
-	p.printf(" %s up %d:%02d,  load average: 0.00, 0.00, 0.00\n", time.Now().Format(time.TimeOnly), int(up.Hours()), int(up.Minutes())%60)
+	o, _, ok := p.options("ps pretty since")
+	switch {
+	case !ok:
+		return 1
+	case o.has("p", "pretty"):
+		p.printf("up %s\n", upFor(time.Since(p.info().Boot)))
+	case o.has("s", "since"):
+		p.printf("%s\n", p.info().Boot.Format(time.DateTime))
+	default:
+		p.printf("%s", p.uptimeLine())
+	}
 	return 0
+}
+
+// uptimeLine has no load average: a machine that is one process knows none.
+func (p *Proc) uptimeLine() string {
+	return fmt.Sprintf(" %s up %s\n", time.Now().Format(time.TimeOnly), upFor(time.Since(p.info().Boot)))
+}
+
+func upFor(d time.Duration) string {
+	minutes := int(d.Minutes())
+	switch days := minutes / 60 / 24; {
+	case minutes < 1:
+		return fmt.Sprintf("%d sec", int(d.Seconds()))
+	case minutes < 60:
+		return fmt.Sprintf("%d min", minutes)
+	case days > 0:
+		return fmt.Sprintf("%d days, %2d:%02d", days, minutes/60%24, minutes%60)
+	}
+	return fmt.Sprintf("%2d:%02d", minutes/60, minutes%60)
 }
 
 func nproc(_ context.Context, p *Proc) int {
@@ -192,22 +220,47 @@ func nproc(_ context.Context, p *Proc) int {
 	return 0
 }
 
+// memoryUsed is what the machine's processes take, in bytes.
+func (p *Proc) memoryUsed() int64 {
+	var sum int64
+	for _, x := range p.processes() {
+		sum += x.RSS
+	}
+	return sum
+}
+
 func free(_ context.Context, p *Proc) int {
-	o, _, ok := p.options("mkgh")
+	o, _, ok := p.options("bkmghtws mebi kibi human bytes")
 	if !ok {
 		return 1
 	}
-	total := p.info().MemoryMiB
-	if !o.has("m", "h") {
-		total <<= 10
+	show := func(n int64) string { return strconv.FormatInt(n>>10, 10) }
+	switch {
+	case o.has("h", "human"):
+		show = func(n int64) string {
+			if n == 0 {
+				return "0B"
+			}
+			return human(n) + "i"
+		}
+	case o.has("m", "mebi"):
+		show = func(n int64) string { return strconv.FormatInt(n>>20, 10) }
+	case o.has("g"):
+		show = func(n int64) string { return strconv.FormatInt(n>>30, 10) }
+	case o.has("b", "bytes"):
+		show = func(n int64) string { return strconv.FormatInt(n, 10) }
 	}
-	p.printf("%17s %10s %10s\nMem:   %10d %10d %10d\nSwap:  %10d %10d %10d\n", "total", "used", "free", total, 0, total, 0, 0, 0)
+	total, used := p.info().MemoryMiB<<20, p.memoryUsed()
+	left := max(0, total-used)
+	p.printf("%7s %11s %11s %11s %11s\n", "", "total", "used", "free", "available")
+	p.printf("%-7s %11s %11s %11s %11s\n", "Mem:", show(total), show(used), show(left), show(left))
+	p.printf("%-7s %11s %11s %11s\n", "Swap:", show(0), show(0), show(0))
 	return 0
 }
 
 // df shows the machine's disk as its plan has it, less what its folder holds.
 func df(ctx context.Context, p *Proc) int {
-	o, names, ok := p.options("hPkmTa")
+	o, names, ok := p.options("hPkmTaHil human-readable portability print-type all")
 	if !ok {
 		return 1
 	}
@@ -216,25 +269,32 @@ func df(ctx context.Context, p *Proc) int {
 			return p.failed(name, err)
 		}
 	}
-	var used int64
-	// What cannot be looked at is not counted.
-	_ = p.walk(ctx, "/", func(_ string, i fs.FileInfo) {
-		if i.Mode().IsRegular() {
-			used += (i.Size() + 1023) / 1024
-		}
-	})
-	total, unit := p.info().DiskMiB<<10, "1024-blocks"
-	if !o.has("P", "k") {
-		unit = "1K-blocks"
+	used, err := p.usage(ctx, "/", 0, func(int64, string) {})
+	if err != nil {
+		return p.failed("/", err)
 	}
-	if o.has("h", "m") {
-		total, used, unit = total>>10, used>>10, "1M-blocks"
+	total := p.info().DiskMiB << 20
+	left := max(0, total-used)
+	heads := []string{"Filesystem", "1K-blocks", "Used", "Available", "Use%", "Mounted on"}
+	show := func(n int64) string { return strconv.FormatInt(n>>10, 10) }
+	switch {
+	case o.has("h", "H", "human-readable"):
+		heads[1], heads[3], show = "Size", "Avail", human
+	case o.has("m"):
+		heads[1], show = "1M-blocks", func(n int64) string { return strconv.FormatInt(n>>20, 10) }
+	case o.has("P", "portability"):
+		heads[1], heads[4] = "1024-blocks", "Capacity"
 	}
-	available := max(0, total-used)
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 1, ' ', 0)
-	fmt.Fprintf(w, "Filesystem\t%s\tUsed\tAvailable\tCapacity\tMounted on\n", unit)
-	fmt.Fprintf(w, "/dev/lab\t%d\t%d\t%d\t%d%%\t/\n", total, used, available, used*100/max(1, total))
-	w.Flush()
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, strings.Join(heads, "\t"))
+	fmt.Fprintf(w, "/dev/lab\t%s\t%s\t%s\t%d%%\t/\n", show(total), show(used), show(left), (used*100+total-1)/max(1, total))
+	return flushed(p, w)
+}
+
+func flushed(p *Proc, w *tabwriter.Writer) int {
+	if err := w.Flush(); err != nil {
+		return p.failed("write", err)
+	}
 	return 0
 }
 
@@ -251,134 +311,4 @@ func which(_ context.Context, p *Proc) int {
 		}
 	}
 	return status
-}
-
-// kill signals processes that the machine lists, no others.
-func kill(_ context.Context, p *Proc) int {
-	args, sig := p.Args[1:], syscall.SIGTERM
-	if len(args) > 1 && args[0] == "-s" {
-		args = append([]string{"-" + args[1]}, args[2:]...)
-	}
-	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
-		name := strings.TrimPrefix(strings.ToUpper(args[0][1:]), "SIG")
-		s, known := signalByName(name)
-		if n, err := strconv.Atoi(name); err == nil && n >= 0 && n < 32 {
-			s, known = syscall.Signal(n), true
-		}
-		if !known {
-			return p.errorf("%s: invalid signal specification", name)
-		}
-		sig, args = s, args[1:]
-	}
-	if len(args) == 0 {
-		return p.errorf("usage: kill [-s sigspec | -n signum | -sigspec] pid ...")
-	}
-	status := 0
-	for _, a := range args {
-		pid, err := strconv.Atoi(a)
-		if err != nil {
-			status = p.errorf("%s: arguments must be process ids", a)
-			continue
-		}
-		err = syscall.ESRCH
-		if m := p.Machine(); m != nil {
-			err = m.Kill(pid, sig)
-		}
-		if err != nil {
-			status = p.errorf("(%d) - %s", pid, words(err))
-		}
-	}
-	return status
-}
-
-// ps shows the machine's processes; init is number 1. Columns can be chosen
-// with -o, processes with -p and -C.
-func ps(_ context.Context, p *Proc) int {
-	args := p.Args[1:]
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		args[0] = "-" + args[0] // ps aux
-	}
-	o, _, ok := p.options("aeAfuxlwHo:p:C: no-headers format= pid=")
-	if !ok {
-		return 1
-	}
-	all := []Process{{PID: 1, User: "root", Start: p.info().Boot, Name: "init", Command: "/sbin/init"}}
-	if m := p.Machine(); m != nil {
-		all = append(all, m.Processes()...)
-	}
-	if wanted := o["p"] + o["pid"]; wanted != "" {
-		list := strings.FieldsFunc(wanted, func(r rune) bool { return r == ',' || r == ' ' })
-		all = slices.DeleteFunc(all, func(x Process) bool { return !slices.Contains(list, strconv.Itoa(x.PID)) })
-	}
-	if name := o["C"]; name != "" {
-		all = slices.DeleteFunc(all, func(x Process) bool { return x.Name != name })
-	}
-	columns := o["o"] + o["format"]
-	switch {
-	case columns != "":
-	case o.has("u", "f"):
-		columns = "user,pid,start,args"
-	default:
-		columns = "pid,args"
-	}
-	p.table(all, columns, o.has("no-headers"))
-	if len(all) == 0 {
-		return 1
-	}
-	return 0
-}
-
-func (p *Proc) table(all []Process, columns string, bare bool) {
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 1, ' ', 0)
-	defer w.Flush()
-	var heads, names []string
-	for c := range strings.SplitSeq(columns, ",") {
-		name, head, renamed := strings.Cut(strings.TrimSpace(c), "=")
-		if !renamed {
-			head = map[string]string{"args": "COMMAND", "cmd": "COMMAND", "comm": "COMMAND"}[name]
-			if head == "" {
-				head = strings.ToUpper(name)
-			}
-		}
-		heads, names = append(heads, head), append(names, name)
-	}
-	if !bare && strings.Join(heads, "") != "" {
-		fmt.Fprintln(w, strings.Join(heads, "\t"))
-	}
-	for _, x := range all {
-		var cells []string
-		for _, name := range names {
-			cells = append(cells, map[string]string{
-				"pid": strconv.Itoa(x.PID), "user": x.User, "comm": x.Name, "args": x.Command, "cmd": x.Command, "command": x.Command,
-				"start": x.Start.Format("15:04"), "stime": x.Start.Format("15:04"), "lstart": x.Start.Format(time.ANSIC), "ppid": "1",
-			}[name])
-		}
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
-	}
-}
-
-func ss(_ context.Context, p *Proc) int {
-	o, _, ok := p.options("tlnpxaueH4")
-	if !ok {
-		return 1
-	}
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	defer w.Flush()
-	if !o.has("H") {
-		fmt.Fprintln(w, "Netid\tState\tLocal Address:Port\tProcess")
-	}
-	if p.Machine() == nil {
-		return 0
-	}
-	for _, s := range p.Machine().Sockets() {
-		if o.has("t") && s.Network != "tcp" || o.has("x") && s.Network != "unix" || s.Network == "unix" && !o.has("x", "a") {
-			continue
-		}
-		program := ""
-		if o.has("p") {
-			program = fmt.Sprintf("users:((%q,pid=%d))", s.Program, s.PID)
-		}
-		fmt.Fprintf(w, "%s\tLISTEN\t%s\t%s\n", s.Network, s.Address, program)
-	}
-	return 0
 }

@@ -7,110 +7,21 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"hash"
 	"io"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+	"unicode/utf8"
 )
 
 func textCommands() map[string]Command {
 	return map[string]Command{
 		"head": head, "tail": tail, "grep": grep, "egrep": grep, "fgrep": grep, "wc": wc, "sort": sortLines, "uniq": uniq, "tr": tr, "cut": cut,
-		"base64": base64Command, "md5sum": sum(md5.New), "sha256sum": sum(sha256.New), "seq": seq,
+		"base64": base64Command, "md5sum": sum(md5.New), "sha256sum": sum(sha256.New), "seq": seq, "tac": tac, "nl": nl, "yes": yes,
+		"sed": sed, "awk": awk, "gawk": awk, "mawk": awk, "jq": jq,
 	}
-}
-
-// count reads -n 5, -5 and -n +5.
-func count(args []string) (rest []string, n int, from bool, err error) {
-	n = 10
-	for i := 0; i < len(args); i++ {
-		value := ""
-		switch a := args[i]; {
-		case a == "-n" && i+1 < len(args):
-			i++
-			value = args[i]
-		case strings.HasPrefix(a, "-n"):
-			value = a[2:]
-		case len(a) > 1 && a[0] == '-' && a[1] >= '0' && a[1] <= '9':
-			value = a[1:]
-		default:
-			rest = append(rest, a)
-			continue
-		}
-		from = strings.HasPrefix(value, "+")
-		if n, err = strconv.Atoi(value); err != nil {
-			return nil, 0, false, err
-		}
-	}
-	return rest, n, from, nil
-}
-
-func head(_ context.Context, p *Proc) int {
-	args, n, _, err := count(p.Args[1:])
-	if err != nil {
-		return p.errorf("invalid number of lines")
-	}
-	if len(args) == 2 && args[0] == "-c" {
-		bytesWanted, err := strconv.ParseInt(args[1], 10, 64)
-		if err != nil {
-			return p.errorf("invalid number of bytes: '%s'", args[1])
-		}
-		if _, err := io.CopyN(p.Stdout, p.Stdin, bytesWanted); err != nil && err != io.EOF {
-			return p.errorf("%s", words(err))
-		}
-		return 0
-	}
-	return p.each(args, func(_ string, r io.Reader) error {
-		b := bufio.NewReader(r)
-		for range n {
-			line, err := b.ReadBytes('\n')
-			if _, werr := p.Stdout.Write(line); werr != nil {
-				return werr
-			}
-			if err == io.EOF {
-				return nil
-			} else if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func tail(ctx context.Context, p *Proc) int {
-	args, n, from, err := count(p.Args[1:])
-	if err != nil {
-		return p.errorf("invalid number of lines")
-	}
-	follow := false
-	args = slices.DeleteFunc(args, func(a string) bool {
-		is := a == "-f" || a == "-F"
-		follow = follow || is
-		return is
-	})
-	return p.each(args, func(_ string, r io.Reader) error {
-		text, err := io.ReadAll(r)
-		if err != nil {
-			return err
-		}
-		lines := slices.Collect(strings.Lines(string(text)))
-		start := max(0, len(lines)-n)
-		if from {
-			start = min(len(lines), max(0, n-1))
-		}
-		if _, err := io.WriteString(p.Stdout, strings.Join(lines[start:], "")); err != nil {
-			return err
-		}
-		for follow && ctx.Err() == nil {
-			if _, err := io.Copy(p.Stdout, r); err != nil {
-				return err
-			}
-			sleepFor(ctx, 200*time.Millisecond)
-		}
-		return nil
-	})
 }
 
 // lines calls fn for each line, without its newline.
@@ -132,72 +43,59 @@ func lines(r io.Reader, fn func(string) error) error {
 }
 
 func wc(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("lwc")
+	o, names, ok := p.options("lwcmL lines words bytes chars")
 	if !ok {
 		return 1
 	}
-	return p.each(names, func(name string, r io.Reader) error {
-		text, err := io.ReadAll(r)
-		if err != nil {
-			return err
-		}
+	wanted := []struct {
+		letter, long string
+		count        func([]byte) int
+	}{
+		{"l", "lines", func(t []byte) int { return bytes.Count(t, []byte("\n")) }}, {"w", "words", func(t []byte) int { return len(bytes.Fields(t)) }},
+		{"m", "chars", utf8.RuneCount}, {"c", "bytes", func(t []byte) int { return len(t) }},
+	}
+	total := make([]int, len(wanted))
+	show := func(counts []int, name string) {
 		var fields []string
-		for _, f := range []struct {
-			flag string
-			n    int
-		}{{"l", bytes.Count(text, []byte("\n"))}, {"w", len(bytes.Fields(text))}, {"c", len(text)}} {
-			if len(o) == 0 || o.has(f.flag) {
-				fields = append(fields, strconv.Itoa(f.n))
+		for i, f := range wanted {
+			if o.has(f.letter, f.long) || len(o) == 0 && f.letter != "m" {
+				fields = append(fields, strconv.Itoa(counts[i]))
 			}
 		}
 		if name != "-" {
 			fields = append(fields, name)
 		}
 		p.printf("%s\n", strings.Join(fields, " "))
+	}
+	status := p.each(names, func(name string, r io.Reader) error {
+		text, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		counts := make([]int, len(wanted))
+		for i, f := range wanted {
+			counts[i] = f.count(text)
+			total[i] += counts[i]
+		}
+		show(counts, name)
 		return nil
 	})
-}
-
-func sortLines(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("rnu")
-	if !ok {
-		return 1
-	}
-	var all []string
-	status := p.each(names, func(_ string, r io.Reader) error {
-		return lines(r, func(l string) error { all = append(all, l); return nil })
-	})
-	slices.SortStableFunc(all, func(a, b string) int {
-		if o.has("n") {
-			x, _ := strconv.ParseFloat(strings.TrimSpace(a), 64)
-			y, _ := strconv.ParseFloat(strings.TrimSpace(b), 64)
-			if x != y {
-				return int(max(-1, min(1, (x-y)*1e9)))
-			}
-		}
-		return strings.Compare(a, b)
-	})
-	if o.has("r") {
-		slices.Reverse(all)
-	}
-	if o.has("u") {
-		all = slices.Compact(all)
-	}
-	for _, l := range all {
-		p.printf("%s\n", l)
+	if len(names) > 1 {
+		show(total, "total")
 	}
 	return status
 }
 
 func uniq(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("cd")
+	o, names, ok := p.options("cdui")
 	if !ok {
 		return 1
 	}
 	last, n := "", 0
+	same := func(a, b string) bool { return a == b || o.has("i") && strings.EqualFold(a, b) }
 	flush := func() {
 		switch {
-		case n == 0 || (o.has("d") && n == 1):
+		case n == 0 || o.has("d") && n == 1 || o.has("u") && n > 1:
 		case o.has("c"):
 			p.printf("%7d %s\n", n, last)
 		default:
@@ -206,7 +104,7 @@ func uniq(_ context.Context, p *Proc) int {
 	}
 	status := p.each(names, func(_ string, r io.Reader) error {
 		return lines(r, func(l string) error {
-			if n > 0 && l == last {
+			if n > 0 && same(l, last) {
 				n++
 				return nil
 			}
@@ -217,102 +115,6 @@ func uniq(_ context.Context, p *Proc) int {
 	})
 	flush()
 	return status
-}
-
-// tr knows plain characters, ranges, \n, -d and -s of single characters.
-func tr(_ context.Context, p *Proc) int {
-	o, sets, ok := p.options("ds")
-	if !ok || len(sets) == 0 {
-		return p.errorf("missing operand")
-	}
-	from := trSet(sets[0])
-	var to []rune
-	if len(sets) > 1 {
-		to = trSet(sets[1])
-	}
-	text, err := io.ReadAll(p.Stdin)
-	if err != nil {
-		return p.errorf("%s", words(err))
-	}
-	var previous rune = -1
-	p.printf("%s", strings.Map(func(r rune) rune {
-		i := slices.Index(from, r)
-		if i >= 0 && o.has("d") {
-			return -1
-		}
-		if i >= 0 && len(to) > 0 {
-			r = to[min(i, len(to)-1)]
-		}
-		if i >= 0 && o.has("s") && r == previous {
-			return -1
-		}
-		previous = r
-		return r
-	}, string(text)))
-	return 0
-}
-
-func trSet(text string) []rune {
-	in := []rune(strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\\`, `\`,
-		"[:lower:]", "a-z", "[:upper:]", "A-Z", "[:digit:]", "0-9", "[:space:]", " \t\n\r\v\f").Replace(text))
-	var out []rune
-	for i := 0; i < len(in); i++ {
-		if i+2 < len(in) && in[i+1] == '-' && in[i+2] >= in[i] {
-			for r := in[i]; r <= in[i+2]; r++ {
-				out = append(out, r)
-			}
-			i += 2
-			continue
-		}
-		out = append(out, in[i])
-	}
-	return out
-}
-
-// cut knows -d and -f with a list of fields.
-func cut(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("d:f:s")
-	if !ok {
-		return 1
-	}
-	delimiter := o["d"]
-	if delimiter == "" {
-		delimiter = "\t"
-	}
-	var fields []int
-	for part := range strings.SplitSeq(o["f"], ",") {
-		first, last, ranged := strings.Cut(part, "-")
-		a, err := strconv.Atoi(first)
-		b := a
-		if ranged {
-			b = a + 64
-			if last != "" {
-				b, err = strconv.Atoi(last)
-			}
-		}
-		if err != nil || a < 1 {
-			return p.errorf("invalid field value '%s'", part)
-		}
-		for ; a <= b; a++ {
-			fields = append(fields, a)
-		}
-	}
-	return p.each(names, func(_ string, r io.Reader) error {
-		return lines(r, func(l string) error {
-			all := strings.Split(l, delimiter)
-			var kept []string
-			for _, f := range fields {
-				if f <= len(all) && (len(all) > 1 || f == 1) {
-					kept = append(kept, all[f-1])
-				}
-			}
-			if len(all) == 1 {
-				kept = all
-			}
-			p.printf("%s\n", strings.Join(kept, delimiter))
-			return nil
-		})
-	})
 }
 
 func base64Command(_ context.Context, p *Proc) int {
@@ -344,20 +146,90 @@ func sum(algorithm func() hash.Hash) Command {
 	}
 }
 
+// seq counts: seq LAST, seq FIRST LAST, seq FIRST STEP LAST; -s and -w.
 func seq(ctx context.Context, p *Proc) int {
-	bounds := []int{1, 1}
-	for i, a := range p.Args[1:] {
+	args, sep, wide := p.Args[1:], "\n", false
+	for len(args) > 0 && (args[0] == "-w" || strings.HasPrefix(args[0], "-s")) {
+		switch {
+		case args[0] == "-w":
+			wide = true
+		case args[0] == "-s" && len(args) > 1:
+			sep, args = args[1], args[1:]
+		default:
+			sep = args[0][2:]
+		}
+		args = args[1:]
+	}
+	if len(args) < 1 || len(args) > 3 {
+		return p.errorf("missing operand")
+	}
+	var numbers []int
+	for _, a := range args {
 		n, err := strconv.Atoi(a)
-		if err != nil || i > 1 {
+		if err != nil {
 			return p.errorf("invalid argument: '%s'", a)
 		}
-		bounds[i] = n
+		numbers = append(numbers, n)
 	}
-	if len(p.Args) == 2 {
-		bounds = []int{1, bounds[0]}
+	first, step, last := 1, 1, numbers[len(numbers)-1]
+	if len(numbers) > 1 {
+		first = numbers[0]
 	}
-	for n := bounds[0]; n <= bounds[1] && ctx.Err() == nil; n++ {
-		p.printf("%d\n", n)
+	if len(numbers) == 3 {
+		step = numbers[1]
+	}
+	if step == 0 {
+		return p.errorf("invalid Zero increment value: '0'")
+	}
+	width := 0
+	if wide {
+		width = max(len(strconv.Itoa(first)), len(strconv.Itoa(last)))
+	}
+	for n := first; (step > 0 && n <= last || step < 0 && n >= last) && ctx.Err() == nil; n += step {
+		text := fmt.Sprintf("%0*d", width, n)
+		if n != first {
+			text = sep + text
+		}
+		if _, err := io.WriteString(p.Stdout, text); err != nil {
+			return p.failed("write", err)
+		}
+	}
+	if first <= last && step > 0 || first >= last && step < 0 {
+		p.printf("\n")
 	}
 	return 0
+}
+
+func tac(_ context.Context, p *Proc) int {
+	return p.each(p.Args[1:], func(_ string, r io.Reader) error {
+		var all []string
+		if err := lines(r, func(l string) error { all = append(all, l); return nil }); err != nil {
+			return err
+		}
+		for _, l := range slices.Backward(all) {
+			if _, err := fmt.Fprintln(p.Stdout, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func nl(ctx context.Context, p *Proc) int {
+	p.Args = append([]string{"cat", "-b"}, p.Args[1:]...)
+	return cat(ctx, p)
+}
+
+func yes(ctx context.Context, p *Proc) int {
+	text := "y"
+	if len(p.Args) > 1 {
+		text = strings.Join(p.Args[1:], " ")
+	}
+	many := []byte(strings.Repeat(text+"\n", 1+4096/(len(text)+1)))
+	for ctx.Err() == nil {
+		if _, err := p.Stdout.Write(many); err != nil {
+			return p.failed("standard output", err)
+		}
+	}
+	return 130
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/mesoslab/lab/local/terminal"
 )
 
 // Config is everything a shell may touch.
@@ -27,9 +29,17 @@ type Config struct {
 	Machine Machine
 	// Commands are the programs there are; nil means Standard().
 	Commands map[string]Command
-	// Stdin may be nil, which is empty.
+	// Stdin may be nil, which is empty. Where it is a *terminal.Terminal, or a
+	// reader of one, commands read its keyboard one after the other, and its
+	// ctrl-C ends what runs. Stdout and Stderr may be one, too, or lead to one by
+	// a method Unwrap() io.Writer.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Terminal is the controlling terminal: /dev/tty, and where $COLUMNS and
+	// $LINES come from. Nil means Stdin, if that is one.
+	Terminal *terminal.Terminal
+	// Login makes an interactive shell greet, and read ~/.profile.
+	Login bool
 }
 
 // Command is a program of the machine. It returns its exit status and must
@@ -58,6 +68,7 @@ type Machine interface {
 type Info struct {
 	Boot      time.Time
 	IP        string
+	SSHPort   int // every machine of the lab has the same
 	CPUs      int
 	MemoryMiB int64
 	DiskMiB   int64
@@ -70,6 +81,10 @@ type Process struct {
 	Start   time.Time
 	Name    string // what comm shows
 	Command string // what args shows
+	// CPU is the time it has had of all processors, RSS its memory in bytes; 0
+	// where that is not known.
+	CPU time.Duration
+	RSS int64
 }
 
 // Socket is one listening socket.
@@ -88,4 +103,6 @@ type ServiceResult struct {
 	Failed string
 	// Was tells whether it ran before.
 	Was bool
+	// Since is when it was started, zero where it does not run.
+	Since time.Time
 }

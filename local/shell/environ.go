@@ -1,10 +1,14 @@
 package shell
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"mvdan.cc/sh/v3/expand"
+
+	"github.com/mesoslab/lab/local/terminal"
 )
 
 // noFIFOs is a folder that cannot exist: the interpreter makes its named pipes
@@ -21,6 +25,7 @@ type environ struct {
 	vars     map[string]string
 	home     string
 	starting *atomic.Bool // TMPDIR is noFIFOs until the interpreter is set up
+	terminal *terminal.Terminal
 }
 
 // newEnviron is the environment of a login shell, or exactly that of the
@@ -31,7 +36,7 @@ func newEnviron(c Config, login bool) environ {
 	if c.User != "root" {
 		uid = "1000"
 	}
-	e := environ{vars: map[string]string{}, starting: &atomic.Bool{}, home: home}
+	e := environ{vars: map[string]string{}, starting: &atomic.Bool{}, home: home, terminal: c.Terminal}
 	if login {
 		e.vars = map[string]string{
 			"HOME": home, "USER": c.User, "LOGNAME": c.User, "SHELL": "/bin/bash", "HOSTNAME": c.Hostname,
@@ -67,6 +72,9 @@ func (e environ) Get(name string) expand.Variable {
 	if name == "TMPDIR" && e.starting.Load() {
 		return expand.Variable{Set: true, Kind: expand.String, Str: noFIFOs}
 	}
+	if n := e.size(name); n != "" {
+		return variable(name, n)
+	}
 	v, ok := e.vars[name]
 	if name == "HOME" && !ok {
 		return expand.Variable{Set: true, Kind: expand.String, Str: e.home}
@@ -77,8 +85,31 @@ func (e environ) Get(name string) expand.Variable {
 	return variable(name, v)
 }
 
+// size is $COLUMNS or $LINES of a terminal, as of now.
+func (e environ) size(name string) string {
+	if e.terminal == nil {
+		return ""
+	}
+	n := 0
+	switch name {
+	case "COLUMNS":
+		n = e.terminal.Size().Columns
+	case "LINES":
+		n = e.terminal.Size().Rows
+	}
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
 // Each implements expand.Environ.
 func (e environ) Each(yield func(string, expand.Variable) bool) {
+	for _, name := range []string{"COLUMNS", "LINES"} {
+		if n := e.size(name); n != "" && !yield(name, variable(name, n)) {
+			return
+		}
+	}
 	for k, v := range e.vars {
 		if !yield(k, variable(k, v)) {
 			return
@@ -87,7 +118,7 @@ func (e environ) Each(yield func(string, expand.Variable) bool) {
 }
 
 func variable(name, value string) expand.Variable {
-	exported := name != "UID" && name != "EUID" && name != "GID"
+	exported := !slices.Contains([]string{"UID", "EUID", "GID", "COLUMNS", "LINES"}, name)
 	return expand.Variable{Set: true, Exported: exported, Kind: expand.String, Str: value}
 }
 

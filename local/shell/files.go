@@ -52,6 +52,12 @@ func (f Files) OpenFile(p string, flag int, perm fs.FileMode) (*os.File, error) 
 // Open is os.Open.
 func (f Files) Open(p string) (*os.File, error) { return f.OpenFile(p, os.O_RDONLY, 0) }
 
+// ReadFile is os.ReadFile.
+func (f Files) ReadFile(p string) ([]byte, error) {
+	text, err := f.Root.ReadFile(f.name(p))
+	return text, wrong("open", p, err)
+}
+
 // Stat is os.Stat.
 func (f Files) Stat(p string) (fs.FileInfo, error) {
 	i, err := f.Root.Stat(f.name(p))

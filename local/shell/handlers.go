@@ -10,9 +10,10 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
@@ -37,7 +38,11 @@ func (s *Session) open(ctx context.Context, name string, flag int, perm fs.FileM
 	if p == "" {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: errEmptyName}
 	}
-	if d := device(p, hc.Stdin, hc.Stdout, hc.Stderr); d != nil {
+	reads := flag&(os.O_WRONLY|os.O_RDWR) == 0
+	if t := s.cfg.Terminal; t != nil && reads && (p == "/dev/tty" || isStdin(p) && s.isKeyboard(hc.Stdin)) {
+		return s.openTTY()
+	}
+	if d := s.device(p, hc.Stdin, hc.Stdout, hc.Stderr); d != nil {
 		return d, nil
 	}
 	f, err := s.files.OpenFile(p, flag, perm)
@@ -84,20 +89,81 @@ func (s *Session) call(ctx context.Context, args []string) ([]string, error) {
 	for len(rest) > 1 && (rest[0] == "builtin" || (rest[0] == "command" && !strings.HasPrefix(rest[1], "-"))) {
 		rest = rest[1:]
 	}
-	switch rest[0] {
-	case "command", "type", "source", ".", "kill", "umask", "ulimit", "newgrp", "suspend", "fc", "jobs", "bg", "fg", "disown", "history":
-		if rest[0] == "source" || rest[0] == "." {
-			return s.source(interp.HandlerCtx(ctx).Dir, rest)
-		}
-		return slices.Concat([]string{builtinPrefix + rest[0]}, rest[1:]), nil
+	switch name := rest[0]; name {
+	case "source", ".":
+		return s.source(interp.HandlerCtx(ctx).Dir, rest)
+	case "command", "type", "kill", "umask", "ulimit", "newgrp", "suspend", "fc", "jobs", "bg", "fg", "disown", "history", "help":
+		return slices.Concat([]string{builtinPrefix + name}, rest[1:]), nil
 	case "pwd": // pwd -P resolves links of the computer
 		return []string{"pwd"}, nil
+	case "cd":
+		return s.cd(interp.HandlerCtx(ctx), rest), nil
+	case "logout":
+		return slices.Concat([]string{"exit"}, rest[1:]), nil
+	case "read":
+		return s.read(ctx, rest), ctx.Err()
+	case "mapfile", "readarray":
+		return s.mapfile(ctx, rest), ctx.Err()
+	case builtinPrefix + "choose":
+		return s.choose(ctx, rest), ctx.Err()
+	case "test", "[":
+		if len(rest) >= 3 && rest[1] == "-t" && (name == "test" && len(rest) == 3 || name == "[" && len(rest) == 4 && rest[3] == "]") {
+			return []string{strconv.FormatBool(s.onTerminal(ctx, rest[2]))}, nil
+		}
+	case "wait":
+		return s.wait(ctx, rest), nil
+	case "alias":
+		for i := range args {
+			args[i] = homesInAlias(args[i])
+		}
 	case "eval", "trap":
-		if _, err := parse(strings.Join(rest[1:], " "), rest[0]); err != nil && !isSyntax(err) {
+		if _, err := parse(strings.Join(rest[1:], " "), name); err != nil && !isSyntax(err) {
 			return []string{builtinPrefix + "refuse", err.Error()}, nil
 		}
 	}
 	return args, nil
+}
+
+// wait waits for the shell's jobs; what else is in the background the
+// interpreter knows.
+func (s *Session) wait(ctx context.Context, args []string) []string {
+	if s.prompt == nil {
+		return args
+	}
+	if len(args) > 1 && s.prompt.jobs.find(args[1]) == nil {
+		return args
+	}
+	p := &Proc{Args: args, session: s}
+	status := waitJobs(ctx, p)
+	if len(args) > 1 || ctx.Err() != nil {
+		return []string{builtinPrefix + "status", strconv.Itoa(status)}
+	}
+	s.prompt.waits()
+	return args
+}
+
+// cd finds out what is wrong with a directory, in bash's words.
+func (s *Session) cd(hc interp.HandlerContext, args []string) []string {
+	refuse := func(why string) []string {
+		return []string{builtinPrefix + "refuse", "cd: " + why}
+	}
+	dirs := slices.DeleteFunc(slices.Clone(args[1:]), func(a string) bool { return a == "-L" || a == "-P" || a == "--" })
+	switch {
+	case len(dirs) > 1:
+		return refuse("too many arguments")
+	case len(dirs) == 0 || dirs[0] == "-":
+		return append([]string{"cd"}, dirs...)
+	case dirs[0] == "":
+		return []string{"true"}
+	}
+	i, err := s.files.Stat(abs(hc.Dir, dirs[0]))
+	if err != nil {
+		return refuse(dirs[0] + ": " + words(err))
+	}
+	if !i.IsDir() {
+		return refuse(dirs[0] + ": Not a directory")
+	}
+	return append([]string{"cd"}, dirs...)
 }
 
 // maxFrames bounds the interpreter's recursion, in frames of Go.
@@ -139,17 +205,19 @@ func (s *Session) source(dir string, args []string) ([]string, error) {
 // exec runs what is neither a function nor a builtin.
 func (s *Session) exec(ctx context.Context, args []string) error {
 	hc := interp.HandlerCtx(ctx)
+	// What a command leaves behind ends with it: it must not read on.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in, stop := s.input(ctx, hc.Stdin)
+	defer stop()
 	p := &Proc{
-		Args: args, Environ: exported(hc.Env), Dir: hc.Dir, Stdin: hc.Stdin, Stdout: hc.Stdout, Stderr: hc.Stderr, session: s,
+		Args: args, Environ: exported(hc.Env), Dir: hc.Dir,
+		Stdin: in, Stdout: output{ctx, hc.Stdout}, Stderr: output{ctx, hc.Stderr}, session: s,
 	}
-	if p.Stdin == nil || p.Stdin == (*os.File)(nil) {
-		p.Stdin = strings.NewReader("")
-	} else if f, ok := p.Stdin.(*os.File); ok {
-		// A command that waits for input ends with its context.
-		stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
-		defer stop()
+	if s.cfg.Terminal != nil {
+		p.tty = s.cfg.Terminal.Reader(ctx)
 	}
-	if status := p.run(ctx); status != 0 {
+	if status := p.survive(ctx); status != 0 {
 		return interp.ExitStatus(uint8(status))
 	}
 	if ctx.Err() != nil {
@@ -161,6 +229,29 @@ func (s *Session) exec(ctx context.Context, args []string) error {
 // binDirs are where commands seem to lie.
 func isBinDir(dir string) bool {
 	return slices.Contains([]string{"/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"}, dir)
+}
+
+// Crashed may be implemented by a Machine that wants to know of a command's
+// panic.
+type Crashed interface {
+	Crashed(args []string, cause any, stack []byte)
+}
+
+// survive runs the command; a panic in it is the end of that command, as a
+// segmentation fault is, and not of the machine with all its containers.
+func (p *Proc) survive(ctx context.Context) (status int) {
+	defer func() {
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		if m, ok := p.Machine().(Crashed); ok {
+			m.Crashed(p.Args, cause, debug.Stack())
+		}
+		fmt.Fprintf(p.Stderr, "bash: %s: Segmentation fault (a mistake in this embedded machine: %v)\n", strings.TrimPrefix(p.Args[0], builtinPrefix), cause)
+		status = 139
+	}()
+	return p.run(ctx)
 }
 
 // run finds args[0] and runs it.
@@ -183,9 +274,21 @@ func (p *Proc) run(ctx context.Context) int {
 	case strings.Contains(name, "/"):
 		fmt.Fprintf(p.Stderr, "bash: %s: No such file or directory\n", name)
 	default:
-		fmt.Fprintf(p.Stderr, "bash: %s: command not found\n", name)
+		p.notFound(name)
 	}
 	return 127
+}
+
+// notFound says bash's words; people at a terminal, or who look for something
+// well known, are told a little more.
+func (p *Proc) notFound(name string) {
+	fmt.Fprintf(p.Stderr, "bash: %s: command not found\n", name)
+	switch advice := absent(name); {
+	case advice != "":
+		fmt.Fprintf(p.Stderr, "(%s)\n", advice)
+	case screenOf(p.Stderr) != nil:
+		fmt.Fprintln(p.Stderr, "(an embedded machine has commands of its own: help lists them)")
+	}
 }
 
 func (p *Proc) runFile(ctx context.Context, file string) int {
@@ -228,21 +331,33 @@ func (s *Session) find(name, dir, searchPath string) (Command, string) {
 	return nil, ""
 }
 
+// isStdin names the ways to a command's own input.
+func isStdin(p string) bool {
+	return p == "/dev/stdin" || p == "/dev/fd/0" || p == "/proc/self/fd/0"
+}
+
 // device returns the made-up file for a path below /dev, or nil.
-func device(p string, in io.Reader, out, errOut io.Writer) io.ReadWriteCloser {
+func (s *Session) device(p string, in io.Reader, out, errOut io.Writer) io.ReadWriteCloser {
+	nothing := strings.NewReader("")
 	switch p {
 	case "/dev/null":
-		return stream{strings.NewReader(""), io.Discard}
+		return stream{nothing, io.Discard}
 	case "/dev/zero":
 		return stream{zeros{}, io.Discard}
 	case "/dev/urandom", "/dev/random":
 		return stream{rand.Reader, io.Discard}
-	case "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0":
-		return stream{in, io.Discard}
-	case "/dev/stdout", "/dev/fd/1", "/dev/tty", "/proc/self/fd/1":
-		return stream{strings.NewReader(""), out}
+	case "/dev/tty":
+		if t := s.cfg.Terminal; t != nil {
+			return stream{t, t}
+		}
+		return nil
+	case "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1":
+		return stream{nothing, out}
 	case "/dev/stderr", "/dev/fd/2", "/proc/self/fd/2":
-		return stream{strings.NewReader(""), errOut}
+		return stream{nothing, errOut}
+	}
+	if isStdin(p) {
+		return stream{in, io.Discard}
 	}
 	return nil
 }

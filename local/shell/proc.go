@@ -1,11 +1,13 @@
 package shell
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // Proc is a running command: what main is given on a real machine.
@@ -17,6 +19,7 @@ type Proc struct {
 	Stdout, Stderr io.Writer
 
 	session *Session
+	tty     io.Reader // the controlling terminal, until the command ends
 }
 
 // Getenv returns a variable, or "".
@@ -53,8 +56,14 @@ func (p *Proc) errorf(format string, a ...any) int {
 	return 1
 }
 
-// failed prints what went wrong with a file and returns 1.
-func (p *Proc) failed(what string, err error) int { return p.errorf("%s: %s", what, words(err)) }
+// failed prints what went wrong with a file and returns 1. A pipe that nobody
+// reads any more ends a command without a word, as SIGPIPE does.
+func (p *Proc) failed(what string, err error) int {
+	if errors.Is(err, syscall.EPIPE) {
+		return 141
+	}
+	return p.errorf("%s: %s", what, words(err))
+}
 
 func (p *Proc) printf(format string, a ...any) { fmt.Fprintf(p.Stdout, format, a...) }
 
@@ -64,7 +73,10 @@ func (p *Proc) open(name string) (io.ReadCloser, error) {
 		return stream{p.Stdin, io.Discard}, nil
 	}
 	path := p.Path(name)
-	if d := device(path, p.Stdin, p.Stdout, p.Stderr); d != nil {
+	if path == "/dev/tty" && p.tty != nil {
+		return stream{p.tty, io.Discard}, nil
+	}
+	if d := p.session.device(path, p.Stdin, p.Stdout, p.Stderr); d != nil {
 		return d, nil
 	}
 	f, err := p.Files().Open(path)
@@ -81,7 +93,7 @@ func (p *Proc) open(name string) (io.ReadCloser, error) {
 // create opens a file or device for writing.
 func (p *Proc) create(name string, more int) (io.WriteCloser, error) {
 	path := p.Path(name)
-	if d := device(path, p.Stdin, p.Stdout, p.Stderr); d != nil {
+	if d := p.session.device(path, p.Stdin, p.Stdout, p.Stderr); d != nil {
 		return d, nil
 	}
 	return p.Files().OpenFile(path, os.O_WRONLY|os.O_CREATE|more, 0o644)
@@ -90,6 +102,7 @@ func (p *Proc) create(name string, more int) (io.WriteCloser, error) {
 // config is the configuration of a shell that this command starts.
 func (p *Proc) config() Config {
 	c := p.session.cfg
+	c.Login = false
 	c.Env, c.Dir, c.Stdin, c.Stdout, c.Stderr = p.Environ, p.Dir, p.Stdin, p.Stdout, p.Stderr
 	return c
 }

@@ -10,18 +10,22 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
 )
 
 // Session is a shell that keeps variables, functions and its directory from
-// one Run to the next. It is for one caller at a time.
+// one Line to the next. It is for one caller at a time; Close it.
 type Session struct {
-	cfg    Config
-	files  Files
-	runner *interp.Runner
-	depth  int // of scripts that run scripts
+	cfg      Config
+	files    Files
+	runner   *interp.Runner
+	depth    int      // of scripts that run scripts
+	keyboard *os.File // stands for the terminal; nil where that is not the input
+	ttys     sync.Map // other files that stand for it: /dev/tty
+	prompt   *prompt  // of an interactive shell, else nil
 }
 
 // maxDepth bounds scripts that call themselves.
@@ -29,6 +33,14 @@ const maxDepth = 64
 
 // New returns a shell that has run nothing yet.
 func New(cfg Config) (*Session, error) { return newSession(cfg, 0) }
+
+// Close gives back what the shell holds. Nothing may run in it any more.
+func (s *Session) Close() error {
+	if s.keyboard == nil {
+		return nil
+	}
+	return s.keyboard.Close()
+}
 
 func newSession(cfg Config, depth int) (*Session, error) {
 	if depth > maxDepth {
@@ -46,6 +58,12 @@ func newSession(cfg Config, depth int) (*Session, error) {
 	if cfg.Stderr == nil {
 		cfg.Stderr = io.Discard
 	}
+	if t := keyboardOf(cfg.Stdin); t != nil {
+		cfg.Stdin = t
+		if cfg.Terminal == nil {
+			cfg.Terminal = t
+		}
+	}
 	s := &Session{cfg: cfg, files: Files{Root: cfg.Root, Base: cfg.Base}, depth: depth}
 	env := newEnviron(cfg, depth == 0)
 	r, err := interp.New(
@@ -60,6 +78,11 @@ func newSession(cfg Config, depth int) (*Session, error) {
 	r.Reset()
 	env.starting.Store(false)
 	s.runner = r
+	if keyboardOf(cfg.Stdin) != nil {
+		if s.keyboard, err = standIn(); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
@@ -73,22 +96,30 @@ func (s *Session) startDir(dir string) string {
 }
 
 // Run runs one script in a new shell and returns its exit status. The error
-// says why there is none; then the status is one that fits.
+// says why there is none; then the status is one that fits. On a terminal
+// ctrl-C ends it with 130.
 func Run(ctx context.Context, cfg Config, script string) (int, error) {
-	s, err := New(cfg)
-	if err != nil {
-		return 126, err
-	}
-	return s.script(ctx, script, "bash", nil)
+	return once(ctx, cfg, func(ctx context.Context, s *Session) (int, error) { return s.script(ctx, script, "bash", nil) })
 }
 
 // RunArgv runs a command by its words, without splitting or expanding them.
 func RunArgv(ctx context.Context, cfg Config, argv []string) (int, error) {
+	return once(ctx, cfg, func(ctx context.Context, s *Session) (int, error) { return s.argv(ctx, argv) })
+}
+
+func once(ctx context.Context, cfg Config, fn func(context.Context, *Session) (int, error)) (int, error) {
 	s, err := New(cfg)
 	if err != nil {
 		return 126, err
 	}
-	return s.argv(ctx, argv)
+	defer s.Close()
+	ctx, release := s.foreground(ctx)
+	defer release()
+	exit, err := fn(ctx, s)
+	if sig, ok := errors.AsType[signalled](err); ok {
+		return sig.status(), nil
+	}
+	return exit, err
 }
 
 func (s *Session) argv(ctx context.Context, argv []string) (int, error) {
@@ -122,7 +153,11 @@ func (s *Session) Line(ctx context.Context, src string, stdin io.Reader) (exit i
 		return 2, false, nil
 	}
 	for _, stmt := range file.Stmts {
-		exit, err = s.interpret(ctx, stdin, stmt)
+		if stmt.Background && s.prompt != nil {
+			exit = s.background(stmt)
+			continue
+		}
+		exit, err = s.interpret(ctx, stdin, s.prompt.lastJob(stmt))
 		if err != nil || s.runner.Exited() {
 			return exit, err == nil && s.runner.Exited(), err
 		}
@@ -141,17 +176,22 @@ func Incomplete(src string) bool {
 func (s *Session) Dir() string { return s.runner.Dir }
 
 // interpret runs a node with stdin behind a pipe of its own, which is closed
-// when the node has ended: the copying ends with the reader's next byte.
+// when the node has ended: the copying ends with the reader's next byte. A
+// terminal is read by the commands themselves.
 func (s *Session) interpret(ctx context.Context, stdin io.Reader, node syntax.Node) (int, error) {
-	in, done, err := pipe(stdin)
-	if err != nil {
-		return 126, err
+	in := s.keyboard
+	if keyboardOf(stdin) == nil {
+		pr, done, err := pipe(stdin)
+		if err != nil {
+			return 126, err
+		}
+		defer done()
+		in = pr
 	}
-	defer done()
 	if err := interp.StdIO(in, s.cfg.Stdout, s.cfg.Stderr)(s.runner); err != nil {
 		return 126, fmt.Errorf("shell: %w", err)
 	}
-	err = s.runner.Run(ctx, node)
+	err := s.runner.Run(ctx, node)
 	if ctx.Err() != nil {
 		return 130, context.Cause(ctx)
 	}
@@ -183,19 +223,13 @@ func pipe(r io.Reader) (*os.File, func(), error) {
 	return pr, func() { pr.Close() }, nil
 }
 
+// parse reads a script and prepares it for the interpreter.
 func parse(src, name string) (*syntax.File, error) {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(src), name)
 	if err != nil {
 		return nil, err
 	}
-	var refused error
-	syntax.Walk(file, func(n syntax.Node) bool {
-		if ps, ok := n.(*syntax.ProcSubst); ok {
-			refused = fmt.Errorf("line %d: process substitution is not available on this machine", ps.Pos().Line())
-		}
-		return refused == nil
-	})
-	return file, refused
+	return file, rewrite(file)
 }
 
 // runScript runs the file p as a script: sh p args.
@@ -226,6 +260,7 @@ func (s *Session) nested(cfg Config, fn func(*Session) (int, error)) int {
 		fmt.Fprintf(cfg.Stderr, "bash: %v\n", err)
 		return 126
 	}
+	defer n.Close()
 	// An error here is the end of ctx, which the caller sees by itself.
 	exit, _ := fn(n)
 	return exit

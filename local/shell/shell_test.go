@@ -144,7 +144,7 @@ func TestScripts(t *testing.T) {
 		{script: "exit 42", exit: 42},
 		{script: "printf '#!/bin/sh\\necho script $1\\n' > /tmp/s; /tmp/s x; chmod +x /tmp/s; /tmp/s x; sh /tmp/s y", want: "script x\nscript y\n"},
 		{script: "echo 'X=sourced' > /tmp/v; . /tmp/v; echo $X", want: "sourced\n"},
-		{script: "command -v docker cat nosuch; type -t cd; which sudo", want: "/usr/bin/docker\n/bin/cat\nbuiltin\n/usr/bin/sudo\n"},
+		{script: "command -v curl cat nosuch; type -t cd; which sudo", want: "/usr/bin/curl\n/bin/cat\nbuiltin\n/usr/bin/sudo\n"},
 		{script: "ln -s /etc/passwd /tmp/l; cat /tmp/l; readlink /tmp/l; realpath /tmp/l", want: "root:inside\n../etc/passwd\n/etc/passwd\n"},
 		{script: "ps -p 1 -o comm=; ps -o pid= -p 4711; nproc", want: "init\n4711\n2\n"},
 		{script: "kill 4711 && kill -9 12; echo $?", want: "1\n"},

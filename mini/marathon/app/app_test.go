@@ -126,6 +126,25 @@ func TestDefaultsAndDerivedFields(t *testing.T) {
 	}
 }
 
+// TestCommandOrContainer: cmd, args and container as 1.1.1 takes them. An app
+// without ports has one of its own, so that PORT0 is given.
+func TestCommandOrContainer(t *testing.T) {
+	const image = `"container":{"docker":{"image":"i"}}`
+	for body, ok := range map[string]bool{
+		`{"id":"a","cmd":"x"}`: true, `{"id":"a","args":["x","y"]}`: true, `{"id":"a",` + image + `}`: true,
+		`{"id":"a","cmd":"x",` + image + `}`: true, `{"id":"a","args":["x"],` + image + `}`: true, `{"id":"a","container":{"type":"MESOS"},"cmd":"x"}`: true,
+		`{"id":"a"}`: false, `{"id":"a","cmd":"x","args":["y"]}`: false, `{"id":"a","cmd":"x","args":["y"],` + image + `}`: false,
+	} {
+		a, err := makeApp(t, body)
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", body, err)
+		}
+		if ok && !reflect.DeepEqual(a.Ports, []int{0}) {
+			t.Errorf("%s has ports %v", body, a.Ports)
+		}
+	}
+}
+
 func TestRulesAreCheckedAllAtOnce(t *testing.T) {
 	for _, c := range []struct{ body, path string }{
 		{`{"id":"A","cmd":"x"}`, "/id"}, {`{"id":"a","cmd":""}`, "/cmd"}, {`{"id":"a"}`, "/"},

@@ -140,6 +140,35 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// TestCommands: what the slave runs for an app with a command. Without a
+// container the first of args is the program, too (1.1.1, TaskBuilder).
+func TestCommands(t *testing.T) {
+	image := &app.Container{Type: "DOCKER", Docker: &app.Docker{Image: "i"}}
+	cmd := "echo $PORT0"
+	for _, c := range []struct {
+		app   app.App
+		value string // "-" for none
+		shell bool
+		args  []string
+	}{
+		{app.App{Cmd: &cmd}, cmd, true, nil},
+		{app.App{Cmd: &cmd, Container: image}, cmd, true, nil},
+		{app.App{Args: []string{"sleep", "1"}}, "sleep", false, []string{"sleep", "1"}},
+		{app.App{Args: []string{"sleep", "1"}, Container: image}, "-", false, []string{"sleep", "1"}},
+		{app.App{Container: image}, "-", false, nil},
+	} {
+		c.app.ID = "/x"
+		info := New(offer(31000, 31009)).Task(c.app, "x.1", Slot{[]int{31003}}, nil)
+		value := "-"
+		if info.Command.Value != nil {
+			value = *info.Command.Value
+		}
+		if value != c.value || info.Command.GetShell() != c.shell || !slices.Equal(info.Command.Arguments, c.args) || (info.Container == nil) != (c.app.Container == nil) {
+			t.Errorf("%+v: %v", c.app, info.Command)
+		}
+	}
+}
+
 func TestConstraintsOnAttributes(t *testing.T) {
 	peers := []Peer{{"10.0.0.1", map[string]string{"rack": "r1"}}, {"10.0.0.2", map[string]string{"rack": "r2"}}, {"10.0.0.2", map[string]string{"rack": "r2"}}}
 	for _, c := range []struct {

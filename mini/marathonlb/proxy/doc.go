@@ -20,6 +20,9 @@
 //     configuration in force lists and does not disable.
 //   - A request is sent once: only the establishment of a connection is ever
 //     repeated, never a request that has been sent.
+//   - Where no descriptor is left, a port accepts again as soon as one of the
+//     proxy's own connections has closed, else after a pause of 10 ms that
+//     doubles up to 1 s.
 //
 // Retries ("retries 3", "option redispatch", "timeout connect 3s"): four
 // attempts. After a failed one the next goes to another server, at once, if

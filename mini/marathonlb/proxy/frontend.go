@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // port is one bound address. It outlives the frontends it feeds, so that a
@@ -19,17 +18,21 @@ type port struct {
 }
 
 // accept hands connections to the frontend of the moment until the port is
-// closed.
-func (p *port) accept() {
+// closed or ctx ends. An accept that fails (no descriptor is left) is tried
+// again when a connection has closed.
+func (p *port) accept(ctx context.Context, v *vacancies) {
+	var pause pause
 	for {
+		vacancy := v.next() // before the accept: no close is missed
 		c, err := p.listener.Accept()
 		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
+			if errors.Is(err, net.ErrClosed) || !pause.wait(ctx, vacancy) {
 				return
 			}
-			time.Sleep(10 * time.Millisecond) // out of descriptors: let some go
 			continue
 		}
+		pause.reset()
+		c = v.hold(c)
 		f := p.front.Load()
 		for f != nil && !f.take(c) {
 			next := p.front.Load() // f has just been replaced

@@ -34,6 +34,7 @@ type Proxy struct {
 	reverse   *httputil.ReverseProxy
 	transport *http.Transport
 	buffers   sync.Pool
+	vacancies vacancies
 	tasks     sync.WaitGroup
 	started   time.Time
 
@@ -53,10 +54,17 @@ type Proxy struct {
 func New(n Network, l Limits, logf func(format string, args ...any)) *Proxy {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Proxy{
-		ctx: ctx, cancel: cancel, listen: n.Listen, dial: n.Dial, limits: l, log: logf,
+		ctx: ctx, cancel: cancel, listen: n.Listen, limits: l, log: logf,
 		silent: log.New(io.Discard, "", 0), started: time.Now(),
 		ports: map[string]*port{}, frontends: map[string]*frontend{},
 		backends: map[string]*backend{}, leaving: map[*frontend]bool{},
+	}
+	p.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := n.Dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return p.vacancies.hold(c), nil
 	}
 	p.buffers.New = func() any { b := make([]byte, 32<<10); return &b }
 	p.transport = &http.Transport{
@@ -97,7 +105,7 @@ func (p *Proxy) Apply(ctx context.Context, c Config) error {
 	p.applyBackends(c)
 	p.applyFrontends(c)
 	for _, port := range opened {
-		p.tasks.Go(port.accept)
+		p.tasks.Go(func() { port.accept(p.ctx, &p.vacancies) })
 	}
 	p.conf = c
 	return nil

@@ -1,9 +1,11 @@
 // Package agent is the agent (slave) half of mini Mesos: it registers with
-// the leading master, runs the tasks it is given as Docker containers, and
-// tells what became of them.
+// the leading master, runs the tasks it is given as Docker containers or as
+// commands, and tells what became of them.
 //
 // Nouns. An agent has an id from its master and keeps it in
-// <work_dir>/meta. A task is one container, named mesos-<agent id>.<uuid>. A
+// <work_dir>/meta. A task is one container, named mesos-<agent id>.<uuid>: one
+// of the engine's, or, for a task that has a command and no Docker container, a
+// process with all its descendants under a supervisor (package supervise). A
 // status update is resent until its scheduler has acknowledged it. A session
 // is one connection to one master (package wire).
 //
@@ -15,29 +17,53 @@
 //     registers again with its id and its tasks. No ping for the master's
 //     total ping time-out counts as a lost connection.
 //   - The end of the context (SIGTERM) leaves containers running and returns
-//     0. The next run finds them through the engine, goes on watching them
-//     under the same ids, and reports those that ended meanwhile. After a
-//     reboot of the machine (another boot_id) it starts under a new id.
+//     0. The next run finds them through the engine, commands by their
+//     supervisor's pid and start time, goes on watching them under the same
+//     ids, and reports those that ended meanwhile. After a reboot of the machine
+//     (another boot_id) it starts under a new id.
 //   - Told to shut down (it was removed and came back), it ends its
 //     containers, forgets its id and returns 0; the next run registers anew.
 //
 // It listens on --port (5051) behind Env.Server, speaks HTTP to the Docker
-// engine's socket, writes below --work_dir, and starts no processes itself. A
-// task's sandbox is a folder under --work_dir, mounted into its container; the
-// container's output is kept there in the files stdout and stderr.
+// engine's socket, writes below --work_dir, and starts processes through
+// Env.Launcher only. A task's sandbox is a folder under --work_dir, mounted into
+// its container, or a command's working directory; the output is kept there in
+// the files stdout and stderr.
+//
+// Commands are what the mesos containerizer with posix isolation runs: no image,
+// no namespaces, no limits. A command sees the whole file system of whoever runs
+// the agent, has its environment from agent and task (contracts, section 2.1;
+// Mesos 1.3, executorEnvironment), and binds host ports itself: on an embedded
+// machine, which has no network of its own, one that binds 0.0.0.0 takes the port
+// on all machines, so it should bind $HOST (the machine's address, as
+// $LIBPROCESS_IP is), and what it dials comes from the computer's address, not
+// from the machine's. As root commands are refused unless LAB_ALLOW_ROOT_CMD=1
+// says that the lab's owner wants that (local.allow_root_cmd); an embedded machine
+// asks its own settings besides. KILL means SIGTERM to the whole tree, SIGKILL
+// after the grace (the kill's word, the task's policy, else 3 s), and the end is
+// reported when none of the tree is left. COMMAND health checks run in the sandbox
+// with the task's environment.
+//
+// On embedded machines supervisors belong to the machine, so commands survive
+// the end of the agent's container, also by SIGKILL, as Docker tasks do; one that
+// never comes back leaves them to the machine's end, where real executors would
+// give up after --recovery_timeout. In a real container they are the agent's
+// children and end with it; the next run reports them failed.
 //
 // Different from the real one, on purpose:
 //   - There are no executor processes: the agent watches containers through
-//     the engine. So tasks survive an agent's restart as they do with the real
-//     one's --docker_mesos_image; the seed's orphaned containers
-//     (seed.md, fault 7) are not imitated.
+//     the engine, commands through their supervisors. So tasks survive an
+//     agent's restart as they do with the real one's --docker_mesos_image; the
+//     seed's orphaned containers (seed.md, fault 7) are not imitated. What the
+//     command executor prints about itself is not in the sandbox's stdout.
 //   - If resources, attributes or the host name changed under an old id, it
 //     says so, ends what ran under the old id and starts under a new one; the
 //     real one exits with 1 and names the folder to delete.
 //   - A container that was made but never started when the agent ended is
 //     removed and its task reported TASK_LOST, not tried again.
-//   - Left out: tasks without a Docker container (they fail at once and are
-//     told so), custom executors, the fetcher, HTTP and TCP checks,
-//     authentication, oversubscription, the agent's operator API (POST
-//     /api/v1), use statistics of containers, gc of sandboxes, log files.
+//   - Left out: images and volumes of the mesos containerizer, custom
+//     executors, the fetcher, HTTP and TCP checks (tasks that ask for one of
+//     these fail at once and are told so), authentication, oversubscription, the
+//     agent's operator API (POST /api/v1), use statistics of containers, gc of
+//     sandboxes, log files.
 package agent

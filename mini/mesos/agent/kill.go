@@ -23,6 +23,9 @@ func (a *agent) killTask(ref wire.TaskRef, grace *time.Duration) {
 		a.unknown(ref, mesos.REASON_EXECUTOR_TERMINATED, "Cannot find executor")
 		return
 	}
+	if t.killed && t.live && grace != nil && *grace < t.grace {
+		t.in.hasten(max(*grace, 0))
+	}
 	if t.killed || updates.Terminal(t.state) {
 		return
 	}
@@ -59,7 +62,7 @@ func (a *agent) graceOf(t *task, grace *time.Duration) time.Duration {
 	case p != nil:
 		return max(time.Duration(p.Nanoseconds), 0)
 	}
-	return a.cfg.DockerStopTimeout
+	return t.in.grace()
 }
 
 func (a *agent) wantsKilling(framework string) bool {
@@ -72,10 +75,10 @@ func (a *agent) wantsKilling(framework string) bool {
 // stopContainer has the engine end a task's container; watch sees it end.
 func (a *agent) stopContainer(t *task) {
 	t.cancel(nil) // no more health checks
-	name, grace := t.name, t.grace
+	grace := t.grace
 	a.spawn(func() {
-		a.insist(a.ctx, "stop container "+name, func(ctx context.Context) error {
-			if err := a.engine.Stop(ctx, name, grace); !errors.Is(err, docker.ErrNotFound) {
+		a.insist(a.ctx, "stop container "+t.name, func(ctx context.Context) error {
+			if err := t.in.stop(ctx, grace); !errors.Is(err, docker.ErrNotFound) {
 				return err
 			}
 			return nil
@@ -123,15 +126,15 @@ func (a *agent) leave() {
 		t.killed, t.silent = true, true
 		t.cancel(errKilled)
 		t.grace = a.graceOf(t, nil)
-		name, grace := t.name, t.grace
+		grace := t.grace
 		all.Go(func() {
-			a.end(name, grace)
+			a.end(t, grace)
 			// A launch may have been under way past that.
 			select {
 			case <-t.over:
 			case <-a.ctx.Done():
 			}
-			a.discard(name)
+			a.discard(t)
 		})
 	}
 	a.spawn(func() {
@@ -149,12 +152,12 @@ func (a *agent) leave() {
 
 // end stops and removes a container: nobody will look for it under its name
 // again.
-func (a *agent) end(name string, grace time.Duration) {
+func (a *agent) end(t *task, grace time.Duration) {
 	if grace > 0 {
-		// Its end is certain in any case: Remove kills.
-		if err := a.engine.Stop(a.ctx, name, grace); err != nil && !errors.Is(err, docker.ErrNotFound) {
-			a.log.warningf("Failed to stop container %s: %v", name, err)
+		// Its end is certain in any case: remove kills.
+		if err := t.in.stop(a.ctx, grace); err != nil && !errors.Is(err, docker.ErrNotFound) {
+			a.log.warningf("Failed to stop container %s: %v", t.name, err)
 		}
 	}
-	a.discard(name)
+	a.discard(t)
 }

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -53,8 +52,7 @@ func (a *agent) runTask(fi mesos.FrameworkInfo, ti mesos.TaskInfo) {
 	t := a.newTask(fid, ti, uuid.NewString())
 	a.tasks[ref] = t
 	a.log.infof("Got assigned task %s for framework %s", ref.TaskID, fid)
-	spec, err := a.prepareTask(t)
-	if err != nil {
+	if err := t.in.prepare(); err != nil {
 		a.report(t, change{state: mesos.TASK_FAILED, source: mesos.SOURCE_AGENT, reason: mesos.REASON_CONTAINER_LAUNCH_FAILED,
 			message: "Failed to launch container: " + err.Error()})
 		return
@@ -66,8 +64,7 @@ func (a *agent) runTask(fi mesos.FrameworkInfo, ti mesos.TaskInfo) {
 		return
 	}
 	t.live = true
-	force := ti.Container.Docker.GetForcePullImage()
-	a.spawn(func() { a.launch(t, spec, force) })
+	a.spawn(func() { a.launch(t) })
 }
 
 // adopt makes the framework known, with what it completed here before.
@@ -86,26 +83,11 @@ func (a *agent) adopt(fi mesos.FrameworkInfo) error {
 	return a.store.SaveFramework(a.id(), wire.Of(fi))
 }
 
-// runnable says why a task is none of this agent's kind.
-func (a *agent) runnable(t mesos.TaskInfo) error {
-	switch {
-	case t.Executor != nil:
-		return errors.New("this agent runs no custom executors, only docker containers")
-	case t.GetContainer().GetDocker() == nil || t.GetContainer().GetType() != mesos.ContainerInfo_DOCKER:
-		return errors.New("this agent runs docker containers only: the task has no container of type DOCKER")
-	case !slices.Contains(a.cfg.Containerizers, "docker"):
-		return errors.New("no containerizer for docker: --containerizers does not list it")
-	case t.Check != nil:
-		return errors.New("this agent makes no general checks, only health checks")
-	}
-	return health.Supported(t.HealthCheck)
-}
-
 // launch brings a container up and stays with it to its end.
-func (a *agent) launch(t *task, spec docker.Spec, force bool) {
+func (a *agent) launch(t *task) {
 	defer close(t.over)
 	ctx, cancel := context.WithTimeoutCause(t.ctx, a.cfg.RegistrationTimeout, errTimeout)
-	err := a.bringUp(ctx, spec, force)
+	err := t.in.launch(ctx)
 	why := context.Cause(ctx)
 	cancel()
 	switch {
@@ -113,28 +95,15 @@ func (a *agent) launch(t *task, spec docker.Spec, force bool) {
 		a.watch(t)
 	case a.ctx.Err() != nil:
 		// The next run finds out how far this went.
-	case a.discard(t.name):
+	case a.discard(t):
 		a.do(func() { a.notLaunched(t, err, why) })
 	}
 }
 
-func (a *agent) bringUp(ctx context.Context, spec docker.Spec, force bool) error {
-	if err := a.engine.Pull(ctx, spec.Image, force); err != nil {
-		return fmt.Errorf("failed to pull image %s: %w", spec.Image, err)
-	}
-	if err := a.engine.Create(ctx, spec); err != nil {
-		return fmt.Errorf("failed to create container: %w", err)
-	}
-	if err := a.engine.Start(ctx, spec.Name); err != nil {
-		return fmt.Errorf("failed to start container: %w", err)
-	}
-	return nil
-}
-
 // discard removes a container, however long it takes; false if the agent
 // ended first.
-func (a *agent) discard(name string) bool {
-	return a.insist(a.ctx, "remove container "+name, func(ctx context.Context) error { return a.engine.Remove(ctx, name) })
+func (a *agent) discard(t *task) bool {
+	return a.insist(a.ctx, "remove container "+t.name, t.in.remove)
 }
 
 // notLaunched: nothing of the task's container is left.
@@ -169,10 +138,10 @@ func (a *agent) conclude(t *task, c change) {
 
 // watch stays with a started container until it has ended.
 func (a *agent) watch(t *task) {
-	a.spawn(func() { a.copyOutput(t) })
+	a.spawn(t.in.output)
 	var info docker.Info
 	found := a.insist(a.ctx, "inspect container "+t.name, func(ctx context.Context) (err error) {
-		info, err = a.engine.Inspect(ctx, t.name)
+		info, err = t.in.inspect(ctx)
 		if errors.Is(err, docker.ErrNotFound) {
 			info, err = docker.Info{}, nil
 		}
@@ -181,17 +150,17 @@ func (a *agent) watch(t *task) {
 	if !found || !a.do(func() { a.running(t, info) }) {
 		return
 	}
-	var code int
+	var e end
 	var gone bool
 	ended := a.insist(a.ctx, "wait for container "+t.name, func(ctx context.Context) (err error) {
-		code, err = a.engine.Wait(ctx, t.name)
+		e, err = t.in.wait(ctx)
 		if gone = errors.Is(err, docker.ErrNotFound); gone {
 			err = nil
 		}
 		return err
 	})
 	if ended {
-		a.do(func() { a.ceased(t, code, gone) })
+		a.do(func() { a.ceased(t, e, gone) })
 	}
 }
 
@@ -213,31 +182,26 @@ func (a *agent) running(t *task, info docker.Info) {
 }
 
 // ceased: the container has ended, or is gone altogether.
-func (a *agent) ceased(t *task, code int, gone bool) {
+func (a *agent) ceased(t *task, e end, gone bool) {
 	t.live = false
 	t.cancel(nil)
-	c := executor(mesos.TASK_FAILED, fmt.Sprintf("Container exited with status %d", code))
-	if code == 0 {
-		c.state = mesos.TASK_FINISHED
-	}
+	c := executor(e.state, e.message)
 	if gone {
-		c = change{state: mesos.TASK_FAILED, message: "Container is gone", source: mesos.SOURCE_AGENT, reason: mesos.REASON_EXECUTOR_TERMINATED}
+		c = change{state: mesos.TASK_FAILED, message: t.in.lost(), source: mesos.SOURCE_AGENT, reason: mesos.REASON_EXECUTOR_TERMINATED}
 	}
-	if t.killed {
+	if t.killed && !e.finishes {
 		c.state = mesos.TASK_KILLED
 	}
 	if t.unhealthy {
 		c.healthy = new(bool)
 	}
-	name := t.name
-	a.after(a.cfg.DockerRemoveDelay, func() { a.spawn(func() { a.discard(name) }) })
+	a.after(a.cfg.DockerRemoveDelay, func() { a.spawn(func() { a.discard(t) }) })
 	a.conclude(t, c)
 }
 
 // checkHealth runs the task's health check until the task ends.
 func (a *agent) checkHealth(t *task, h *mesos.HealthCheck) {
-	argv, env := health.Command(h.Command)
-	exec := func(ctx context.Context) (int, error) { return a.engine.Exec(ctx, t.name, argv, env) }
+	exec := func(ctx context.Context) (int, error) { return t.in.exec(ctx, h.Command) }
 	health.Run(t.ctx, h, t.since, exec, func(r health.Report) {
 		a.do(func() { a.healthReport(t, r) })
 	})

@@ -32,6 +32,9 @@ func (a *agent) recover(ctx context.Context) error {
 		return fmt.Errorf("failed to perform recovery: %w\nTo restart this agent with a new agent id instead, remove %s/meta/slaves/latest", err, a.cfg.WorkDir)
 	case err != nil:
 		a.log.warningf("Recovery failed, starting under a new id (--no-strict): %v", err)
+		if err := a.endRuns(ctx, nil); err != nil {
+			return fmt.Errorf("end processes of an agent that is not known any more: %w", err)
+		}
 		return a.store.Forget("")
 	case st == nil:
 		a.log.infof("No agent to recover: this is a new one")
@@ -83,11 +86,11 @@ func (a *agent) changed(old mesos.AgentInfo) (what []string) {
 	return what
 }
 
-// abandon gives up an old id: its containers are ended, if
+// abandon gives up an old id: its commands are ended, its containers if
 // --docker_kill_orphans allows it, and it is forgotten.
 func (a *agent) abandon(ctx context.Context, st *meta.State) error {
 	id := st.Agent.V.GetID().GetValue()
-	if err := a.removeOrphans(ctx, id, nil); err != nil {
+	if err := errors.Join(a.removeOrphans(ctx, id, nil), a.endRuns(ctx, nil)); err != nil {
 		return fmt.Errorf("end containers of agent %s: %w", id, err)
 	}
 	return a.store.Forget(id)
@@ -96,7 +99,7 @@ func (a *agent) abandon(ctx context.Context, st *meta.State) error {
 // removeOrphans ends the containers named after an agent that none of the
 // names in keep has.
 func (a *agent) removeOrphans(ctx context.Context, id string, keep []string) error {
-	if !a.cfg.DockerKillOrphans {
+	if !a.cfg.DockerKillOrphans || !a.cfg.UsesDocker() {
 		return nil
 	}
 	names, err := a.engine.List(ctx, containerPrefix+id+".")
@@ -118,7 +121,7 @@ func (a *agent) removeOrphans(ctx context.Context, id string, keep []string) err
 // resume makes the remembered tasks this run's, each by what became of its
 // container.
 func (a *agent) resume(ctx context.Context, st *meta.State) error {
-	var keep []string
+	var keep, runs []string
 	found := map[*task]docker.Info{}
 	for _, f := range st.Frameworks {
 		a.frameworks[f.V.GetID().GetValue()] = &framework{info: f.V}
@@ -128,17 +131,17 @@ func (a *agent) resume(ctx context.Context, st *meta.State) error {
 		if err != nil {
 			return fmt.Errorf("failed to perform recovery: %w", err)
 		}
-		keep = append(keep, t.name)
+		keep, runs = append(keep, t.name), append(runs, a.store.Run(a.id(), t.ref.FrameworkID, t.ref.TaskID, t.container))
 		if updates.Terminal(t.state) {
 			continue
 		}
-		info, err := a.engine.Inspect(ctx, t.name)
+		info, err := t.in.inspect(ctx)
 		if err != nil && !errors.Is(err, docker.ErrNotFound) {
 			return fmt.Errorf("failed to perform recovery: inspect container %s: %w", t.name, err)
 		}
 		found[t] = info
 	}
-	if err := a.removeOrphans(ctx, a.id(), keep); err != nil {
+	if err := errors.Join(a.removeOrphans(ctx, a.id(), keep), a.endRuns(ctx, runs)); err != nil {
 		return fmt.Errorf("failed to perform recovery: remove orphans: %w", err)
 	}
 	for _, t := range a.tasks {
@@ -184,6 +187,9 @@ func (a *agent) restore(r meta.Task) (*task, error) {
 // launch failed or was cut off cannot be told any more.
 func (a *agent) takeUp(ctx context.Context, t *task, info docker.Info) error {
 	if info.Started {
+		if err := t.in.resume(ctx); err != nil {
+			return fmt.Errorf("failed to perform recovery: container %s: %w", t.name, err)
+		}
 		a.log.infof("Recovered task %s in container %s", t.ref.TaskID, t.name)
 		t.live = true
 		a.spawn(func() {
@@ -192,7 +198,7 @@ func (a *agent) takeUp(ctx context.Context, t *task, info docker.Info) error {
 		})
 		return nil
 	}
-	if err := a.engine.Remove(ctx, t.name); err != nil {
+	if err := t.in.remove(ctx); err != nil {
 		return fmt.Errorf("failed to perform recovery: remove container %s: %w", t.name, err)
 	}
 	close(t.over)

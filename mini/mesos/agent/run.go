@@ -106,9 +106,12 @@ func (a *agent) ready(ctx context.Context, listening net.Addr) error {
 	if err := a.identify(ctx, listening); err != nil {
 		return err
 	}
-	version, err := awaitEngine(ctx, a.engine, a.log)
-	if err != nil {
-		return fmt.Errorf("failed to create a containerizer: %w", err)
+	version := "no docker engine"
+	if a.cfg.UsesDocker() {
+		var err error
+		if version, err = awaitEngine(ctx, a.engine, a.log); err != nil {
+			return fmt.Errorf("failed to create a containerizer: %w", err)
+		}
 	}
 	a.log.infof("Agent %s on %s with %s", a.pid(), a.info.Hostname, version)
 	return a.recover(ctx)

@@ -24,7 +24,8 @@ type task struct {
 	ref       wire.TaskRef
 	info      mesos.TaskInfo
 	container string // the id Mesos gives it
-	name      string // the name the engine knows it by
+	name      string // the name the engine, or the launcher, knows it by
+	in        container
 	sandbox   string // as the container sees paths
 	state     mesos.TaskState
 	statuses  []mesos.TaskStatus // oldest first, of a run of equal states the last
@@ -54,6 +55,7 @@ func (a *agent) newTask(framework string, info mesos.TaskInfo, container string)
 	t.sandbox = path.Join(a.cfg.WorkDir, "slaves", a.id(), "frameworks", framework,
 		"executors", t.ref.TaskID, "runs", container)
 	t.ctx, t.cancel = context.WithCancelCause(a.ctx)
+	t.in = a.containerOf(t)
 	return t
 }
 

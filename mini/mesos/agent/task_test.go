@@ -200,12 +200,12 @@ func TestRefusedTasks(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		for want, change := range map[string]func(*mesos.TaskInfo){
-			"docker containers only": func(t *mesos.TaskInfo) { t.Container = nil },
-			"no container of type":   func(t *mesos.TaskInfo) { t.Container.Type = mesos.ContainerInfo_MESOS.Enum() },
-			"custom executors":       func(t *mesos.TaskInfo) { t.Executor = &mesos.ExecutorInfo{} },
-			"not included":           func(t *mesos.TaskInfo) { t.Container.Docker.PortMappings[0].HostPort = 1 },
-			"only COMMAND":           func(t *mesos.TaskInfo) { t.HealthCheck = &mesos.HealthCheck{Type: mesos.HealthCheck_HTTP} },
-			`"privileged"`:           func(t *mesos.TaskInfo) { t.Container.Docker.Parameters = []mesos.Parameter{{Key: "privileged"}} },
+			"names no program":     func(t *mesos.TaskInfo) { t.Container = nil },
+			"no container of type": func(t *mesos.TaskInfo) { t.Container.Type = mesos.ContainerInfo_MESOS.Enum() },
+			"custom executors":     func(t *mesos.TaskInfo) { t.Executor = &mesos.ExecutorInfo{} },
+			"not included":         func(t *mesos.TaskInfo) { t.Container.Docker.PortMappings[0].HostPort = 1 },
+			"only COMMAND":         func(t *mesos.TaskInfo) { t.HealthCheck = &mesos.HealthCheck{Type: mesos.HealthCheck_HTTP} },
+			`"privileged"`:         func(t *mesos.TaskInfo) { t.Container.Docker.Parameters = []mesos.Parameter{{Key: "privileged"}} },
 		} {
 			task := dockerTask(id0, "refused")
 			change(&task)

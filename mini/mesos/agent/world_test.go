@@ -23,6 +23,7 @@ import (
 	"github.com/mesoslab/lab/mini/mesos/agent/docker"
 	"github.com/mesoslab/lab/mini/mesos/election"
 	"github.com/mesoslab/lab/mini/mesos/wire"
+	"github.com/mesoslab/lab/mini/supervise"
 )
 
 const (
@@ -37,14 +38,19 @@ type world struct {
 	t      *testing.T
 	net    *labtest.Network
 	engine *docker.Memory
-	group  *election.Memory
-	root   string
-	flags  []string
-	out    *journal
+	// launcher runs commands; environ lets root have them run.
+	launcher *supervise.Memory
+	environ  []string
+	group    *election.Memory
+	root     string
+	flags    []string
+	out      *journal
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, net: labtest.NewNetwork(), engine: &docker.Memory{}, group: &election.Memory{}, root: t.TempDir(), out: &journal{}}
+	w := &world{t: t, net: labtest.NewNetwork(), engine: &docker.Memory{}, launcher: &supervise.Memory{},
+		environ: []string{"LAB_ALLOW_ROOT_CMD=1"}, flags: []string{"--containerizers=docker,mesos"},
+		group: &election.Memory{}, root: t.TempDir(), out: &journal{}}
 	w.engine.AddImage(image)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -73,11 +79,16 @@ func (j *journal) text() string {
 
 func (w *world) env(args ...string) mini.Env {
 	h := w.net.Host(agentIP)
-	return mini.Env{
+	env := mini.Env{
+		Environ: w.environ,
 		Args: append([]string{"--master=10.0.0.1:5050", "--ip=" + agentIP, "--hostname_lookup=false",
 			"--resources=cpus:4;mem:1024;disk:2048;ports:[31000-32000]", "--attributes=rack:r1"}, append(w.flags, args...)...),
 		Root: w.root, Hostname: "node2", Listen: h.Listen, Dial: h.Dial, Stdout: w.out, Stderr: w.out,
 	}
+	if w.launcher != nil { // a nil *Memory is no nil Launcher
+		env.Launcher = w.launcher
+	}
+	return env
 }
 
 // agentRun is one run of an agent.

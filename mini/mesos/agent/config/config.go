@@ -44,8 +44,10 @@ type Config struct {
 	RegistrationTimeout time.Duration // of executors: bounds a launch, image pull included
 	RegistrationBackoff time.Duration // first wait before (re-)registering, doubled
 	SandboxDirectory    string
-	MaxCompleted        int  // completed executors remembered for each framework
-	Cleanup             bool // --recover=cleanup: end what runs, then exit
+	SwitchUser          bool   // run commands as the user that the task or its framework names
+	CommandsRefused     string // why no commands are run here, "" if they are
+	MaxCompleted        int    // completed executors remembered for each framework
+	Cleanup             bool   // --recover=cleanup: end what runs, then exit
 	Strict              bool
 	Quiet               bool
 
@@ -74,6 +76,8 @@ func Load(env mini.Env) (*Config, error) {
 		RegistrationTimeout: p.duration("executor_registration_timeout"),
 		RegistrationBackoff: p.duration("registration_backoff_factor"),
 		SandboxDirectory:    flags["sandbox_directory"],
+		SwitchUser:          p.boolean("switch_user"),
+		CommandsRefused:     refused(os.Geteuid(), env.Getenv("LAB_ALLOW_ROOT_CMD")),
 		MaxCompleted:        p.integer("max_completed_executors_per_framework", 1<<20),
 		Cleanup:             flags["recover"] == "cleanup",
 		Strict:              p.boolean("strict"),
@@ -104,6 +108,19 @@ func Load(env mini.Env) (*Config, error) {
 	}
 	c.Resources, err = withDefaults(given, machine{env: env, workDir: c.WorkDir})
 	return c, err
+}
+
+// UsesDocker says whether an engine is needed.
+func (c *Config) UsesDocker() bool { return slices.Contains(c.Containerizers, "docker") }
+
+// refused keeps whoever reaches a scheduler's port from running commands as
+// root on the computer: lab's leave for that is a variable, which stack sets.
+func refused(uid int, allow string) string {
+	if uid != 0 || allow == "1" {
+		return ""
+	}
+	return "root runs this lab, so the task's command would run as root on this computer: " +
+		"set local: {allow_root_cmd: true} in lab.yaml (local.allow_root_cmd) and give lab create again, or run the lab as another user"
 }
 
 // load merges defaults, environment and command line.

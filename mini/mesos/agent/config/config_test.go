@@ -192,3 +192,15 @@ func FuzzAttributes(f *testing.F) {
 		}
 	})
 }
+
+func TestRootNeedsLeaveForCommands(t *testing.T) {
+	for _, c := range []struct {
+		uid     int
+		allow   string
+		refused bool
+	}{{0, "", true}, {0, "0", true}, {0, "1", false}, {1000, "", false}} {
+		if got := refused(c.uid, c.allow); (got != "") != c.refused || c.refused && !strings.Contains(got, "local.allow_root_cmd") {
+			t.Errorf("uid %d with %q: %q", c.uid, c.allow, got)
+		}
+	}
+}

@@ -54,6 +54,7 @@ func flagsActedOn() []flag {
 		{"resources", text, "", true},
 		{"sandbox_directory", text, "/mnt/mesos/sandbox", false},
 		{"strict", boolean, "true", false},
+		{"switch_user", boolean, "true", false},
 		{"version", boolean, "false", false},
 		{"work_dir", text, "/tmp/mesos", false},
 	}
@@ -103,7 +104,6 @@ func flagsShown() []flag {
 		{"recovery_timeout", duration, "15mins", false},
 		{"revocable_cpu_low_priority", boolean, "true", false},
 		{"runtime_dir", text, "/var/run/mesos", false},
-		{"switch_user", boolean, "true", false},
 		{"systemd_enable_support", boolean, "true", false},
 		{"systemd_runtime_directory", text, "/run/systemd/system", false},
 	}

@@ -13,6 +13,8 @@
 //	meta/slaves/<agent>/frameworks/<framework>/framework.info
 //	meta/slaves/<agent>/frameworks/<framework>/executors/<task>/runs/<container>/task
 //
+// and beside a task the files of its container, which are the containerizer's.
+//
 // Every file is written to a temporary name, synced and renamed: a reader sees
 // the old or the new one. Ids come from others and become names of folders:
 // SafeID says which may.
@@ -27,6 +29,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mesoslab/lab/mini/mesos/wire"
@@ -192,7 +195,21 @@ func (s *Store) framework(agent, id string) string {
 }
 
 func (s *Store) run(agent string, t Task) string {
-	return filepath.Join(s.framework(agent, t.Framework), "executors", t.Info.V.TaskID.Value, "runs", t.Container)
+	return s.Run(agent, t.Framework, t.Info.V.TaskID.Value, t.Container)
+}
+
+// Run is the folder of one container of a task. SaveTask makes it, RemoveTask
+// removes it; in between the container's own files may lie in it.
+func (s *Store) Run(agent, framework, task, container string) string {
+	return filepath.Join(s.framework(agent, framework), "executors", task, "runs", container)
+}
+
+// Runs are the folders of all containers under any agent id, also of one that
+// Load refuses.
+func (s *Store) Runs() ([]string, error) {
+	runs, err := filepath.Glob(filepath.Join(globSafe(s.dir), "slaves", "*", "frameworks", "*", "executors", "*", "runs", "*"))
+	latest := filepath.Join(s.dir, "slaves", "latest") + "/" // the same ones again
+	return slices.DeleteFunc(runs, func(dir string) bool { return strings.HasPrefix(dir, latest) }), err
 }
 
 // globSafe escapes a folder's own name for Glob.

@@ -3,6 +3,7 @@ package meta
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,6 +44,11 @@ func TestRoundTrip(t *testing.T) {
 	got := st.Tasks[0]
 	if got.Info.V.TaskID.Value != "t.1" || got.Container != "c1" || string(got.Statuses[0].V.UUID) != "u" {
 		t.Errorf("%+v", got)
+	}
+	runs, err := s.Runs()
+	must(err)
+	if want := s.Run("s*0", "f[1]", "t.1", "c1"); !slices.Equal(runs, []string{want}) {
+		t.Errorf("runs %q, want %s once", runs, want)
 	}
 	must(s.RemoveFramework("s*0", "f[1]"))
 	st, err = s.Load()

@@ -1,0 +1,222 @@
+//go:build linux
+
+package vm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/flow"
+)
+
+// TestInside is TestVM's second half: a lab on virtual machines from create to
+// destroy.
+func TestInside(t *testing.T) {
+	text := os.Getenv(insideEnv)
+	if text == "" {
+		t.Skip("TestVM runs this in namespaces of its own")
+	}
+	b := &bench{}
+	if err := json.Unmarshal([]byte(text), &b.inside); err != nil {
+		t.Fatal(err)
+	}
+	startLibvirt(t, b.Dir)
+	t.Cleanup(func() { endDomains(t) })
+	t.Cleanup(b.table)
+	b.writeSpec(t)
+
+	b.step(t, "create", b.stepCreate)
+	b.step(t, "create again", func(t *testing.T) string {
+		if made := b.create(t); len(made.Changed) > 0 {
+			t.Errorf("changed %q", made.Changed)
+		}
+		return "nothing to do"
+	})
+	b.step(t, "status", b.stepStatus)
+	b.step(t, "scenario failover", func(t *testing.T) string {
+		fmt.Print(b.lab(t, "scenario", "failover"))
+		return "PASS"
+	})
+	b.step(t, "create after the scenario", func(t *testing.T) string { return fmt.Sprintf("changed %q", b.create(t).Changed) })
+	b.step(t, "snapshot save", b.stepSave)
+	b.step(t, "destroy the app", b.stepDestroyApp)
+	b.step(t, "snapshot restore", b.stepRestore)
+	b.step(t, "suspend", b.stepSuspend)
+	b.step(t, "resume", b.stepResume)
+	b.step(t, "repair of a killed slave", b.stepRepair)
+	b.step(t, "destroy", b.stepDestroy)
+}
+
+// writeSpec writes the lab.yaml that lab box build has told of, for emulated
+// machines.
+func (b *bench) writeSpec(t *testing.T) {
+	t.Helper()
+	b.Box.Vagrant.Emulate = true
+	spec := lab.Spec{Provider: "vagrant", Stack: "mini", Vagrant: b.Box.Vagrant, Machine: lab.MachineSpec{Memory: 768 * lab.MiB}}
+	text, err := yaml.Marshal(map[string]any{
+		"provider": spec.Provider, "stack": spec.Stack, "vagrant": spec.Vagrant, "machine": map[string]any{"memory": spec.Machine.Memory.String()},
+	})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(b.Dir, "lab.yaml"), text, 0o644)
+	}
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(b.Dir, "home"), 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bench) stepCreate(t *testing.T) string {
+	made := b.create(t)
+	b.master = made.MasterIP
+	b.serving(t)
+	if got := virsh(t, "list", "--name"); len(got) != 3 {
+		t.Errorf("machines at libvirt: %q", got)
+	}
+	return "3 machines"
+}
+
+func (b *bench) stepStatus(t *testing.T) string {
+	before := b.ruby(t)
+	start := time.Now()
+	b.whole(t)
+	took := time.Since(start).Seconds()
+	if b.ruby(t) != before {
+		t.Error("status has started Vagrant")
+	}
+	return fmt.Sprintf("%.2f s for lab status itself", took)
+}
+
+func (b *bench) stepSave(t *testing.T) string {
+	b.lab(t, "snapshot", "save", "clean")
+	b.lab(t, "snapshot", "save", "clean") // replaced
+	var all []flow.Snapshot
+	decode(t, b.lab(t, "snapshot", "list", "-o", "json"), &all)
+	if len(all) != 1 || all[0].Name != "clean" || !all[0].Whole {
+		t.Errorf("snapshots %+v", all)
+	}
+	b.whole(t)
+	return "twice, and list"
+}
+
+// stepDestroyApp leaves a mark on each machine and takes the app away.
+func (b *bench) stepDestroyApp(t *testing.T) string {
+	for _, node := range []string{"node1", "node2", "node3"} {
+		b.lab(t, "ssh", node, "sudo touch /after-the-snapshot")
+	}
+	if _, err := b.http(t.Context(), http.MethodDelete, 8080, "/v2/apps/nginx?force=true", ""); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the app to be gone", func(ctx context.Context) error {
+		if b.nginx(ctx) == nil {
+			return errors.New("nginx answers")
+		}
+		if s := b.status(t); len(s.Marathon.Tasks) > 0 || s.Marathon.Error != "" {
+			return fmt.Errorf("%d tasks, %s", len(s.Marathon.Tasks), s.Marathon.Error)
+		}
+		return nil
+	})
+	return ""
+}
+
+func (b *bench) stepRestore(t *testing.T) string {
+	b.lab(t, "snapshot", "restore", "clean")
+	b.whole(t)
+	if err := b.nginx(t.Context()); err != nil {
+		t.Errorf("lab says that it is whole, and nginx: %v", err)
+	}
+	b.clocks(t)
+	for _, node := range []string{"node1", "node2", "node3"} {
+		if out := b.lab(t, "ssh", node, "ls /"); strings.Contains(out, "after-the-snapshot") {
+			t.Errorf("%s has what came after the snapshot", node)
+		}
+	}
+	return "nginx back, clocks right"
+}
+
+func (b *bench) stepSuspend(t *testing.T) string {
+	b.lab(t, "suspend")
+	s := b.status(t)
+	for _, p := range s.Power {
+		if p.State != lab.StatePaused {
+			t.Errorf("%s is %s", p.Machine.Name, p.State)
+		}
+	}
+	for _, line := range virsh(t, "list", "--all") {
+		if !strings.Contains(line, "paused") {
+			t.Errorf("libvirt says: %s", line)
+		}
+	}
+	return ""
+}
+
+func (b *bench) stepResume(t *testing.T) string {
+	b.lab(t, "resume")
+	b.whole(t)
+	if err := b.nginx(t.Context()); err != nil {
+		t.Errorf("lab says that it is whole, and nginx: %v", err)
+	}
+	b.clocks(t)
+	return "clocks right"
+}
+
+// stepRepair pulls a slave's plug behind lab's back.
+func (b *bench) stepRepair(t *testing.T) string {
+	name := "lab-" + b.record(t).ID + "-node3"
+	if all := virsh(t, "list", "--name"); !slices.Contains(all, name) {
+		t.Fatalf("no %s among %q", name, all)
+	}
+	virsh(t, "destroy", name)
+	if b.status(t).Whole {
+		t.Error("status calls the lab whole")
+	}
+	made := b.create(t)
+	if !slices.Contains(made.Changed, "booted node3") || slices.ContainsFunc(made.Changed, func(s string) bool {
+		return strings.HasPrefix(s, "booted node1") || strings.HasPrefix(s, "booted node2")
+	}) {
+		t.Errorf("changed %q", made.Changed)
+	}
+	await(t, "the lab to be whole", func(context.Context) error {
+		if s := b.status(t); !s.Whole || s.Unsettled() != "" {
+			return fmt.Errorf("%s %s", s.Lacks(), s.Unsettled())
+		}
+		return nil
+	})
+	b.serving(t)
+	return "node3 killed with virsh"
+}
+
+// stepDestroy looks at libvirt afterwards: of the lab nothing is left. The
+// box's image, which belongs to the box, stays in the pool, as Vagrant's habit
+// is.
+func (b *bench) stepDestroy(t *testing.T) string {
+	l := b.record(t)
+	b.lab(t, "destroy")
+	if _, err := os.Stat(l.Dir); !os.IsNotExist(err) {
+		t.Errorf("the lab's folder: %v", err)
+	}
+	if left := virsh(t, "list", "--all", "--name"); len(left) > 0 {
+		t.Errorf("machines: %q", left)
+	}
+	if left := virsh(t, "net-list", "--all", "--name"); len(left) > 0 {
+		t.Errorf("networks: %q", left)
+	}
+	volumes := virsh(t, "vol-list", "default")
+	if len(volumes) > 1 || len(volumes) == 1 && !strings.Contains(volumes[0], "_vagrant_box_image_") {
+		t.Errorf("volumes: %q", volumes)
+	}
+	return ""
+}

@@ -1,0 +1,143 @@
+package shell
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// cut knows -d and -f, or -c and -b, with a list of ranges.
+func cut(_ context.Context, p *Proc) int {
+	o, names, ok := p.options("d:f:c:b:s delimiter= fields= characters= bytes= only-delimited complement output-delimiter=")
+	if !ok {
+		return 1
+	}
+	delimiter := o["d"] + o["delimiter"]
+	if delimiter == "" {
+		delimiter = "\t"
+	}
+	between := delimiter
+	if d, given := o["output-delimiter"]; given {
+		between = d
+	}
+	fields, characters := o["f"]+o["fields"], o["c"]+o["b"]+o["characters"]+o["bytes"]
+	if fields == "" && characters == "" {
+		return p.errorf("you must specify a list of bytes, characters, or fields")
+	}
+	keep, err := cutList(fields + characters)
+	if err != nil {
+		return p.errorf("%v", err)
+	}
+	return p.each(names, func(_ string, r io.Reader) error {
+		return lines(r, func(l string) error {
+			all := strings.Split(l, delimiter)
+			switch {
+			case characters != "":
+				all, between = strings.Split(l, ""), ""
+			case len(all) == 1 && o.has("s", "only-delimited"):
+				return nil
+			case len(all) == 1:
+				_, err := fmt.Fprintln(p.Stdout, l)
+				return err
+			}
+			var kept []string
+			for i, part := range all {
+				if keep(i + 1) {
+					kept = append(kept, part)
+				}
+			}
+			_, err := fmt.Fprintln(p.Stdout, strings.Join(kept, between))
+			return err
+		})
+	})
+}
+
+// cutList reads 1,3-5,7-.
+func cutList(text string) (func(int) bool, error) {
+	type span struct{ from, to int }
+	var spans []span
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, ranged := strings.Cut(part, "-")
+		s := span{1, math.MaxInt}
+		var err1, err2 error
+		if first != "" {
+			s.from, err1 = strconv.Atoi(first)
+		}
+		if !ranged {
+			s.to = s.from
+		} else if last != "" {
+			s.to, err2 = strconv.Atoi(last)
+		}
+		if err1 != nil || err2 != nil || s.from < 1 || s.to < s.from || part == "" || part == "-" {
+			return nil, fmt.Errorf("invalid field value '%s'", part)
+		}
+		spans = append(spans, s)
+	}
+	return func(n int) bool {
+		return slices.ContainsFunc(spans, func(s span) bool { return n >= s.from && n <= s.to })
+	}, nil
+}
+
+// tr knows plain characters, ranges, \n, classes, -c, -d and -s.
+func tr(_ context.Context, p *Proc) int {
+	o, sets, ok := p.options("dscC delete squeeze-repeats complement")
+	for long, short := range map[string]string{"delete": "d", "squeeze-repeats": "s", "complement": "c", "C": "c"} {
+		if o.has(long) {
+			o[short] = ""
+		}
+	}
+	if !ok || len(sets) == 0 {
+		return p.errorf("missing operand")
+	}
+	from := trSet(sets[0])
+	var to []rune
+	if len(sets) > 1 {
+		to = trSet(sets[1])
+	}
+	text, err := io.ReadAll(p.Stdin)
+	if err != nil {
+		return p.errorf("%s", words(err))
+	}
+	var previous rune = -1
+	p.printf("%s", strings.Map(func(r rune) rune {
+		i := slices.Index(from, r)
+		if o.has("c") { // whatever is not named
+			if i = len(from); slices.Contains(from, r) {
+				i = -1
+			}
+		}
+		if i >= 0 && o.has("d") {
+			return -1
+		}
+		if i >= 0 && len(to) > 0 {
+			r = to[min(i, len(to)-1)]
+		}
+		if i >= 0 && o.has("s") && r == previous {
+			return -1
+		}
+		previous = r
+		return r
+	}, string(text)))
+	return 0
+}
+
+func trSet(text string) []rune {
+	in := []rune(strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\\`, `\`,
+		"[:lower:]", "a-z", "[:upper:]", "A-Z", "[:digit:]", "0-9", "[:alpha:]", "A-Za-z", "[:alnum:]", "A-Za-z0-9", "[:space:]", " \t\n\r\v\f", "[:blank:]", " \t", "[:punct:]", "!-/:-@[-`{-~").Replace(text))
+	var out []rune
+	for i := 0; i < len(in); i++ {
+		if i+2 < len(in) && in[i+1] == '-' && in[i+2] >= in[i] {
+			for r := in[i]; r <= in[i+2]; r++ {
+				out = append(out, r)
+			}
+			i += 2
+			continue
+		}
+		out = append(out, in[i])
+	}
+	return out
+}

@@ -1,0 +1,340 @@
+package shell
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/term"
+
+	"github.com/mesoslab/lab/local/terminal"
+)
+
+// errKeyInterrupt is ctrl-C at the prompt.
+var errKeyInterrupt = errors.New("interrupted")
+
+const (
+	keyCtrlC = 0x03
+	keyTab   = '\t'
+	keyCtrlR = 0x12
+)
+
+// edit reads one line behind a prompt, with x/term's line editor. io.EOF is
+// ctrl-D on an empty line, or the end of the keyboard.
+func (s *Session) edit(ctx context.Context, ps string) (string, error) {
+	t := s.cfg.Terminal
+	keys := &promptKeys{r: t.Reader(ctx)}
+	// A new one for each line: one that was interrupted keeps its line.
+	e := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{keys, t}, "")
+	e.History = s.prompt.history
+	search := &search{history: s.prompt.history}
+	e.AutoCompleteCallback = func(line string, pos int, key rune) (string, int, bool) {
+		switch key {
+		case keyTab:
+			return s.complete(e, line, pos)
+		case keyCtrlR:
+			return search.next(line)
+		}
+		return "", 0, false
+	}
+	if above, last := cutLast(ps, "\n"); above != "" {
+		io.WriteString(t, above)
+		ps = last
+	}
+	e.SetPrompt(ps)
+	following, stop := context.WithCancel(ctx)
+	var size sync.WaitGroup
+	size.Go(func() { followSize(following, t, e) })
+	line, err := e.ReadLine()
+	stop()
+	size.Wait()
+	if keys.interrupted {
+		io.WriteString(t, "^C\n")
+		return "", errKeyInterrupt
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return line, err
+}
+
+func cutLast(text, sep string) (before, after string) {
+	i := strings.LastIndex(text, sep) + len(sep)
+	if i < len(sep) {
+		return "", text
+	}
+	return text[:i], text[i:]
+}
+
+// followSize tells the editor how wide the terminal is.
+func followSize(ctx context.Context, t *terminal.Terminal, e *term.Terminal) {
+	for {
+		changed := t.Resized()
+		if s := t.Size(); s.Columns > 0 {
+			_ = e.SetSize(s.Columns, max(s.Rows, 1)) // fails only with the screen
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// promptKeys gives the editor the keys of one line: it must not hold keys that
+// belong to the command.
+type promptKeys struct {
+	r           *terminal.Reader
+	interrupted bool
+}
+
+func (k *promptKeys) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, errors.New("a key sequence without an end")
+	}
+	// The sequences of Home and End, and of the application mode, in the
+	// editor's words: they never become longer.
+	n, err := k.r.ReadKeys(p, func(b byte) bool { return b == '\r' || b == '\n' || b == keyCtrlC })
+	if n > 0 && p[n-1] == keyCtrlC {
+		k.interrupted = true
+		return 0, errKeyInterrupt
+	}
+	translated := keySequences.Replace(string(p[:n]))
+	return copy(p, translated), err
+}
+
+var keySequences = strings.NewReplacer(
+	"\x1b[1~", "\x1b[H", "\x1b[7~", "\x1b[H", "\x1b[4~", "\x1b[F", "\x1b[8~", "\x1b[F", "\x1bOH", "\x1b[H", "\x1bOF", "\x1b[F",
+	"\x1bOA", "\x1b[A", "\x1bOB", "\x1b[B", "\x1bOC", "\x1b[C", "\x1bOD", "\x1b[D",
+	"\x1b[1;5C", "\x1b[1;3C", "\x1b[1;5D", "\x1b[1;3D",
+)
+
+// history is a term.History that keeps no empty line and none twice in a row.
+// The editor adds nothing by itself: a line is added when it is known whole.
+type history struct {
+	mu    sync.Mutex // history | less runs beside the shell
+	lines []string
+}
+
+const maxHistory = 1000
+
+// Add implements term.History.
+func (h *history) Add(string) {}
+
+// Len implements term.History.
+func (h *history) Len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.lines)
+}
+
+// At implements term.History: 0 is the latest.
+func (h *history) At(i int) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lines[len(h.lines)-1-i]
+}
+
+func (h *history) all() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.lines)
+}
+
+func (h *history) clear() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lines = nil
+}
+
+// add remembers a line; goesOn says that it continues the one before.
+func (h *history) add(line string, goesOn bool) {
+	line = strings.TrimRight(line, " \t")
+	if strings.TrimSpace(line) == "" {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := len(h.lines)
+	switch {
+	case goesOn && n > 0:
+		h.lines[n-1] = joinLines(h.lines[n-1], line)
+	case n == 0 || h.lines[n-1] != line:
+		h.lines = append(h.lines, line)
+	}
+	if len(h.lines) > maxHistory {
+		h.lines = slices.Clone(h.lines[len(h.lines)-maxHistory:])
+	}
+}
+
+// joinLines makes one line of two, where that means the same.
+func joinLines(a, b string) string {
+	sep := "; "
+	for _, end := range []string{"do", "then", "else", "{", "(", "|", "&&", "||", ";", "in"} {
+		if strings.HasSuffix(a, end) {
+			sep = " "
+		}
+	}
+	if joined := a + sep + b; Incomplete(joined+"\n") || parses(joined) {
+		return joined
+	}
+	return a + "\n" + b // within quotes
+}
+
+func parses(src string) bool {
+	_, err := parse(src, "")
+	return err == nil
+}
+
+// expand replaces !!, !$, !n and !-n, !word at the beginning of a word, outside
+// single quotes.
+func (h *history) expand(line string) (string, error) {
+	var b strings.Builder
+	quoted := false
+	for i := 0; i < len(line); i++ {
+		c := line[i]
+		if c == '\'' {
+			quoted = !quoted
+		}
+		start := i == 0 || strings.IndexByte(" \t;|&(\"", line[i-1]) >= 0
+		if c != '!' || quoted || !start || i+1 == len(line) || strings.IndexByte(" \t=(\"", line[i+1]) >= 0 {
+			b.WriteByte(c)
+			continue
+		}
+		event := line[i : i+1+eventLength(line[i+1:])]
+		text, ok := h.event(event[1:])
+		if !ok {
+			return "", fmt.Errorf("bash: %s: event not found", event)
+		}
+		b.WriteString(text)
+		i += len(event) - 1
+	}
+	return b.String(), nil
+}
+
+func eventLength(rest string) int {
+	if rest[0] == '!' || rest[0] == '$' {
+		return 1
+	}
+	if n := strings.IndexAny(rest, " \t;|&)\"'"); n >= 0 {
+		return n
+	}
+	return len(rest)
+}
+
+func (h *history) event(word string) (string, bool) {
+	lines := h.all()
+	if len(lines) == 0 {
+		return "", false
+	}
+	last := lines[len(lines)-1]
+	switch word {
+	case "!":
+		return last, true
+	case "$":
+		words := strings.Fields(last)
+		return words[len(words)-1], true
+	}
+	if n, err := strconv.Atoi(word); err == nil {
+		if n < 0 {
+			n += len(lines) + 1
+		}
+		if n < 1 || n > len(lines) {
+			return "", false
+		}
+		return lines[n-1], true
+	}
+	for _, line := range slices.Backward(lines) {
+		if strings.HasPrefix(line, word) {
+			return line, true
+		}
+	}
+	return "", false
+}
+
+// search is ctrl-R: the latest line that contains what is typed, and the one
+// before it with each further ctrl-R.
+type search struct {
+	history *history
+	what    string
+	found   string
+	at      int
+}
+
+func (x *search) next(line string) (string, int, bool) {
+	if line != x.found || x.found == "" {
+		x.what, x.at = line, -1
+	}
+	for i := x.at + 1; i < x.history.Len(); i++ {
+		if l := x.history.At(i); strings.Contains(l, x.what) && l != line {
+			x.found, x.at = l, i
+			return l, len(l), true
+		}
+	}
+	return line, len(line), true
+}
+
+const historyFile = ".bash_history"
+
+// loadHistory reads what an earlier shell of the user has left.
+func (s *Session) loadHistory() *history {
+	h := &history{}
+	text, err := s.files.ReadFile(homeOf(s.cfg.User) + "/" + historyFile)
+	if err != nil {
+		return h // there is none, or it cannot be had
+	}
+	for line := range bytes.Lines(text) {
+		h.add(strings.TrimSuffix(string(line), "\n"), false)
+	}
+	return h
+}
+
+// saveHistory leaves the lines for the next shell. A disk that takes nothing
+// costs the history only.
+func (s *Session) saveHistory() {
+	name := homeOf(s.cfg.User) + "/" + historyFile
+	f, err := s.files.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fs.FileMode(0o600))
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	for _, line := range s.prompt.history.all() {
+		fmt.Fprintln(f, line)
+	}
+}
+
+// listHistory is the builtin: history, history N, history -c.
+func listHistory(_ context.Context, p *Proc) int {
+	if p.session.prompt == nil {
+		return 0
+	}
+	h := p.session.prompt.history
+	first := 0
+	if len(p.Args) > 1 {
+		n, err := strconv.Atoi(p.Args[1])
+		switch {
+		case p.Args[1] == "-c":
+			h.clear()
+			return 0
+		case err != nil || n < 0:
+			p.Args[0] = "bash: history"
+			return p.errorf("%s: numeric argument required", p.Args[1])
+		}
+		first = max(0, h.Len()-n)
+	}
+	for i, line := range h.all()[first:] {
+		p.printf("%5d  %s\n", first+i+1, line)
+	}
+	return 0
+}

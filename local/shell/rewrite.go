@@ -1,0 +1,98 @@
+package shell
+
+import (
+	"fmt"
+	"regexp"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// rewrite prepares a parsed script for the interpreter: it refuses process
+// substitution, resolves ~user (the interpreter would ask the computer where
+// an environment was copied: in pipes and in the background), gives commands
+// in the background an empty input, and turns select into commands of ours,
+// which can read a terminal.
+func rewrite(file *syntax.File) error {
+	var refused error
+	documents := map[*syntax.Word]bool{} // where a tilde is a tilde
+	syntax.Walk(file, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.ProcSubst:
+			refused = fmt.Errorf("line %d: process substitution is not available on this machine", n.Pos().Line())
+		case *syntax.Redirect:
+			documents[n.Hdoc] = true
+		case *syntax.Word:
+			if documents[n] {
+				break
+			}
+			for i, part := range n.Parts {
+				if lit, ok := part.(*syntax.Lit); ok {
+					lit.Value = homesIn(lit.Value, i == 0)
+				}
+			}
+		case *syntax.Stmt:
+			if n.Background {
+				null := &syntax.Redirect{Op: syntax.RdrIn, Word: word("/dev/null")}
+				n.Redirs = append([]*syntax.Redirect{null}, n.Redirs...)
+			}
+			menu(n)
+		}
+		return refused == nil
+	})
+	return refused
+}
+
+var tilde = regexp.MustCompile(`(^|[{,])~([A-Za-z_][A-Za-z0-9_.-]*)`)
+
+// homesIn writes the home directories of ~user, and \~user for users that
+// there are not. A tilde counts at the start of a word and in braces.
+func homesIn(text string, start bool) string {
+	return tilde.ReplaceAllStringFunc(text, func(s string) string {
+		m := tilde.FindStringSubmatch(s)
+		switch home, known := homes[m[2]]; {
+		case m[1] == "" && !start:
+			return s
+		case known:
+			return m[1] + home
+		}
+		return m[1] + `\~` + m[2]
+	})
+}
+
+// aliasTilde finds ~user in the text of an alias, which the interpreter parses
+// by itself.
+var aliasTilde = regexp.MustCompile(`(^|[\s={,;|&(])~([A-Za-z_][A-Za-z0-9_.-]*)`)
+
+func homesInAlias(text string) string { return aliasTilde.ReplaceAllString(text, `$1\~$2`) }
+
+func word(text string) *syntax.Word {
+	return &syntax.Word{Parts: []syntax.WordPart{&syntax.Lit{Value: text}}}
+}
+
+// menu turns "select x in a b; do …; done" into a block of two of our own
+// builtins: one shows the menu, the other is the condition of a loop.
+func menu(stmt *syntax.Stmt) {
+	f, ok := stmt.Cmd.(*syntax.ForClause)
+	if !ok || !f.Select {
+		return
+	}
+	iter, ok := f.Loop.(*syntax.WordIter)
+	if !ok {
+		return
+	}
+	items := iter.Items
+	if !iter.InPos.IsValid() { // the parameters
+		at := &syntax.ParamExp{Short: true, Param: &syntax.Lit{Value: "@"}}
+		items = []*syntax.Word{{Parts: []syntax.WordPart{&syntax.DblQuoted{Parts: []syntax.WordPart{at}}}}}
+	}
+	call := func(first ...string) *syntax.Stmt {
+		c := &syntax.CallExpr{}
+		for _, w := range first {
+			c.Args = append(c.Args, word(w))
+		}
+		c.Args = append(c.Args, items...)
+		return &syntax.Stmt{Cmd: c}
+	}
+	loop := &syntax.WhileClause{Cond: []*syntax.Stmt{call(builtinPrefix+"choose", iter.Name.Value)}, Do: f.Do}
+	stmt.Cmd = &syntax.Block{Stmts: []*syntax.Stmt{call(builtinPrefix + "menu"), {Cmd: loop}}}
+}
