@@ -86,9 +86,18 @@ type frame struct {
 
 const chartWidth = 1120
 
-// newFrame spans from the first request to the end of the run.
-func newFrame(rec *scenarios.Recording, height, top float64) frame {
-	f := frame{rec: rec, Width: chartWidth, Height: height, Left: 76, Right: chartWidth - 12, Top: top, Bottom: height - 44}
+// The heights of a row of labels of marks, of the row of phases below them,
+// and of the time axis.
+const (
+	markRow  = 18.0
+	phaseRow = 24.0
+	axisRow  = 44.0
+)
+
+// newFrame spans from the first request to the end of the run. inside is the
+// height of what is drawn in it.
+func newFrame(rec *scenarios.Recording, inside float64) frame {
+	f := frame{rec: rec, Width: chartWidth, Left: 76, Right: chartWidth - 12}
 	if rec.Fault != nil {
 		f.zero = *rec.Fault
 	}
@@ -101,7 +110,8 @@ func newFrame(rec *scenarios.Recording, height, top float64) frame {
 	}
 	f.x = axis{from: first - f.zero, to: max(last-f.zero, first-f.zero+0.001), a: f.Left, b: f.Right}
 	f.Ticks = f.x.ticks(14, "")
-	f.marks()
+	f.Top = markRow*float64(f.marks()) + phaseRow
+	f.resize(inside)
 	for i, p := range rec.Result.Phases {
 		a, b := f.x.px(p.From), f.x.px(p.From+p.Seconds)
 		one := band{X: a, Width: b - a, Color: []string{"#eef2f7", "#dfe7f1"}[i%2]}
@@ -113,10 +123,13 @@ func newFrame(rec *scenarios.Recording, height, top float64) frame {
 	return f
 }
 
+func (f *frame) resize(inside float64) { f.Bottom, f.Height = f.Top+inside, f.Top+inside+axisRow }
+
 // time is a moment of the recording on the axis.
 func (f frame) time(sinceBegun float64) float64 { return f.x.px(sinceBegun - f.zero) }
 
-func (f *frame) marks() {
+// marks places the marks and returns how many rows their labels take.
+func (f *frame) marks() (rows int) {
 	for _, fault := range f.rec.Faults {
 		f.Marks = append(f.Marks, mark{X: f.time(fault.At), Label: fault.Text})
 	}
@@ -135,8 +148,10 @@ func (f *frame) marks() {
 		for row := range ends {
 			if m.X >= ends[row] || row == len(ends)-1 {
 				m.Row, ends[row] = row, m.X+7.5*float64(len([]rune(m.Label)))+14
+				rows = max(rows, row+1)
 				break
 			}
 		}
 	}
+	return rows
 }

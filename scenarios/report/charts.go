@@ -29,7 +29,7 @@ type series struct {
 
 // requests draws each request where it was due, by how long it took.
 func requests(rec *scenarios.Recording) traffic {
-	t := traffic{frame: newFrame(rec, 380, 92)}
+	t := traffic{frame: newFrame(rec, 260)}
 	y := axis{from: 0.0001, to: 10, a: t.Bottom, b: t.Top, log: true}
 	for v, label := range map[float64]string{0.0001: "0.1 ms", 0.001: "1 ms", 0.01: "10 ms", 0.1: "100 ms", 1: "1 s", 10: "10 s"} {
 		t.Y = append(t.Y, tick{y.px(v), label})
@@ -126,9 +126,8 @@ const (
 // instances draws a lane for each machine that runs tasks.
 func instances(rec *scenarios.Recording) placement {
 	var lanes []lane
-	top := 84.0
-	y := top
-	f := newFrame(rec, 0, top)
+	f := newFrame(rec, 0)
+	y := f.Top
 	for _, m := range rec.Machines {
 		l := lane{Y: y, Name: m.Name}
 		var rows []float64 // where each row of bars ends
@@ -154,7 +153,7 @@ func instances(rec *scenarios.Recording) placement {
 		lanes = append(lanes, l)
 		y += l.Height + 4
 	}
-	f.Height, f.Bottom = y+44, y
+	f.resize(y - f.Top)
 	return placement{frame: f, Lanes: lanes}
 }
 

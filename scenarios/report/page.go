@@ -20,7 +20,7 @@ type page struct {
 	*scenarios.Recording
 	Traffic   traffic
 	Placement placement
-	Phases    []phaseRow
+	Phases    []phaseLine
 	Healed    string // the sum of the phases
 	Facts     []fact
 	Settings  []fact
@@ -28,7 +28,7 @@ type page struct {
 	Lines     []string
 }
 
-type phaseRow struct {
+type phaseLine struct {
 	scenarios.Phase
 	Left, Percent float64 // of the longest stretch
 }
@@ -50,7 +50,7 @@ func Page(w io.Writer, rec *scenarios.Recording) error {
 		"lower": func(v any) string { return strings.ToLower(fmt.Sprint(v)) },
 		"add":   func(a, b float64) float64 { return a + b },
 		"neg":   func(a float64) float64 { return -a },
-		"row":   func(r int) float64 { return 14 + 18*float64(r) },
+		"row":   func(r int) float64 { return 14 + markRow*float64(r) },
 	}).Parse(pageText)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func newPage(rec *scenarios.Recording) page {
 		end = max(end, ph.From+ph.Seconds)
 	}
 	for _, ph := range rec.Result.Phases {
-		p.Phases = append(p.Phases, phaseRow{ph, 100 * ph.From / max(end, 0.001), max(0.3, 100*ph.Seconds/max(end, 0.001))})
+		p.Phases = append(p.Phases, phaseLine{ph, 100 * ph.From / max(end, 0.001), max(0.3, 100*ph.Seconds/max(end, 0.001))})
 	}
 	p.Healed = fmt.Sprintf("%.2f", end)
 	t := rec.Result.Traffic

@@ -315,7 +315,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		page := rendered(t, rec)
-		if math.IsNaN(newFrame(rec, 100, 10).Width) || !strings.HasSuffix(strings.TrimSpace(page), "</html>") {
+		if math.IsNaN(newFrame(rec, 100).Width) || !strings.HasSuffix(strings.TrimSpace(page), "</html>") {
 			t.Error("half a page")
 		}
 		if err := JUnit(&bytes.Buffer{}, rec); err != nil {
