@@ -279,3 +279,13 @@ func TestJudgeRealEngine(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowEngine: what has not answered yet does not stop a create.
+func TestSlowEngine(t *testing.T) {
+	b := newBench(t)
+	b.built(t)
+	b.engine.hangs = func(string) bool { return true }
+	if found := b.provider().Check(t.Context(), *b.plan, lab.CheckQuick); bad(found) != "engine note" {
+		t.Error(told(found))
+	}
+}
