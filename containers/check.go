@@ -24,7 +24,7 @@ var (
 // moment. On a lab whose machines all exist, what is in the way of making them
 // is left out.
 func (p *Provider) Check(ctx context.Context, plan lab.Plan, depth lab.Depth) []lab.Finding {
-	q := &inquiry{Provider: p, plan: plan}
+	q := &inquiry{Provider: p, plan: plan, depth: depth}
 	if q.plan.ID == "" {
 		q.plan.ID = unmadeID
 	}
@@ -40,10 +40,12 @@ const engineWait = 5 * time.Second
 // inquiry is one look at an engine for one plan.
 type inquiry struct {
 	*Provider
-	plan lab.Plan
+	plan  lab.Plan
+	depth lab.Depth
 
 	reached sync.Once
 	refused error // why the engine is of no use
+	slow    bool  // it has not answered in time, and may yet
 	info    sysinfo.Info
 }
 
@@ -69,7 +71,11 @@ func (q *inquiry) checks(ctx context.Context) []computer.Check {
 
 // whole reports whether no machine has to be made.
 func (q *inquiry) whole(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, engineWait)
+	limit := engineWait
+	if q.depth == lab.CheckQuick {
+		limit = readyWait
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if q.plan.ID == unmadeID || len(q.plan.Nodes) == 0 {
 		return false
@@ -84,16 +90,19 @@ func (q *inquiry) ask(ctx context.Context) error {
 		if q.refused = q.here(); q.refused != nil {
 			return
 		}
-		if q.refused = q.reach(ctx); q.refused != nil {
-			return
+		err := q.reach(ctx)
+		if err == nil {
+			var result client.SystemInfoResult
+			if result, err = q.engine.Info(ctx, client.InfoOptions{}); err == nil {
+				q.info = result.Info
+				_, err = judge(q.info)
+			}
 		}
-		result, err := q.engine.Info(ctx, client.InfoOptions{})
-		if err != nil {
-			q.refused = unreachable(err)
-			return
+		q.slow = ctx.Err() != nil
+		if err != nil && lab.ErrorID(err) == "" {
+			err = unreachable(err)
 		}
-		q.info = result.Info
-		_, q.refused = judge(q.info)
+		q.refused = err
 	})
 	return q.refused
 }
@@ -102,8 +111,8 @@ func (q *inquiry) ask(ctx context.Context) error {
 func (q *inquiry) engineAnswers(ctx context.Context) []lab.Finding {
 	const id = "engine"
 	if err := q.ask(ctx); err != nil {
-		if ctx.Err() != nil {
-			return computer.Unseen(id, context.Cause(ctx)) // slow is not dead
+		if q.slow && q.depth == lab.CheckQuick {
+			return computer.Unseen(id, err) // slow is not dead
 		}
 		f := computer.Failure(id, err)
 		if _, cause, ok := strings.Cut(f.Text, ": dial "); ok {

@@ -117,7 +117,7 @@ func TestChecks(t *testing.T) {
 		{name: "some rights", change: func(b *bench) { b.engine.refusePrivileged = true }, says: "(reduced)"},
 		{name: "little memory", change: func(b *bench) { b.Memory = computer.Memory{Total: 2 * lab.GiB, Available: lab.GiB} }, want: "memory warn", says: "machines under full load need 1.5 GiB"},
 		{name: "a tight disk", change: func(b *bench) { b.Disk = computer.Disk{Free: 2 * lab.GiB, Total: 9 * lab.GiB} }, want: "disk-engine warn", says: "/var/lib/docker"},
-		{name: "a full disk", change: func(b *bench) { b.Disk = computer.Disk{Free: lab.MiB, Total: 9 * lab.GiB} }, want: "disk-engine stop"},
+		{name: "a full disk", change: func(b *bench) { b.Disk = computer.Disk{Free: lab.MiB, Total: 9 * lab.GiB} }, want: "disk-full stop"},
 		{name: "Linux's own inotify limit", change: func(b *bench) { b.Files["/proc/sys/fs/inotify/max_user_instances"] = "128\n" }, want: "inotify note", says: "max_user_instances=512"},
 		{name: "a low inotify limit", change: func(b *bench) { b.Files["/proc/sys/fs/inotify/max_user_instances"] = "64\n" }, want: "inotify warn"},
 		{name: "nothing is forwarded", change: func(b *bench) { b.engine.noForward = true }, want: "engine-firewall warn"},
@@ -208,7 +208,7 @@ func TestWholeLab(t *testing.T) {
 	}
 	more := *b.plan
 	more.Nodes = append(slices.Clone(more.Nodes), lab.Node{Name: "node4", Role: lab.RoleSlave, IP: netip.MustParseAddr("192.168.59.4"), MemoryMiB: 512})
-	if found := p.Check(t.Context(), more, lab.CheckQuick); bad(found) != "disk-engine stop" {
+	if found := p.Check(t.Context(), more, lab.CheckQuick); bad(found) != "disk-full stop" {
 		t.Errorf("one more:\n%s", told(found))
 	}
 }
@@ -277,5 +277,15 @@ func TestJudgeRealEngine(t *testing.T) {
 		if _, err := judge(info); lab.ErrorID(err) != "engine-unsuitable" {
 			t.Errorf("%s: %v", option, err)
 		}
+	}
+}
+
+// TestSlowEngine: what has not answered yet does not stop a create.
+func TestSlowEngine(t *testing.T) {
+	b := newBench(t)
+	b.built(t)
+	b.engine.hangs = func(string) bool { return true }
+	if found := b.provider().Check(t.Context(), *b.plan, lab.CheckQuick); bad(found) != "engine note" {
+		t.Error(told(found))
 	}
 }

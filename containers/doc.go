@@ -31,6 +31,12 @@
 // a file. Safe for concurrent use on different labs; the caller locks a lab
 // that it changes.
 //
+// # Checks
+//
+// Check looks for what would break a lab before anything is made. Only a full
+// check starts something: one container of /bin/true, to see whether the engine
+// gives it the rights of a machine.
+//
 // # What it touches
 //
 // On the engine: the containers, volumes and network of the lab, and the image

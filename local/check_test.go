@@ -73,7 +73,7 @@ func TestChecks(t *testing.T) {
 			f.Memory = computer.Memory{Total: lab.GiB, Available: 100 * lab.MiB}
 		}, want: "memory warn"},
 		{name: "a tight disk", change: func(f *computertest.Fake, _ *lab.Spec) { f.Disk = computer.Disk{Free: 200 * lab.MiB, Total: lab.GiB} }, want: "disk-state warn"},
-		{name: "a full disk", change: func(f *computertest.Fake, _ *lab.Spec) { f.Disk = computer.Disk{Free: lab.MiB, Total: lab.GiB} }, want: "disk-state stop"},
+		{name: "a full disk", change: func(f *computertest.Fake, _ *lab.Spec) { f.Disk = computer.Disk{Free: lab.MiB, Total: lab.GiB} }, want: "disk-full stop"},
 		{name: "a disk without programs", change: func(f *computertest.Fake, _ *lab.Spec) {
 			f.Disk = computer.Disk{Free: lab.GiB, Total: lab.GiB, NoExec: true}
 		}, want: "state-noexec stop"},

@@ -24,6 +24,9 @@
 // nothing and keeps no state in memory; cancelling a call leaves machines
 // that the next call finds.
 //
+// Check looks for what would break a lab before anything is made; machines that
+// exist hold their addresses and ports themselves, and are left out.
+//
 // # Left out on purpose
 //
 // Addresses outside 127.0.0.0/8; Windows.

@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LAB_PROVIDER", "local") // not what happens to be ready on this computer
 			return withLabs(e, free)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exit": exits, "imagefile": imageFile, "installs": installs, "holds": holds},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exit": exits, "installs": installs, "holds": holds, "imagefile": imageFile},
 	})
 }
 

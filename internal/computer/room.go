@@ -35,7 +35,8 @@ type Room struct {
 	Advice     string
 }
 
-// CheckDisk looks whether there is room.
+// CheckDisk looks whether there is room. What stops is disk-full, wherever it
+// is: create fails by that word, too.
 func (c Computer) CheckDisk(r Room) []lab.Finding {
 	at := c.Nearest(r.Path)
 	d, err := c.Disk(at)
@@ -44,7 +45,7 @@ func (c Computer) CheckDisk(r Room) []lab.Finding {
 	}
 	switch {
 	case d.Free < r.Need:
-		return []lab.Finding{Stop(r.ID, r.Advice, "%s free in %s for %s, at least %s is needed", Amount(d.Free), r.Path, r.For, Amount(r.Need))}
+		return []lab.Finding{Stop("disk-full", r.Advice, "%s free in %s for %s, at least %s is needed", Amount(d.Free), r.Path, r.For, Amount(r.Need))}
 	case d.Free < r.Want:
 		return []lab.Finding{Warn(r.ID, r.Advice, "%s free in %s for %s, which may take %s", Amount(d.Free), r.Path, r.For, Amount(r.Want))}
 	}
