@@ -151,6 +151,9 @@ func survivesItsSlave(t *testing.T, l *rig.Lab, first, all map[string]int) {
 	}
 	name := fmt.Sprintf("mesos_slave%d", node-1)
 	old := l.PIDOf(t.Context(), node, name)
+	if old <= 0 {
+		t.Fatalf("%s does not run", name)
+	}
 	before := commands(l, fmt.Sprintf("node%d", node))
 	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

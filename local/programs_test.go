@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -21,25 +19,6 @@ import (
 	"github.com/mesoslab/lab/local/proctab"
 	"github.com/mesoslab/lab/mini/supervise"
 )
-
-// foreign are programs that are not lab's own: "hang FILE" ignores SIGTERM and
-// never ends, "daemon FILE" starts one in a session of its own, without any
-// environment, and ends.
-func foreign(word, file string) int {
-	if word == "daemon" {
-		cmd := exec.Command(os.Args[0], "hang", file)
-		cmd.Env, cmd.SysProcAttr = []string{}, &syscall.SysProcAttr{Setsid: true}
-		if err := cmd.Start(); err != nil {
-			panic(err)
-		}
-		return 0
-	}
-	signal.Ignore(syscall.SIGTERM)
-	if err := folder.Replace(file, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
-		panic(err)
-	}
-	select {}
-}
 
 // tree is a shell with children of every kind that ignore SIGTERM.
 type tree struct {

@@ -48,7 +48,9 @@
 // the end of the agent's container, also by SIGKILL, as Docker tasks do; one that
 // never comes back leaves them to the machine's end, where real executors would
 // give up after --recovery_timeout. In a real container they are the agent's
-// children and end with it; the next run reports them failed.
+// children and end with it; the next run reports them failed. They find there
+// what the agent's image holds: lab's own image is its binary alone, so a cmd,
+// which needs /bin/sh, fails and says so.
 //
 // Different from the real one, on purpose:
 //   - There are no executor processes: the agent watches containers through
