@@ -12,9 +12,11 @@ import (
 	"github.com/mesoslab/lab"
 )
 
-// grubPath is the file in which lab gives the kernel an argument; Debian's and
-// Ubuntu's update-grub reads the folder.
-const grubPath = "/etc/default/grub.d/lab.cfg"
+// grubPath is the file in which lab gives the kernel an argument. Debian's and
+// Ubuntu's update-grub reads the folder in the order of names: this one comes
+// last, for others (cloud images' 50-cloudimg-settings.cfg, lab.cfg of lab's
+// own box) set anew what it adds to.
+const grubPath = "/etc/default/grub.d/zz-lab-cgroup.cfg"
 
 // The kernel arguments that make systemd mount the hierarchies of cgroup v1.
 // systemd 256 and 257 want the second in addition, 258 knows v2 only

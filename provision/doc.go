@@ -35,7 +35,7 @@
 // On the machine: /etc/default/docker, /etc/hosts (between two markers, and
 // loopback addresses of the machines' names), the clock, on systemd
 // /etc/systemd/system/docker.service.d/lab.conf where the unit wants it; where
-// the stack wants cgroup v1, /etc/default/grub.d/lab.cfg and a reboot; where
+// the stack wants cgroup v1, /etc/default/grub.d/zz-lab-cgroup.cfg and a reboot; where
 // Docker is missing, the packages docker.io and what it needs. Here: nothing.
 //
 // # Not here

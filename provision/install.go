@@ -156,7 +156,7 @@ func (a *apt) run(ctx context.Context, argv []string) error {
 	waitCtx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
 	cmd := Quote(privileged(a.root, slices.Concat(aptEnv, argv)...)...)
-	return lab.Until(waitCtx, 2*time.Second, "the machine's package system", remembering(func(context.Context) error {
+	return lab.Until(waitCtx, 2*time.Second, "the machine's package system", func(context.Context) error {
 		// Not waitCtx: an installation that has begun may take as long as it takes.
 		var last lastLines
 		locked := false
@@ -177,7 +177,7 @@ func (a *apt) run(ctx context.Context, argv []string) error {
 			return err
 		}
 		return lab.Permanent(err)
-	}))
+	})
 }
 
 // candidates returns which of the packages can be had.
