@@ -33,7 +33,7 @@ func (r *run) change(text string, nodes []string, do func() error) error {
 	}
 	r.latest = at
 	if r.probe != nil {
-		r.sinceThen = r.probe.Traffic()
+		r.sinceThen = r.traffic()
 	}
 	since := at.Sub(r.begun).Seconds()
 	r.faults = append(r.faults, FaultRecord{At: since, InForce: since, Text: text, Nodes: nodes})

@@ -124,6 +124,8 @@ func TestNoScenarioPassesVacuously(t *testing.T) {
 		{"failover", "restarted on the dead machine", Options{}, sabotage{sameNode: true}, Fail, "replaced"},
 		{"failover", "the slave never returns", Options{}, sabotage{rejoinsNever: true}, Inconclusive, "agents"},
 
+		{"failover", "only the load balancer claims that anybody answers", Options{}, sabotage{nameless: true, forges: true}, Inconclusive, "baseline"},
+
 		{"failover-crash", "placebo", placebo, sabotage{}, Inconclusive, "refused"},
 		{"failover-crash", "silent like a power cut", Options{}, sabotage{silentCrash: true}, Inconclusive, "refused"},
 		{"failover-crash", "the broken connection is not noticed", Options{}, sabotage{staysActive: true}, Inconclusive, "inactive"},
@@ -165,6 +167,23 @@ func TestNoScenarioPassesVacuously(t *testing.T) {
 				t.Errorf("%s (%s), error %v; want %s by %s", res.Verdict, res.Why, err, c.want, c.by)
 			}
 		})
+	}
+}
+
+// TestNamelessInstances runs what counts answers on instances that do not say
+// who they are: then the load balancer's counters and their logs count.
+func TestNamelessInstances(t *testing.T) {
+	for _, name := range []string{"failover", "scale", "balance"} {
+		t.Run(name, func(t *testing.T) {
+			res, err := run1(t, builtinScenario(t, name), Options{}, sabotage{nameless: true})
+			if err != nil || res.Verdict != Pass {
+				t.Errorf("%v\n%+v", err, res)
+			}
+		})
+	}
+	res, err := run1(t, builtinScenario(t, "balance"), Options{}, sabotage{nameless: true, favourite: true})
+	if !errors.Is(err, lab.ErrExpectation) || !strings.HasPrefix(res.Why, "shares: ") {
+		t.Errorf("one server is preferred: %v, %+v", err, res)
 	}
 }
 

@@ -84,8 +84,8 @@ func verbBaseline(ctx context.Context, r *run, a arguments) error {
 	c := r.criterion("baseline", fmt.Sprintf("at least %s requests, none failed, every instance answered", a["requests"]))
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
-	err := r.await(ctx, "a baseline", func(context.Context) error {
-		app, t := r.history.App(), r.probe.Traffic()
+	err := r.await(ctx, "a baseline", func(ctx context.Context) error {
+		app, t := r.history.App(), r.traffic()
 		if t.Failed > 0 {
 			return lab.Permanent(fmt.Errorf("%d of %d requests failed before anything was broken (%v)", t.Failed, t.Done, t.Errors))
 		}
@@ -99,6 +99,9 @@ func verbBaseline(ctx context.Context, r *run, a arguments) error {
 			if t.ByTask[task.ID] == 0 {
 				return fmt.Errorf("instance %s has answered nothing yet", task.ID)
 			}
+			if err := r.logged(ctx, r.history.Task(task.ID), 1); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -109,7 +112,7 @@ func verbBaseline(ctx context.Context, r *run, a arguments) error {
 		r.before = append(r.before, r.history.Task(t.ID))
 	}
 	r.agents = r.history.Agents()
-	t := r.probe.Traffic()
+	t := r.traffic()
 	var shares []string
 	for _, b := range r.before {
 		shares = append(shares, fmt.Sprintf("%s on %s %.0f %%", b.Name, b.Node, 100*float64(t.ByTask[b.ID])/float64(t.Done)))
