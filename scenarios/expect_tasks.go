@@ -48,7 +48,7 @@ func expectReplaced(ctx context.Context, r *run, a arguments) error {
 	}
 	var words []string
 	for _, t := range r.replacements() {
-		if a["on"] == "other" && slices.Contains(r.victimNodes, t.Node) {
+		if a["on"] == "other" && slices.Contains(r.brokenNodes(), t.Node) {
 			return c.broken("%s runs on %s, which has no power", t.Name, t.Node)
 		}
 		words = append(words, fmt.Sprintf("%s new id, on %s", t.Name, t.Node))

@@ -53,8 +53,8 @@ type run struct {
 	broken    []string // nodes
 	events    []PastEvent
 
-	victimNodes []string
-	victims     []TaskHistory
+	victimNodes []string      // that the word victim means
+	victims     []TaskHistory // tasks on machines when these were broken
 	before      []TaskHistory // tasks at the baseline
 	agents      []AgentHistory
 	inLog       map[string]int       // requests of the probe in access logs, by task

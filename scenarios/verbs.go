@@ -126,26 +126,25 @@ func verbVictim(_ context.Context, r *run, a arguments) error {
 	if err != nil {
 		return err
 	}
-	r.victimNodes, r.victims = nodes, nil
+	r.victimNodes = nodes
 	var names []string
 	for _, t := range r.before {
 		if slices.Contains(nodes, t.Node) {
-			r.victims = append(r.victims, t)
 			names = append(names, t.Name+" on "+t.Node)
 		}
 	}
 	if len(nodes) > 1 {
 		c := r.criterion("victim", "all slaves are to go, and with them every task")
-		if len(r.victims) == 0 || len(r.victims) < len(r.before) {
-			return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(r.victims), len(r.before), strings.Join(nodes, ", ")))
+		if len(names) == 0 || len(names) < len(r.before) {
+			return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(names), len(r.before), strings.Join(nodes, ", ")))
 		}
 		return c.pass("%s: all %d", strings.Join(names, ", "), len(r.before))
 	}
 	c := r.criterion("victim", nodes[0]+" runs a task, and another slave does, too")
-	if len(r.victims) == 0 || len(r.victims) == len(r.before) {
-		return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(r.victims), len(r.before), nodes[0]))
+	if len(names) == 0 || len(names) == len(r.before) {
+		return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(names), len(r.before), nodes[0]))
 	}
-	return c.pass("%s, %d elsewhere", strings.Join(names, ", "), len(r.before)-len(r.victims))
+	return c.pass("%s, %d elsewhere", strings.Join(names, ", "), len(r.before)-len(names))
 }
 
 func (r *run) choose(who string) ([]string, error) {
