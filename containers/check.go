@@ -81,10 +81,10 @@ func (q *inquiry) whole(ctx context.Context) bool {
 // ask asks the engine once whether it is there and will do.
 func (q *inquiry) ask(ctx context.Context) error {
 	q.reached.Do(func() {
-		if q.refused = q.reach(ctx); q.refused != nil {
+		if q.refused = q.here(); q.refused != nil {
 			return
 		}
-		if q.refused = q.here(); q.refused != nil {
+		if q.refused = q.reach(ctx); q.refused != nil {
 			return
 		}
 		result, err := q.engine.Info(ctx, client.InfoOptions{})
@@ -106,6 +106,9 @@ func (q *inquiry) engineAnswers(ctx context.Context) []lab.Finding {
 			return computer.Unseen(id, context.Cause(ctx)) // slow is not dead
 		}
 		f := computer.Failure(id, err)
+		if _, cause, ok := strings.Cut(f.Text, ": dial "); ok {
+			f.Text = "no Docker engine answers: " + cause // without the client's guesses
+		}
 		if f.ID == "engine-unreachable" && q.host == "" && !q.computer.Has("docker") && !q.computer.Exists("/var/run/docker.sock") {
 			f.Text, f.Advice = "Docker is not installed", "install Docker Engine (docs.docker.com/engine/install, or your system's docker.io), or use --provider local, which needs none"
 		}

@@ -231,9 +231,7 @@ func TestOneCommandAtATime(t *testing.T) {
 	t.Parallel()
 	l := rig.New(t)
 	r := l.Start(l.CreateArgs("--no-app")...)
-	if _, ok := r.Next(); !ok {
-		t.Fatal(r.Wait(nil))
-	}
+	r.AwaitEvent("machines on") // its record is written
 	r.Signal(syscall.SIGSTOP)
 	for _, words := range [][]string{l.CreateArgs(), {"destroy"}, {"scenario", "failover"}, {"heal"}} {
 		l.Refuse(1, []string{fmt.Sprintf(`"lab create" (pid %d) works on lab lab, since `, r.PID()), "lab-locked", "lab: try: "}, words...)

@@ -126,6 +126,13 @@ func TestSecondCtrlC(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(bin, "vagrant"), []byte(stubbornVagrant), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	// A VM provider of which the quick checks want no more than its command.
+	if err := os.WriteFile(filepath.Join(bin, "prlctl"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(l.Work, "lab.yaml"), []byte("vagrant: {provider: parallels}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	l.Env = []string{"LAB_PROVIDER=vagrant", "PATH=" + bin + ":" + os.Getenv("PATH")}
 	l.Subnet = lab.ArticleSubnet
 	twice := func(args ...string) {
@@ -153,11 +160,11 @@ func TestSecondCtrlC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mine := strings.Replace(string(text), "vb.cpus = 1", "vb.cpus = 3", 1)
+	mine := strings.Replace(string(text), "prl.cpus = 1", "prl.cpus = 3", 1)
 	if err := os.WriteFile(file, []byte(mine), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	l.Refuse(1, []string{"vagrantfile-changed", "-         vb.cpus = 3", "+         vb.cpus = 1", "lab create --force renders it anew"}, "create")
+	l.Refuse(1, []string{"vagrantfile-changed", "-         prl.cpus = 3", "+         prl.cpus = 1", "lab create --force renders it anew"}, "create")
 	if kept, err := os.ReadFile(file); err != nil || string(kept) != mine {
 		t.Errorf("the change was not kept: %v", err)
 	}

@@ -143,16 +143,17 @@ func (q *inquiry) portsFree(ctx context.Context) []lab.Finding {
 		if s.fits() != nil {
 			return nil // addresses says so
 		}
-		for _, err := range single(s.checkPorts(ctx)) {
-			f := computer.Failure(id, err)
-			if f.ID == "address-missing" || told[f.Advice] {
-				continue // told already, or one program on all addresses
-			}
-			told[f.Advice] = true
-			found = append(found, f)
-		}
 	}
-	if len(found) == 0 && len(q.missing) > 0 {
+	err := each(q.missing, func(_ int, s site) error { return s.checkPorts(ctx) })
+	for _, err := range single(err) {
+		f := computer.Failure(id, err)
+		if f.ID == "address-missing" || told[f.Advice] {
+			continue // told already, or one program on all addresses
+		}
+		told[f.Advice] = true
+		found = append(found, f)
+	}
+	if err == nil && len(q.missing) > 0 {
 		return []lab.Finding{computer.OK(id, "the lab's ports are free")}
 	}
 	return found

@@ -9,6 +9,7 @@ import (
 	"net"
 	"runtime"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,16 +24,19 @@ func (s site) checkPorts(ctx context.Context) error {
 	if s.node.Role == lab.RoleSlave {
 		wanted = []lab.Port{{Path: "ports.ssh", Port: ports.SSH}, {Path: "ports.docker", Port: ports.Docker}}
 	}
-	var errs []error
-	for _, port := range wanted {
-		err := s.tryPort(ctx, port.Port)
-		if err == nil {
-			continue
-		}
+	errs := make([]error, len(wanted))
+	var group sync.WaitGroup
+	for i, port := range wanted { // at once: a port that is taken takes its time
+		group.Go(func() { errs[i] = s.tryPort(ctx, port.Port) })
+	}
+	group.Wait()
+	for i, err := range errs {
 		if errors.Is(err, syscall.EADDRNOTAVAIL) {
 			return s.addressMissing(err)
 		}
-		errs = append(errs, s.portError(port, err))
+		if err != nil {
+			errs[i] = s.portError(wanted[i], err)
+		}
 	}
 	return errors.Join(errs...)
 }

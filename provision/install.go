@@ -159,17 +159,21 @@ func (a *apt) run(ctx context.Context, argv []string) error {
 	return lab.Until(waitCtx, 2*time.Second, "the machine's package system", remembering(func(context.Context) error {
 		// Not waitCtx: an installation that has begun may take as long as it takes.
 		var last lastLines
+		locked := false
 		err := a.host.RunLines(ctx, cmd, func(line string) {
 			last.add(line)
-			a.say(progressLine(line))
+			locked = locked || lockHeld(line)
+			if !locked && !strings.HasPrefix(line, "(Reading database") {
+				a.say(progressLine(line))
+			}
 		})
 		failed, exited := errors.AsType[*CommandError](err)
 		if !exited {
 			return lab.Permanent(err)
 		}
 		err = fmt.Errorf("%w\n%s", failed, last.text())
-		if lockHeld(last.text()) {
-			a.say("waiting for another installation on the machine to end")
+		if locked {
+			a.say("waiting for another installation on the machine to end" + holder(last.text()))
 			return err
 		}
 		return lab.Permanent(err)
@@ -206,9 +210,22 @@ func parsePolicy(text string, names []string) []string {
 
 var lockText = regexp.MustCompile(`(?i)could not get lock|unable to (lock|acquire)|is locked by another process|lock was locked by another process|frontend lock`)
 
-// lockHeld says whether a failure means that another process works on the
-// packages.
-func lockHeld(text string) bool { return lockText.MatchString(text) }
+// lockHeld says whether a line means failure because another process works on
+// the packages; "Waiting for cache lock: Could not get lock …" is apt's own
+// patience.
+func lockHeld(line string) bool {
+	return lockText.MatchString(line) && !strings.HasPrefix(line, "Waiting for")
+}
+
+var holderText = regexp.MustCompile(`(?i)process (?:with pid )?([0-9]+(?: \([^)]*\))?)`)
+
+// holder names the process that holds the lock, as far as it is told.
+func holder(text string) string {
+	if m := holderText.FindStringSubmatch(text); m != nil {
+		return ": process " + m[1]
+	}
+	return ""
+}
 
 var staleText = regexp.MustCompile(`(?i)404 +not found|unable to fetch some archives|failed to fetch|hash sum mismatch`)
 

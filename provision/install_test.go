@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -153,6 +154,9 @@ func TestInstallDocker(t *testing.T) {
 				if got := strings.Join(h.installed, " "); got != tt.want {
 					t.Errorf("installed %q, want %q", got, tt.want)
 				}
+				if tt.host.locked > 0 && !slices.Contains(said, "waiting for another installation on the machine to end: process 812") {
+					t.Errorf("waiting for the lock: %q", said[:min(5, len(said))])
+				}
 				if tt.did == "…" {
 					return
 				}
@@ -201,6 +205,22 @@ func TestNeedsInstall(t *testing.T) {
 	} {
 		if got := NeedsInstall(tt.f); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+func TestLockHeld(t *testing.T) {
+	for line, want := range map[string]bool{
+		"E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812 (unattended-upgr)":                      true,
+		"E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?":             true,
+		"dpkg: error: dpkg frontend lock was locked by another process with pid 117":                                          true,
+		"dpkg: error: dpkg status database is locked by another process":                                                      true,
+		"E: Unable to lock the administration directory (/var/lib/dpkg/), is another process using it?":                       true,
+		"Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812 (unattended-upgr)": false,
+		"Unpacking docker.io (20.10.24+dfsg1-1+deb12u1) ...":                                                                  false,
+	} {
+		if got := lockHeld(line); got != want {
+			t.Errorf("%q: %v", line, got)
 		}
 	}
 }

@@ -20,6 +20,7 @@ func (p *Provider) Check(ctx context.Context, plan lab.Plan, depth lab.Depth) []
 		s = newSight(p.opts) // something may have been mended since
 	}
 	q := s.about(plan)
+	q.depth = depth
 	return computer.Survey(ctx, plan.Report, depth, q.checks())
 }
 
@@ -54,6 +55,7 @@ func (a *answer[T]) get(find func() (T, error)) (T, error) {
 type inquiry struct {
 	*sight
 	plan    lab.Plan
+	depth   lab.Depth
 	kind    string       // the VM provider
 	page    *page        // nil if the plan cannot be rendered
 	wrong   error        // why it cannot
@@ -90,7 +92,6 @@ func (q *inquiry) checks() []computer.Check {
 		computer.Check{ID: "plan", Look: q.renderable},
 		computer.Check{ID: "subnet", Look: q.addressesFree},
 		computer.Check{ID: "box", Look: q.boxThere},
-		computer.Check{ID: "box-reachable", Depth: lab.CheckFull, Look: q.boxReachable},
 		computer.Check{ID: "memory", Look: q.memoryEnough},
 		computer.Check{ID: "disk-boxes", Look: q.boxRoom},
 		computer.Check{ID: "disk-machines", Depth: lab.CheckFull, Look: q.machineRoom},

@@ -18,9 +18,9 @@ import (
 // cloud is where Vagrant looks for boxes without a URL.
 const cloud = "https://vagrantcloud.com"
 
-// waysOut are the ways to a box without Vagrant Cloud. HashiCorp closes it
+// ownBox are the ways to a box without Vagrant Cloud, which HashiCorp closes
 // (hashicorp/vagrant#13836).
-const waysOut = "vagrant box add it while that works, name a box of your own (vagrant: {box_url: …} in lab.yaml, with box_checksum), or build one: lab box build (libvirt)"
+const ownBox = "name a box of your own (vagrant: {box_url: …, box_checksum: …} in lab.yaml), or build one: lab box build (libvirt)"
 
 // home is Vagrant's own folder.
 func (s *sight) home() string {
@@ -66,7 +66,7 @@ func (q *inquiry) box() (name string, there bool) {
 }
 
 // boxThere looks into Vagrant's folder, and where the box would come from.
-func (q *inquiry) boxThere(context.Context) []lab.Finding {
+func (q *inquiry) boxThere(ctx context.Context) []lab.Finding {
 	const id = "box"
 	if q.wrong != nil {
 		return nil // the plan names it, if it is the box
@@ -77,12 +77,13 @@ func (q *inquiry) boxThere(context.Context) []lab.Finding {
 	}
 	from := q.plan.Spec.Vagrant.BoxURL
 	if from == "" {
-		return []lab.Finding{computer.Warn("box-download", waysOut,
-			"the box %s is not here yet and would be downloaded (some 500 MB to 1 GB) from Vagrant Cloud, which HashiCorp is closing", name)}
+		return q.download(ctx, cmp.Or(q.Env("VAGRANT_SERVER_URL"), cloud)+"/"+name, computer.Warn("box-download", "vagrant box add "+name+" while that works, "+ownBox,
+			"the box %s is not here yet and would be downloaded (some 500 MB to 1 GB) from Vagrant Cloud, which HashiCorp is closing", name))
 	}
 	file, isFile := boxFile(from)
 	if !isFile {
-		return []lab.Finding{computer.Note("box-download", "vagrant box add --name "+name+" "+from+" brings it beforehand", "the box is not here yet and would be downloaded from %s", from)}
+		return q.download(ctx, from, computer.Note("box-download", "vagrant box add --name "+name+" "+from+" brings it beforehand",
+			"the box is not here yet and would be downloaded from %s", from))
 	}
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(q.plan.Dir, file) // Vagrant works there
@@ -102,29 +103,22 @@ func boxFile(from string) (string, bool) {
 	return u.Path, u.Scheme == "file"
 }
 
-// boxReachable asks for the head of what would be downloaded.
-func (q *inquiry) boxReachable(ctx context.Context) []lab.Finding {
-	const id = "box-reachable"
-	name, there := q.box()
-	if there || q.wrong != nil {
-		return nil
-	}
-	from := q.plan.Spec.Vagrant.BoxURL
-	if from == "" {
-		from = cmp.Or(q.Env("VAGRANT_SERVER_URL"), cloud) + "/" + name
-	} else if _, isFile := boxFile(from); isFile {
-		return nil
+// download adds to a finding, where there is time, whether the box is there to
+// be downloaded at all.
+func (q *inquiry) download(ctx context.Context, from string, found lab.Finding) []lab.Finding {
+	if q.depth != lab.CheckFull {
+		return []lab.Finding{found}
 	}
 	status, err := q.opts.Reach(ctx, from)
 	switch {
 	case err != nil:
-		return []lab.Finding{computer.Stop("box-unreachable", waysOut, "%s cannot be reached: %s", from, computer.Brief(err.Error()))}
+		return []lab.Finding{computer.Stop("box-unreachable", "look at this computer's network, "+ownBox, "the box is not here, and %s cannot be reached: %s", from, computer.Brief(err.Error()))}
 	case status == http.StatusNotFound || status == http.StatusGone:
-		return []lab.Finding{computer.Stop("box-missing", waysOut, "there is no box at %s (HTTP %d)", from, status)}
+		return []lab.Finding{computer.Stop("box-missing", ownBox, "the box is not here, and there is none at %s (HTTP %d)", from, status)}
 	case status >= 400:
-		return []lab.Finding{computer.Warn("box-unreachable", waysOut, "%s answers with HTTP %d", from, status)}
+		return []lab.Finding{computer.Warn("box-unreachable", ownBox, "the box is not here, and %s answers with HTTP %d", from, status)}
 	}
-	return []lab.Finding{computer.OK(id, "%s can be reached", from)}
+	return []lab.Finding{found}
 }
 
 // reach is Options.Reach.

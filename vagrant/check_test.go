@@ -31,15 +31,15 @@ func recorded(t testing.TB, name string) string {
 func withVirtualBox(t *testing.T) *computertest.Fake {
 	return &computertest.Fake{
 		Programs: map[string]string{
-			"vagrant --version":                        recorded(t, "vagrant-version.txt"),
-			"vagrant global-status --machine-readable": recorded(t, "vagrant-global-status.txt"),
-			"VBoxManage --version":                     "7.0.14r161095\n",
-			"VBoxManage list hostonlyifs":              "",
-			"VBoxManage list systemproperties":         recorded(t, "vboxmanage-systemproperties.txt"),
-			"VBoxManage list vms":                      "",
+			"vagrant --version":                recorded(t, "vagrant-version.txt"),
+			"VBoxManage --version":             "7.0.14r161095\n",
+			"VBoxManage list hostonlyifs":      "",
+			"VBoxManage list systemproperties": recorded(t, "vboxmanage-systemproperties.txt"),
+			"VBoxManage list vms":              "",
 		},
 		Files: map[string]string{
-			"/home/ann/.local/state/lab/class/Vagrantfile": "",
+			"/home/ann/.local/state/lab/class/Vagrantfile":  "",
+			"/home/ann/.vagrant.d/data/machine-index/index": recorded(t, "machine-index.json"),
 			"/dev/vboxdrv": "", "/proc/cpuinfo": recorded(t, "cpuinfo-amd.txt"),
 			"/home/ann/.vagrant.d/boxes/bento-VAGRANTSLASH-debian-12/202502.21.0/amd64/virtualbox/box.ovf": "",
 		},
@@ -53,15 +53,14 @@ func withLibvirt(t *testing.T) *computertest.Fake {
 	const virsh = "virsh -q -c qemu:///system "
 	return &computertest.Fake{
 		Programs: map[string]string{
-			"vagrant --version":                        recorded(t, "vagrant-version.txt"),
-			"vagrant plugin list --machine-readable":   recorded(t, "vagrant-plugin-list.txt"),
-			"vagrant global-status --machine-readable": "",
-			virsh + "uri":                              "qemu:///system\n",
-			virsh + "net-list --all --name":            "default\n",
-			virsh + "net-dumpxml default":              recorded(t, "virsh-net-dumpxml-default.xml"),
-			virsh + "pool-list --all":                  recorded(t, "virsh-pool-list-active.txt"),
-			virsh + "pool-dumpxml default":             recorded(t, "virsh-pool-dumpxml.xml"),
-			virsh + "list --all --name":                "test\n\n",
+			"vagrant --version":                      recorded(t, "vagrant-version.txt"),
+			"vagrant plugin list --machine-readable": recorded(t, "vagrant-plugin-list.txt"),
+			virsh + "uri":                            "qemu:///system\n",
+			virsh + "net-list --all --name":          "default\n",
+			virsh + "net-dumpxml default":            recorded(t, "virsh-net-dumpxml-default.xml"),
+			virsh + "pool-list --all":                recorded(t, "virsh-pool-list-active.txt"),
+			virsh + "pool-dumpxml default":           recorded(t, "virsh-pool-dumpxml.xml"),
+			virsh + "list --all --name":              "test\n\n",
 		},
 		Files: map[string]string{
 			"/dev/kvm": "", "/home/ann/.vagrant.d/boxes/debian-VAGRANTSLASH-bookworm64/0/libvirt/box.img": "",
@@ -196,7 +195,8 @@ func TestChecksOfVirtualBox(t *testing.T) {
 		{name: "a full disk", change: func(b *bench) { b.Disk.Free = 100 * lab.MiB }, want: "disk-boxes stop,disk-machines stop"},
 		{name: "machines of an earlier lab", change: func(b *bench) { b.prints("VBoxManage list vms", recorded(t, "vboxmanage-vms.txt")) },
 			want: "leftover-machines warn", says: "lab-89abcdef-node1, lab-89abcdef-node2"},
-		{name: "folders of labs that are gone", change: func(b *bench) { delete(b.Files, "/home/ann/.local/state/lab/class/Vagrantfile") }, want: "leftover-folders warn", says: "/home/ann/.local/state/lab/class"},
+		{name: "folders of labs that are gone", change: func(b *bench) { delete(b.Files, "/home/ann/.local/state/lab/class/Vagrantfile") }, want: "leftover-folders warn", says: "node1 of /home/ann/.local/state/lab/class (libvirt, running)"},
+		{name: "another form of the index", change: func(b *bench) { b.Files["/home/ann/.vagrant.d/data/machine-index/index"] = `{"version": 2}` }, want: "leftover-folders note"},
 		{name: "a proxy", change: func(b *bench) { b.Env = map[string]string{"http_proxy": "http://proxy:3128"} }, want: "proxy note", says: "no_proxy=192.168.59.1,192.168.59.2,192.168.59.3"},
 		{name: "a proxy with exceptions", change: func(b *bench) {
 			b.Env = map[string]string{"http_proxy": "http://proxy:3128", "no_proxy": "localhost,192.168.59.0/24"}
@@ -212,9 +212,9 @@ func TestChecksOfBoxes(t *testing.T) {
 	}
 	runCases(t, noBox, lab.Spec{}, []checkCase{
 		{name: "from the cloud", want: "box-download warn", says: "lab box build"},
-		{name: "the cloud is closed", change: func(b *bench) { b.reach = func(string) (int, error) { return 410, nil } }, want: "box-download warn,box-missing stop"},
+		{name: "the cloud is closed", change: func(b *bench) { b.reach = func(string) (int, error) { return 410, nil } }, want: "box-missing stop"},
 		{name: "the cloud is not to be reached", change: func(b *bench) { b.reach = func(string) (int, error) { return 0, errors.New("no route to host") } },
-			want: "box-download warn,box-unreachable stop", says: "https://vagrantcloud.com/bento/debian-12 cannot be reached: no route"},
+			want: "box-unreachable stop", says: "https://vagrantcloud.com/bento/debian-12 cannot be reached: no route"},
 		{name: "another server", change: func(b *bench) {
 			b.Env = map[string]string{"VAGRANT_SERVER_URL": "https://boxes.example"}
 			b.reach = func(url string) (int, error) {
@@ -223,7 +223,7 @@ func TestChecksOfBoxes(t *testing.T) {
 				}
 				return 503, nil
 			}
-		}, want: "box-download warn,box-unreachable warn"},
+		}, want: "box-unreachable warn"},
 		{name: "from a URL", change: func(b *bench) { b.spec.Vagrant.BoxURL = "https://boxes.example/x.box" }, want: "box-download note"},
 		{name: "from a file", change: func(b *bench) {
 			b.spec.Vagrant.BoxURL = "/srv/boxes/x.box"
@@ -516,7 +516,7 @@ func TestReleases(t *testing.T) {
 }
 
 func FuzzForeignOutput(f *testing.F) {
-	for _, name := range []string{"vboxmanage-hostonlyifs-minikube.txt", "vboxmanage-hostonlynets-minikube.txt", "virsh-net-dumpxml-254.xml", "vagrant-global-status.txt", "vboxmanage-vms.txt"} {
+	for _, name := range []string{"vboxmanage-hostonlyifs-minikube.txt", "vboxmanage-hostonlynets-minikube.txt", "virsh-net-dumpxml-254.xml", "machine-index.json", "vboxmanage-vms.txt"} {
 		f.Add(recorded(f, name))
 	}
 	f.Add("* 10.0.0.0/8\n10.0.0.0/8\n*\n")
@@ -541,7 +541,7 @@ func FuzzForeignOutput(f *testing.F) {
 				t.Errorf("line %d", line)
 			}
 		}
-		parseGlobalStatus(text)
+		_, _ = parseIndex([]byte(text))
 		parseVMs(text)
 		kvmModule(text)
 		_, _ = poolPath(text)

@@ -2,8 +2,10 @@ package vagrant
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gofrs/flock"
@@ -38,8 +40,8 @@ func (q *inquiry) vagrantVersion(ctx context.Context) []lab.Finding {
 	if ctx.Err() != nil {
 		return computer.Unseen(id, context.Cause(ctx))
 	}
-	if err == nil {
-		err = judgeVersion(version)
+	if err == nil && len(parseRelease(version)) == 0 {
+		err = judgeVersion(version) // it says whose program this may be
 	}
 	if err != nil {
 		return []lab.Finding{computer.Failure("vagrant-failed", err)}
@@ -117,23 +119,26 @@ func (q *inquiry) plugin(ctx context.Context) []lab.Finding {
 }
 
 // forgotten finds machines that Vagrant remembers in folders of labs that are
-// gone: somebody removed the folder, and the VMs are still there.
-func (q *inquiry) forgotten(ctx context.Context) []lab.Finding {
+// gone: somebody removed the folder, and the VMs are still there. It reads
+// Vagrant's index as vagrant global-status does, without starting it.
+func (q *inquiry) forgotten(context.Context) []lab.Finding {
 	const id = "leftover-folders"
-	if q.plan.Dir == "" {
+	file := filepath.Join(q.home(), "data", "machine-index", "index")
+	if q.plan.Dir == "" || !q.Exists(file) {
 		return nil
 	}
-	out, err := q.Run(ctx, "vagrant", "global-status", "--machine-readable")
-	if computer.IsMissing(err) {
-		return nil
-	}
+	text, err := q.Read(file)
 	if err != nil {
 		return computer.Unseen(id, err)
 	}
+	all, err := parseIndex([]byte(text))
+	if err != nil {
+		return computer.Unseen(id, fmt.Errorf("%s: %w", file, err))
+	}
 	var gone []string
-	for _, m := range parseGlobalStatus(out.Out) {
+	for _, m := range all {
 		if filepath.Dir(m.home) == filepath.Dir(q.plan.Dir) && !q.Exists(m.home) {
-			gone = append(gone, fmt.Sprintf("%s (%s, %s, %s)", m.id, m.provider, m.state, m.home))
+			gone = append(gone, fmt.Sprintf("%s of %s (%s, %s)", m.name, m.home, m.provider, m.state))
 		}
 	}
 	if len(gone) == 0 {
@@ -143,31 +148,32 @@ func (q *inquiry) forgotten(ctx context.Context) []lab.Finding {
 		"Vagrant remembers machines of labs whose folder is gone: %s", strings.Join(gone, ", "))}
 }
 
-// globalMachine is one line of vagrant global-status.
-type globalMachine struct{ id, provider, home, state string }
+// indexed is one machine in Vagrant's index.
+type indexed struct{ name, provider, home, state string }
 
-func parseGlobalStatus(text string) []globalMachine {
-	var all []globalMachine
-	for line := range strings.Lines(text) {
-		r := parse(strings.TrimSpace(line))
-		if r.Kind == "machine-id" {
-			all = append(all, globalMachine{id: r.data(0)})
-			continue
-		}
-		if len(all) == 0 {
-			continue
-		}
-		last := &all[len(all)-1]
-		switch r.Kind {
-		case "provider-name":
-			last.provider = r.data(0)
-		case "machine-home":
-			last.home = r.data(0)
-		case "state":
-			last.state = r.data(0)
-		}
+// parseIndex reads Vagrant's machine index, sorted by folder and name.
+func parseIndex(text []byte) ([]indexed, error) {
+	var doc struct {
+		Version  int `json:"version"`
+		Machines map[string]struct {
+			Name     string `json:"name"`
+			Provider string `json:"provider"`
+			State    string `json:"state"`
+			Home     string `json:"vagrantfile_path"`
+		} `json:"machines"`
 	}
-	return all
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return nil, err
+	}
+	if doc.Version != 1 {
+		return nil, fmt.Errorf("version %d is not known", doc.Version)
+	}
+	var all []indexed
+	for _, m := range doc.Machines {
+		all = append(all, indexed{m.Name, m.Provider, m.Home, m.State})
+	}
+	slices.SortFunc(all, func(a, b indexed) int { return strings.Compare(a.home+" "+a.name, b.home+" "+b.name) })
+	return all, nil
 }
 
 // otherProvider looks for the command of a VM provider that is not looked at

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/dockerd"
 	"github.com/mesoslab/lab/internal/state"
 	"github.com/mesoslab/lab/provision"
 	"github.com/mesoslab/lab/provision/images"
@@ -30,79 +30,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The real run needs root and Docker's own programs: LAB_TEST_DOCKER=1 go test
-// -run TestImagesOnRealEngine -v ./cmd/lab
-//
-// It runs itself again in namespaces of its own (network, mounts, processes:
-// all of it ends with that process), starts a dockerd and an sshd there, and
-// takes the archive of lab's images the whole way: upload, docker load, the
-// stack from scratch images with the network of their host, an app behind the
-// load balancer.
-const insideEnv = "LAB_TEST_IMAGES_INSIDE"
-
+// TestImagesOnRealEngine takes lab's images the whole way on an engine of the
+// tests' own (see internal/labtest/dockerd): upload over a real sshd, docker
+// load, save and load again, and the stack's containers from scratch images
+// with the network of their host, an app behind the load balancer.
 func TestImagesOnRealEngine(t *testing.T) {
-	if os.Getenv("LAB_TEST_DOCKER") != "1" {
-		t.Skip("the run on a real engine takes a minute: LAB_TEST_DOCKER=1 asks for it")
+	engine := dockerd.Inside(t, nil)
+	if engine == nil {
+		return
 	}
-	if os.Getuid() != 0 {
-		t.Fatal("the run on a real engine needs root")
-	}
-	for _, name := range []string{"dockerd", "docker", "iptables", "ip", "jq", "runc", "go"} {
+	for _, name := range []string{"docker", "jq", "go"} {
 		labtest.NeedProgram(t, name)
 	}
-	dir, err := os.MkdirTemp("", "lab-images-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestImagesInside$", "-test.v", "-test.timeout=8m")
-	cmd.Env = append(os.Environ(), insideEnv+"="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
-	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	err = cmd.Run()
-	if t.Failed() || err != nil {
-		if text, readErr := os.ReadFile(filepath.Join(dir, "log")); readErr == nil {
-			t.Logf("dockerd's log ends:\n%s", text[max(0, len(text)-3000):])
-		}
-	}
-	if err != nil {
-		t.Errorf("inside the namespaces: %v", err)
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Error(err)
-	}
-	removeCgroups(t, filepath.Base(dir))
-}
-
-// removeCgroups removes the empty control groups of this name.
-func removeCgroups(t *testing.T, group string) {
-	t.Helper()
-	tops, err := filepath.Glob("/sys/fs/cgroup/*/" + group)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, top := range append(tops, filepath.Join("/sys/fs/cgroup", group)) {
-		var dirs []string
-		filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				dirs = append(dirs, path)
-			}
-			return nil
-		})
-		for _, dir := range slices.Backward(dirs) {
-			if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("remove control group: %v", err)
-			}
-		}
-	}
-}
-
-func TestImagesInside(t *testing.T) {
-	dir := os.Getenv(insideEnv)
-	if dir == "" {
-		t.Skip("runs as a part of TestImagesOnRealEngine")
-	}
-	prepareNamespaces(t)
-	startEngine(t, dir)
+	prepareInside(t, engine)
 	m := labtest.OpenSSH(t)
 	host, err := provision.Connect(t.Context(), m)
 	if err != nil {
@@ -142,40 +82,48 @@ func TestImagesInside(t *testing.T) {
 		}
 	})
 	t.Run("stack", func(t *testing.T) { wholeStack(t, host, docker) })
-	stopEngine(t, dir)
+	command(t, "sh", "-c", "docker ps -aq | xargs -r docker rm -f")
 }
 
-// prepareNamespaces makes mounts our own, with empty folders where engines and
-// sshd have theirs, and gives the loopback the article's addresses.
-func prepareNamespaces(t *testing.T) {
+// articleNet is where the addresses of the stack lie: 192.168.0.0/16 is shut
+// in the engine's namespaces.
+const articleNet = "10.59.59"
+
+// prepareInside makes the engine answer where every machine's does, lets it run
+// privileged containers as far as this computer can, and gives the loopback
+// the machines' addresses. It all ends with the namespaces.
+func prepareInside(t *testing.T, engine *dockerd.Engine) {
 	t.Helper()
-	mount := func(what, where, kind string, flags uintptr) {
-		t.Helper()
-		if err := unix.Mount(what, where, kind, flags, ""); err != nil {
-			t.Fatalf("mount %s: %v", where, err)
-		}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, ""); err != nil {
+		t.Fatalf("mount /run: %v", err)
 	}
-	mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE)
-	mount("proc", "/proc", "proc", 0)
-	if err := os.MkdirAll("/etc/docker", 0o755); err != nil {
+	if err := os.Symlink(strings.TrimPrefix(engine.Host, "unix://"), "/run/docker.sock"); err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{"/run", "/var/tmp", "/etc/docker"} {
-		mount("tmpfs", dir, "tmpfs", 0)
+	for _, n := range []string{"1", "2", "3"} {
+		command(t, "ip", "address", "add", articleNet+"."+n+"/32", "dev", "lo")
 	}
-	command(t, "ip", "link", "set", "lo", "up")
-	for _, ip := range []string{"192.168.59.1", "192.168.59.2", "192.168.59.3"} {
-		command(t, "ip", "address", "add", ip+"/32", "dev", "lo")
+	wrapper := filepath.Join("/run", "runc-here")
+	config := fmt.Sprintf(`{"runtimes":{"here":{"path":%q}},"default-runtime":"here"}`, wrapper)
+	if err := errors.Join(os.WriteFile(wrapper, []byte(runcScript), 0o755), os.WriteFile("/etc/docker/daemon.json", []byte(config), 0o644)); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func command(t *testing.T, argv ...string) string {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput()
+	if err := syscall.Kill(engine.PID(t), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := lab.Until(ctx, 100*time.Millisecond, "dockerd to take its settings", func(ctx context.Context) error {
+		out, err := exec.CommandContext(ctx, "docker", "info", "-f", "{{.DefaultRuntime}}").CombinedOutput()
+		if err == nil && strings.TrimSpace(string(out)) != "here" {
+			err = fmt.Errorf("the runtime is %s", out)
+		}
+		return err
+	})
 	if err != nil {
-		t.Fatalf("%s: %v: %s", strings.Join(argv, " "), err, out)
+		t.Fatal(err)
 	}
-	return strings.TrimSpace(string(out))
+	t.Logf("engine %s", command(t, "docker", "version", "-f", "{{.Server.Version}} {{.Server.Arch}}"))
 }
 
 // runcScript takes out of privileged containers what this computer does not
@@ -189,41 +137,13 @@ fi
 exec runc "$@"
 `
 
-func startEngine(t *testing.T, dir string) {
+func command(t *testing.T, argv ...string) string {
 	t.Helper()
-	wrapper := filepath.Join(dir, "runc")
-	if err := os.WriteFile(wrapper, []byte(runcScript), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	log, err := os.Create(filepath.Join(dir, "log"))
+	out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v: %s", strings.Join(argv, " "), err, out)
 	}
-	defer log.Close()
-	cmd := exec.Command("dockerd", "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"),
-		"--cgroup-parent", "/"+filepath.Base(dir), "--exec-opt", "native.cgroupdriver=cgroupfs", "-H", "unix:///var/run/docker.sock",
-		"--add-runtime", "here="+wrapper, "--default-runtime", "here")
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	err = lab.Until(ctx, 100*time.Millisecond, "dockerd", func(ctx context.Context) error {
-		return exec.CommandContext(ctx, "docker", "version").Run()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("engine %s", command(t, "docker", "version", "-f", "{{.Server.Version}} {{.Server.Arch}}"))
-}
-
-// stopEngine removes all containers and ends the engine, so that control
-// groups are empty. What is left anyway ends with this process.
-func stopEngine(t *testing.T, dir string) {
-	t.Helper()
-	command(t, "sh", "-c", "docker ps -aq | xargs -r docker rm -f")
-	command(t, "sh", "-c", `pid=$(cat "$0"/pid); kill $pid; for i in $(seq 300); do kill -0 $pid 2>/dev/null || break; sleep 0.1; done; umount "$0"/exec/netns/default 2>/dev/null; true`, dir)
+	return strings.TrimSpace(string(out))
 }
 
 // realSources are the command's own, with a cache that may be kept.
@@ -313,7 +233,7 @@ func saveAndLoad(t *testing.T, here func(...string) images.Machine, src images.S
 // wholeStack runs the stack's definitions on the one engine: each machine is
 // one address of the loopback.
 func wholeStack(t *testing.T, host *provision.Host, docker *client.Client) {
-	spec := lab.Spec{Stack: "mini", Subnet: lab.ArticleSubnet}.WithDefaults()
+	spec := lab.Spec{Stack: "mini", Subnet: articleNet + ".0/24"}.WithDefaults()
 	nodes, err := spec.Nodes()
 	if err != nil {
 		t.Fatal(err)
@@ -342,7 +262,7 @@ func wholeStack(t *testing.T, host *provision.Host, docker *client.Client) {
 	if _, _, err := p.Deploy(t.Context(), c, p.SampleApp(false), opt); err != nil {
 		t.Fatal(err)
 	}
-	body, server := get(t, "http://192.168.59.1:10000/")
+	body, server := get(t, "http://"+articleNet+".1:10000/")
 	if !strings.HasPrefix(server, "lab-web") {
 		t.Errorf("behind the load balancer: server %q", server)
 	}

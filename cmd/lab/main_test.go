@@ -20,7 +20,10 @@ func TestMain(m *testing.M) {
 	if isLab(os.Args) {
 		os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 	}
-	testscript.Main(m, map[string]func(){
+	if isForeign(os.Args) {
+		os.Exit(standIn(os.Args))
+	}
+	testscript.Main(tests(m), map[string]func(){
 		"lab": func() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
@@ -44,7 +47,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LAB_PROVIDER", "local") // not what happens to be ready on this computer
 			return withLabs(e, free)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exit": exits, "imagefile": imageFile},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exit": exits, "imagefile": imageFile, "installs": installs, "holds": holds},
 	})
 }
 

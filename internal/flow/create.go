@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -133,6 +134,13 @@ func (f *Flow) recall(ctx context.Context, given lab.Spec, did *changes) (l *sta
 	if err := changeable(l.Spec, spec, l.Provider); err != nil {
 		return nil, "", err
 	}
+	provider, err := f.provider(l.Provider)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := f.admit(ctx, provider, lab.Plan{Dir: l.Dir, ID: l.ID, Spec: spec}); err != nil {
+		return nil, "", err
+	}
 	if spec.Slaves != l.Spec.Slaves {
 		did.add("slaves: %d instead of %d", spec.Slaves, l.Spec.Slaves)
 	}
@@ -153,12 +161,26 @@ func (f *Flow) record(ctx context.Context, given lab.Spec) (*state.Lab, string, 
 	if spec.Mesos.MaxSlavePingTimeouts == 0 {
 		spec.Mesos.MaxSlavePingTimeouts = features.PingTimeouts
 	}
-	free := func(subnet string) bool {
-		p, ok := chosen.provider.(subnetProber)
-		return !ok || p.SubnetFree(ctx, subnet, spec.Ports)
+	admit := func(spec lab.Spec) error {
+		return f.admit(ctx, chosen.provider, lab.Plan{Dir: f.Store.LabDir(spec.Name), Spec: spec})
 	}
-	l, err := f.Store.Allocate(spec, chosen.name, features.Subnets, free)
-	return l, chosen.why, err
+	l, err := f.Store.AllocateIf(spec, chosen.name, features.Subnets, subnetFree(ctx, chosen.provider, spec.Ports), admit)
+	if lab.ErrorID(err) == "subnet-exhausted" {
+		// One program that listens everywhere takes them all: its name says more.
+		spec.Subnet = features.Subnets[0]
+		if reason := admit(spec); reason != nil {
+			err = reason
+		}
+	}
+	return l, chosen.why(), err
+}
+
+// subnetFree asks a provider whether a subnet is in nobody's way.
+func subnetFree(ctx context.Context, p lab.Provider, ports lab.PortsSpec) func(subnet string) bool {
+	return func(subnet string) bool {
+		prober, ok := p.(subnetProber)
+		return !ok || prober.SubnetFree(ctx, subnet, ports)
+	}
 }
 
 func (f *Flow) create(ctx context.Context, l *state.Lab, why string, report lab.Report, did *changes) (*Created, error) {
@@ -192,16 +214,21 @@ func (f *Flow) create(ctx context.Context, l *state.Lab, why string, report lab.
 	return f.platform(ctx, l, provider, hosts, app, report, did)
 }
 
-// announce says what is about to be made, where and why there.
+// announce says what is about to be made, where, and why there.
 func (f *Flow) announce(l *state.Lab, why string, report lab.Report) {
+	note := func(text string) { report.Emit(lab.Event{Op: "create", Kind: lab.EventNote, Text: text}) }
+	note(fmt.Sprintf("lab %s · provider %s · %d machines on %s", l.Spec.Name, l.Provider, l.Spec.Slaves+1, where(l.Spec)))
 	if why != "" {
-		why = " (" + why + ")"
+		note(why)
 	}
-	where := l.Spec.Subnet
-	if where == "" {
-		where = fmt.Sprint(l.Spec.IPs)
+}
+
+// where names the addresses of a spec.
+func where(spec lab.Spec) string {
+	if spec.Subnet == "" {
+		return strings.Join(spec.IPs, ", ")
 	}
-	report.Emit(lab.Event{Op: "create", Kind: lab.EventNote, Text: fmt.Sprintf("lab %s · provider %s%s · %d machines on %s", l.Spec.Name, l.Provider, why, l.Spec.Slaves+1, where)})
+	return spec.Subnet
 }
 
 // mendPower undoes faults that an interrupted scenario has left.

@@ -15,12 +15,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/computer"
 	"github.com/mesoslab/lab/internal/state"
 	"github.com/mesoslab/lab/provision/images"
 )
@@ -35,6 +35,8 @@ type Flow struct {
 	Report lab.Report
 	// Images says where the stack's images come from.
 	Images images.Sources
+	// Computer is what checks look at; the zero value is this one.
+	Computer computer.Computer
 }
 
 // subnetProber is what a provider may implement to keep a busy subnet from
@@ -53,54 +55,6 @@ func (f *Flow) provider(name string) (lab.Provider, error) {
 		Err:    fmt.Errorf("%w: provider %q is not in this version", lab.ErrUsage, name),
 		Advice: "providers are auto, " + strings.Join(slices.Sorted(maps.Keys(f.Providers)), ", "),
 	}
-}
-
-// choice is the provider of a new lab.
-type choice struct {
-	name     string
-	provider lab.Provider
-	why      string // why not a better one, in a few words; "" if it was asked for
-}
-
-// choose finds the provider that a spec means: the one it names, or the first
-// of Auto with which a lab can be made from what is here already.
-func (f *Flow) choose(ctx context.Context, spec lab.Spec) (choice, error) {
-	if spec.Provider != "" && spec.Provider != "auto" {
-		p, err := f.provider(spec.Provider)
-		return choice{name: spec.Provider, provider: p}, err
-	}
-	var missing []string
-	for i, name := range f.Auto {
-		p, err := f.provider(name)
-		if err != nil {
-			return choice{}, err
-		}
-		if i < len(f.Auto)-1 {
-			if err := ready(ctx, p, spec.WithDefaults()); err != nil {
-				missing = append(missing, name+": "+err.Error())
-				continue
-			}
-		}
-		why := ""
-		if len(missing) > 0 {
-			why = strings.Join(missing, "; ") + "; lab doctor --provider " + f.Auto[0] + " says more"
-		}
-		return choice{name: name, provider: p, why: why}, nil
-	}
-	return choice{}, errors.New("choose provider: none is known")
-}
-
-// ready says what a provider lacks for a lab of this spec.
-func ready(ctx context.Context, p lab.Provider, spec lab.Spec) error {
-	for _, text := range append(spec.IPs, strings.TrimSuffix(spec.Subnet, "/24")) {
-		if a, err := netip.ParseAddr(text); err == nil && a.IsLoopback() && p.Features().Real {
-			return errors.New("takes no loopback addresses")
-		}
-	}
-	if r, ok := p.(lab.Readier); ok {
-		return r.Ready(ctx, lab.Plan{Spec: spec})
-	}
-	return nil
 }
 
 // plan is what a provider gets to hear of a lab.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mesoslab/lab"
@@ -41,6 +42,9 @@ func NewStore(dir string) Store { return Store{dir: dir} }
 // Dir is the store's folder.
 func (s Store) Dir() string { return s.dir }
 
+// LabDir is the folder that a lab of this name has, or would have.
+func (s Store) LabDir(name string) string { return filepath.Join(s.dir, name) }
+
 // Lab is one remembered lab.
 type Lab struct {
 	Dir string
@@ -65,7 +69,9 @@ func (s Store) read(name string) (*Lab, error) {
 	data, err := os.ReadFile(filepath.Join(l.Dir, "lab.json"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if entries, err := os.ReadDir(l.Dir); err == nil && len(entries) > 0 {
+		// A record that was being written when its program was killed is ours.
+		foreigner := func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".lab.json-") }
+		if entries, err := os.ReadDir(l.Dir); err == nil && slices.ContainsFunc(entries, foreigner) {
 			return nil, foreign(l.Dir, errors.New("holds files but no lab.json"))
 		}
 		return nil, lab.ErrNotFound

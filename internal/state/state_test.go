@@ -197,3 +197,25 @@ func TestForeignAndHolders(t *testing.T) {
 	}
 	f.Unlock()
 }
+
+// TestKilledWhileWriting: a program that dies before its record is in place
+// leaves a folder that is as good as none.
+func TestKilledWhileWriting(t *testing.T) {
+	s := NewStore(t.TempDir())
+	dir := filepath.Join(s.Dir(), "lab")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".lab.json-123"), []byte(`{"form`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load("lab"); !errors.Is(err, lab.ErrNotFound) {
+		t.Fatalf("load: %v", err)
+	}
+	if _, err := s.New(lab.Spec{Name: "lab"}, "memory"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load("lab"); err != nil {
+		t.Error(err)
+	}
+}

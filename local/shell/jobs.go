@@ -324,7 +324,7 @@ func (p *Proc) killJob(spec string, sig syscall.Signal) (ok bool, err error) {
 	switch sig {
 	case 0, syscall.SIGCONT, syscall.SIGCHLD, syscall.SIGWINCH:
 	case syscall.SIGSTOP, syscall.SIGTSTP:
-		return true, errors.New("Operation not supported: a job cannot be stopped")
+		return true, errors.New("a job cannot be stopped: operation not supported")
 	default:
 		x.cancel(killed{sig})
 	}

@@ -102,7 +102,7 @@ func (o Options) ensure(ctx context.Context, r Recipe, b *Box) (built bool, err 
 	if err != nil {
 		return false, fmt.Errorf("build box: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, removeTree(dir, mountTable)) }()
 	return true, o.build(ctx, r, b, dir)
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,5 +121,35 @@ func await(t *testing.T, what string, fn func(context.Context) error) {
 	defer cancel()
 	if err := lab.Until(ctx, 50*time.Millisecond, what, fn); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestInside runs a test inside an engine's namespaces: there, nothing but the
+// engine is to be seen, in the folder of the package.
+func TestInside(t *testing.T) {
+	engine := Inside(t, nil)
+	if engine == nil {
+		return
+	}
+	if left, err := engine.Left(t.Context()); err != nil || len(left) > 0 {
+		t.Errorf("an empty engine has %q, %v", left, err)
+	}
+	if _, err := os.Stat("dockerd_test.go"); err != nil {
+		t.Error(err)
+	}
+	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", engine.PID(t))); err != nil || string(name) != "dockerd\n" {
+		t.Errorf("the engine's process is %q, %v", name, err)
+	}
+	all, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range all {
+		if i.Name != "lo" && i.Name != "docker0" {
+			t.Errorf("network interface %s of somebody else", i.Name)
+		}
+	}
+	if c, err := net.Dial("tcp", "192.168.59.1:22"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("an address that nobody has: %v, %v", c, err)
 	}
 }

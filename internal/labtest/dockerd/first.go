@@ -46,8 +46,9 @@ const configFolder = "/etc/docker"
 // prepareNamespaces makes mounts and processes our own, and a network in which
 // an address that nobody has refuses connections.
 func prepareNamespaces() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
+	// What is unmounted outside goes here, too: no copy keeps it busy.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("make mounts our own: %w", err)
 	}
 	// dockerd writes a key into it, and reads this computer's settings.
 	if err := os.MkdirAll(configFolder, 0o755); err != nil {
@@ -77,7 +78,7 @@ func prepareNamespaces() error {
 // runEngine runs dockerd, and returns when it has ended or standard input has.
 func runEngine(dir, data string) error {
 	cmd := exec.Command("dockerd", "--data-root", filepath.Join(data, "root"), "--exec-root", filepath.Join(dir, "exec"),
-		"--pidfile", filepath.Join(dir, "docker.pid"), "--cgroup-parent", "/"+filepath.Base(dir), "--exec-opt", "native.cgroupdriver=cgroupfs",
+		"--pidfile", filepath.Join(dir, "docker.pid"), "--cgroup-parent", "/"+filepath.Base(dir), "--exec-opt", "native.cgroupdriver=cgroupfs", "--log-level", "warn",
 		"-H", "unix://"+filepath.Join(dir, "docker.sock"))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {

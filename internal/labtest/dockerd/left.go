@@ -4,6 +4,7 @@ package dockerd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -48,14 +49,14 @@ func (e *Engine) Left(ctx context.Context) ([]string, error) {
 			left = append(left, "network "+n.Name)
 		}
 	}
-	for _, find := range []func() ([]string, error){e.processes, interfaces, e.mounts} {
-		more, err := find()
-		if err != nil {
-			return nil, err
-		}
-		left = append(left, more...)
+	info, err := c.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return nil, err
 	}
-	return left, nil
+	processes, err1 := e.processes()
+	links, err2 := interfaces()
+	mounts, err3 := e.mounts(info.Info.DockerRootDir)
+	return slices.Concat(left, processes, links, mounts), errors.Join(err1, err2, err3)
 }
 
 // builtin networks are every engine's.
@@ -102,8 +103,8 @@ func interfaces() ([]string, error) {
 	return out, nil
 }
 
-// mounts lists those of containers.
-func (e *Engine) mounts() ([]string, error) {
+// mounts lists those of containers; root is where the engine has its data.
+func (e *Engine) mounts(root string) ([]string, error) {
 	text, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		return nil, err
@@ -111,7 +112,7 @@ func (e *Engine) mounts() ([]string, error) {
 	var out []string
 	for line := range strings.Lines(string(text)) {
 		f := strings.Fields(line)
-		if len(f) > 1 && (strings.Contains(f[1], "/overlay2/") || strings.Contains(f[1], "/"+e.Group+"/exec/containerd/")) {
+		if len(f) > 1 && (strings.HasPrefix(f[1], root+"/") || strings.Contains(f[1], "/"+e.Group+"/exec/containerd/")) {
 			out = append(out, "mount "+f[1])
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
@@ -133,6 +134,7 @@ func (l *lab) stat(px, sv string) Stat {
 
 func (l *lab) wantStat(px, sv string, want Stat) {
 	l.t.Helper()
+	synctest.Wait() // a request is counted after its client has the answer
 	row := l.stat(px, sv)
 	for k, v := range want {
 		if row[k] != v {
