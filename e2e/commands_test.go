@@ -89,10 +89,10 @@ func failover(t *testing.T, l *rig.Lab) {
 
 // mustPass runs a scenario that has to pass. Only if a sampler got no time may
 // it be tried again.
-func mustPass(t *testing.T, l *rig.Lab, name string) *scenarios.Result {
+func mustPass(t *testing.T, l *rig.Lab, name string, flags ...string) *scenarios.Result {
 	t.Helper()
 	for try := 1; ; try++ {
-		r := l.Run("scenario", name, "-o", "json")
+		r := l.Run(append([]string{"scenario", name, "-o", "json"}, flags...)...)
 		var res scenarios.Result
 		r.JSON(t, &res)
 		if res.Verdict == scenarios.Inconclusive && strings.HasPrefix(res.Why, "no sample of ") && try < 3 {

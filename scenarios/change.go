@@ -33,7 +33,7 @@ func (r *run) change(text string, nodes []string, do func() error) error {
 	}
 	r.latest = at
 	if r.probe != nil {
-		r.sinceThen = r.probe.Traffic()
+		r.sinceThen = r.traffic()
 	}
 	since := at.Sub(r.begun).Seconds()
 	r.faults = append(r.faults, FaultRecord{At: since, InForce: since, Text: text, Nodes: nodes})
@@ -51,14 +51,37 @@ func (r *run) change(text string, nodes []string, do func() error) error {
 	return nil
 }
 
-// breakNode does a fault.
+// breakNode does a fault. What runs on the machine at that moment are its
+// victims, whatever the baseline said.
 func (r *run) breakNode(ctx context.Context, node string, how lab.Power, text string) error {
+	r.victims = append(r.victims, r.tasksOn(node)...)
 	return r.change(text, []string{node}, func() error {
 		r.mu.Lock()
 		r.broken = append(r.broken, node)
 		r.mu.Unlock()
 		return r.lab.Break(ctx, node, how)
 	})
+}
+
+func (r *run) tasksOn(node string) []TaskHistory {
+	var out []TaskHistory
+	for _, t := range r.history.App().Tasks {
+		if h := r.history.Task(t.ID); h.Node == node && h.Ended.IsZero() {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// brokenNodes are the machines that had a fault, also those that are mended.
+func (r *run) brokenNodes() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for _, f := range r.faults {
+		out = append(out, f.Nodes...)
+	}
+	return out
 }
 
 // brokenAt is when the fault of a machine was asked for, and when it was in

@@ -19,7 +19,8 @@ func expectShares(ctx context.Context, r *run, a arguments) error {
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
 	var start time.Time
-	var among []string // task ids
+	var then map[string]int // the load balancer's counters at the start
+	var among []string      // task ids
 	var t Traffic
 	err := r.await(ctx, fmt.Sprintf("%d requests", want), func(context.Context) error {
 		app, err := r.current(0)
@@ -35,9 +36,9 @@ func expectShares(ctx context.Context, r *run, a arguments) error {
 		case len(ids) < 2:
 			return fmt.Errorf("%d instance: there is nothing to share", len(ids))
 		case start.IsZero() || !slices.Equal(ids, among):
-			start, among = time.Now(), ids
+			start, among, then = time.Now(), ids, r.served()
 		}
-		t = r.probe.Between(start, time.Now())
+		t = r.between(start, then)
 		if n := t.Done - t.Failed; n < want {
 			return fmt.Errorf("%d requests answered by %d instances", n, len(ids))
 		}

@@ -175,10 +175,10 @@ func (r *run) judgeLoss(c pending, machines []lab.Machine, gone map[string]time.
 	return c.pass("%s, by the law %s–%s", strings.Join(took, ", "), seconds(early), seconds(late))
 }
 
-// victimsOn are the tasks that were on machines before anything was broken.
+// victimsOn are the tasks that were on machines when these were broken.
 func (r *run) victimsOn(machines []lab.Machine) []TaskHistory {
 	var out []TaskHistory
-	for _, t := range r.before {
+	for _, t := range r.victims {
 		if slices.ContainsFunc(machines, func(m lab.Machine) bool { return m.Name == t.Node }) {
 			out = append(out, t)
 		}
@@ -210,7 +210,7 @@ func expectAgents(ctx context.Context, r *run, a arguments) error {
 	}
 	text := fmt.Sprintf("%d of %d slaves active", len(seen), len(r.slaves()))
 	for _, s := range seen {
-		if node := r.nodeOf(s.IP); slices.Contains(r.victimNodes, node) {
+		if node := r.nodeOf(s.IP); slices.Contains(r.brokenNodes(), node) {
 			kind := "as a new slave, " + shortAgent(s.ID)
 			if slices.ContainsFunc(r.agents, func(h AgentHistory) bool { return h.ID == s.ID }) {
 				kind = "with its old id, " + shortAgent(s.ID)

@@ -48,7 +48,7 @@ func expectReplaced(ctx context.Context, r *run, a arguments) error {
 	}
 	var words []string
 	for _, t := range r.replacements() {
-		if a["on"] == "other" && slices.Contains(r.victimNodes, t.Node) {
+		if a["on"] == "other" && slices.Contains(r.brokenNodes(), t.Node) {
 			return c.broken("%s runs on %s, which has no power", t.Name, t.Node)
 		}
 		words = append(words, fmt.Sprintf("%s new id, on %s", t.Name, t.Node))
@@ -62,13 +62,13 @@ func expectServing(ctx context.Context, r *run, a arguments) error {
 	c := r.criterion("serving", "each new task answers "+a["requests"]+" requests through the load balancer")
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
-	err := r.await(ctx, "answers of the new tasks", func(context.Context) error {
+	err := r.await(ctx, "answers of the new tasks", func(ctx context.Context) error {
 		fresh := r.replacements()
 		if len(fresh) == 0 {
 			return fmt.Errorf("there is no new task")
 		}
 		for _, t := range fresh {
-			if err := r.serves(t, a.count("requests"), Traffic{}); err != nil {
+			if err := r.serves(ctx, t, a.count("requests"), Traffic{}); err != nil {
 				return err
 			}
 		}
@@ -79,15 +79,15 @@ func expectServing(ctx context.Context, r *run, a arguments) error {
 	}
 	var words []string
 	for _, t := range r.replacements() {
-		words = append(words, fmt.Sprintf("%s answered %d requests", t.Name, r.probe.Traffic().ByTask[t.ID]))
+		words = append(words, fmt.Sprintf("%s answered %d requests", t.Name, r.traffic().ByTask[t.ID]))
 	}
 	return c.pass("%s", strings.Join(words, ", "))
 }
 
 // serves says what a task lacks to be of use to clients, or nil. What it had
 // answered before counts for nothing.
-func (r *run) serves(t TaskHistory, requests int, before Traffic) error {
-	answered := r.probe.Traffic().ByTask[t.ID] - before.ByTask[t.ID]
+func (r *run) serves(ctx context.Context, t TaskHistory, requests int, before Traffic) error {
+	answered := r.traffic().ByTask[t.ID] - before.ByTask[t.ID]
 	switch {
 	case t.InLB.IsZero():
 		return fmt.Errorf("%s is not in the load balancer", t.Name)
@@ -96,7 +96,7 @@ func (r *run) serves(t TaskHistory, requests int, before Traffic) error {
 	case answered < requests:
 		return fmt.Errorf("%s has answered %d requests", t.Name, answered)
 	}
-	return nil
+	return r.logged(ctx, t, before.ByTask[t.ID]+requests)
 }
 
 // lastChange is when the lab was broken or changed last, and what clients had
@@ -114,13 +114,13 @@ func expectInstances(ctx context.Context, r *run, a arguments) error {
 	changed, before := r.lastChange()
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
-	err := r.await(ctx, fmt.Sprintf("%d instances", want), func(context.Context) error {
+	err := r.await(ctx, fmt.Sprintf("%d instances", want), func(ctx context.Context) error {
 		app, err := r.current(want)
 		if err != nil {
 			return err
 		}
 		for _, t := range app.Tasks {
-			if err := r.serves(r.history.Task(t.ID), a.count("requests"), before); err != nil {
+			if err := r.serves(ctx, r.history.Task(t.ID), a.count("requests"), before); err != nil {
 				return err
 			}
 		}

@@ -21,6 +21,7 @@ type History struct {
 	gaps     []Gap
 	lost     time.Time // when the event stream broke
 	changed  func(text string)
+	counters map[string]int // the load balancer's, by address; nil before its first sample
 }
 
 // TaskHistory is one task's life as seen from outside. Zero times were not
@@ -38,6 +39,7 @@ type TaskHistory struct {
 	Ended    time.Time
 	EndState string // TASK_LOST, TASK_KILLED, …
 	OutOfLB  time.Time
+	Served   int // requests, as the load balancer counts them while it lists the task
 }
 
 // AgentHistory is one Mesos slave's life as seen from outside.
@@ -153,13 +155,17 @@ func (h *History) SawAgents(now time.Time, agents []Agent, nodeOf func(ip string
 }
 
 // SawBackends takes in a sample of the load balancer's servers.
-func (h *History) SawBackends(now time.Time, servers []string) {
+func (h *History) SawBackends(now time.Time, servers []Backend) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sampled("load balancer", now)
+	grown := h.grown(servers)
 	for _, id := range h.order {
 		t := h.tasks[id]
-		listed := t.Address != "" && slices.Contains(servers, t.Address)
+		growth, listed := grown[t.Address]
+		if listed {
+			t.Served += growth
+		}
 		switch {
 		case listed && t.InLB.IsZero():
 			t.InLB = now
@@ -169,6 +175,26 @@ func (h *History) SawBackends(now time.Time, servers []string) {
 			h.changed("◆ " + t.Name + " out of the load balancer")
 		}
 	}
+}
+
+// grown says by how much each server's counter has grown since the last
+// sample. A load balancer that was reloaded counts from 0 again; what servers
+// had got before the first sample is no request of this run.
+func (h *History) grown(servers []Backend) map[string]int {
+	out, now := map[string]int{}, map[string]int{}
+	for _, s := range servers {
+		now[s.Address] = s.Requests
+		switch last := h.counters[s.Address]; {
+		case h.counters == nil:
+			out[s.Address] = 0
+		case s.Requests < last:
+			out[s.Address] = s.Requests
+		default:
+			out[s.Address] = s.Requests - last
+		}
+	}
+	h.counters = now
+	return out
 }
 
 // SawEvent takes in an event of Marathon's stream.

@@ -23,6 +23,9 @@ type Lab interface {
 	Reach(ctx context.Context, from, to string) error
 	// Containers counts out of band: what the machine's own engine says.
 	Containers(ctx context.Context, node string) ([]Container, error)
+	// Logged counts the lines with a word that a task's container has logged:
+	// a web server's access log names the client of each request.
+	Logged(ctx context.Context, node, taskID, word string) (int, error)
 }
 
 // Settings are the figures that rule the phases of healing.
@@ -57,8 +60,8 @@ type Cluster interface {
 	// App is Marathon's view of one app. One that is not there wraps
 	// lab.ErrNotFound.
 	App(ctx context.Context, id string) (App, error)
-	// Backends lists host:port of the load balancer's servers for the app.
-	Backends(ctx context.Context, app string) ([]string, error)
+	// Backends lists the load balancer's servers for the app.
+	Backends(ctx context.Context, app string) ([]Backend, error)
 	// Events calls fn for every event of Marathon's stream until it ends.
 	Events(ctx context.Context, fn func(StreamEvent)) error
 	Scale(ctx context.Context, app string, instances int, force bool) error
@@ -99,6 +102,12 @@ type Task struct {
 	Staged  time.Time
 	Started time.Time // zero while staging
 	Healthy bool
+}
+
+// Backend is one server of the load balancer.
+type Backend struct {
+	Address  string // host:port
+	Requests int    // that it has got; the load balancer may begin anew
 }
 
 // StreamEvent is one event of Marathon's stream.

@@ -103,14 +103,18 @@ func phasesFrom(zero, from time.Time, cuts []cut) []Phase {
 func (r *run) healing(fault time.Time) (start time.Time, cuts []cut, whole bool) {
 	h, s := r.history, r.settings()
 	var lost time.Time
+	first := time.Now() // when the first of the machines was broken
 	for _, v := range r.victims {
 		t := h.Task(v.ID)
 		if t.Ended.IsZero() {
 			return fault, nil, false
 		}
+		broken, _ := r.brokenAt(t.Node)
+		if broken.Before(first) {
+			first = broken
+		}
 		if t.Ended.After(lost) {
-			lost = t.Ended
-			start, _ = r.brokenAt(t.Node)
+			lost, start = t.Ended, broken
 		}
 	}
 	early, late := s.Law()
@@ -121,7 +125,7 @@ func (r *run) healing(fault time.Time) (start time.Time, cuts []cut, whole bool)
 		from = back
 		cuts = append(cuts, cut{name: phaseNoSlave, at: back, rule: "you: no slave is left until one is powered on"})
 	}
-	fresh := freshTasks(h.Tasks(), fault, time.Now())
+	fresh := freshTasks(h.Tasks(), first, time.Now())
 	if len(fresh) < len(r.victims) {
 		return start, cuts, false
 	}
@@ -153,7 +157,7 @@ func (r *run) beyondPings(lost time.Time) *time.Duration {
 		return nil
 	}
 	for _, a := range r.history.Agents() {
-		if slices.Contains(r.victimNodes, a.Node) && a.Seen.Before(lost) && !a.Registered.IsZero() {
+		if slices.Contains(r.brokenNodes(), a.Node) && a.Seen.Before(lost) && !a.Registered.IsZero() {
 			own := lost.Sub(a.Registered) % s.PingTimeout
 			return &own
 		}

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"maps"
@@ -18,6 +19,7 @@ import (
 // request was due: a stalled service cannot hide its stall by being asked
 // less.
 type Probe struct {
+	Agent  string // the name under which it is in access logs
 	url    string
 	every  time.Duration
 	client *http.Client
@@ -26,6 +28,15 @@ type Probe struct {
 	stats Traffic
 	dues  []time.Time // of all requests, in order
 	order []Answer    // as they came
+	keep  int         // how many of both are remembered; 0 = all
+}
+
+// Keep lets the probe forget all but the last n requests, for those who never
+// look further back. Sums stay.
+func (p *Probe) Keep(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keep = n
 }
 
 // Traffic sums up what clients saw.
@@ -45,7 +56,11 @@ type Answer struct {
 	Latency time.Duration
 	Task    string // who answered, in its own words
 	Err     string // "" for status 200
+	Pending bool   // it has no end yet: only Due is known
 }
+
+// Slow says whether it took longer than people put up with.
+func (a Answer) Slow() bool { return a.Latency > slowAnswer }
 
 // DialFunc opens connections; nil means the system's own.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
@@ -58,7 +73,8 @@ const (
 // NewProbe makes a probe for url with rate requests a second.
 func NewProbe(url string, rate int, dial DialFunc) *Probe {
 	return &Probe{
-		url: url, every: time.Second / time.Duration(rate),
+		Agent: "lab-probe/" + rand.Text(),
+		url:   url, every: time.Second / time.Duration(rate),
 		client: &http.Client{
 			Timeout:   requestTimeout,
 			Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 64, DisableCompression: true},
@@ -88,7 +104,7 @@ func (p *Probe) Run(ctx context.Context, stop <-chan struct{}) {
 		}
 		p.mu.Lock()
 		p.stats.Sent++
-		p.dues = append(p.dues, due)
+		p.dues = lastOf(append(p.dues, due), p.keep)
 		p.mu.Unlock()
 		flying.Go(func() { p.ask(ctx, due) })
 	}
@@ -99,6 +115,7 @@ func (p *Probe) ask(ctx context.Context, due time.Time) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
 	var resp *http.Response
 	if err == nil {
+		req.Header.Set("User-Agent", p.Agent)
 		resp, err = p.client.Do(req)
 	}
 	if err != nil {
@@ -120,7 +137,7 @@ func (p *Probe) ask(ctx context.Context, due time.Time) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.order = append(p.order, a)
+	p.order = lastOf(append(p.order, a), p.keep)
 	p.stats.add(a)
 }
 
@@ -139,7 +156,7 @@ func noAnswer(err error) string {
 func (t *Traffic) add(a Answer) {
 	t.Done++
 	t.Worst = max(t.Worst, a.Latency)
-	if a.Latency > slowAnswer {
+	if a.Slow() {
 		t.Slow++
 	}
 	if a.Err != "" {
@@ -222,7 +239,7 @@ func (p *Probe) troubled(since time.Time) []Answer {
 	return out
 }
 
-func (a Answer) trouble() bool { return a.Err != "" || a.Latency > slowAnswer }
+func (a Answer) trouble() bool { return a.Err != "" || a.Slow() }
 
 // FirstTrouble returns the first request due at or after since that failed or
 // was slow.
@@ -239,4 +256,31 @@ func (p *Probe) Answers() []Answer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.order)
+}
+
+// Recent returns the last n requests in the order in which they were due.
+func (p *Probe) Recent(n int) []Answer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	dues := lastOf(p.dues, n)
+	out := make([]Answer, len(dues))
+	at := map[time.Time]int{}
+	for i, due := range dues {
+		out[i] = Answer{Due: due, Pending: true}
+		at[due] = i
+	}
+	for _, a := range p.order {
+		if i, ok := at[a.Due]; ok {
+			out[i] = a
+		}
+	}
+	return out
+}
+
+// lastOf returns the last n of a list; all of them where n is 0.
+func lastOf[T any](list []T, n int) []T {
+	if n == 0 || len(list) <= n {
+		return list
+	}
+	return list[len(list)-n:]
 }

@@ -53,14 +53,16 @@ type run struct {
 	broken    []string // nodes
 	events    []PastEvent
 
-	victimNodes []string
-	victims     []TaskHistory
+	victimNodes []string      // that the word victim means
+	victims     []TaskHistory // tasks on machines when these were broken
 	before      []TaskHistory // tasks at the baseline
 	agents      []AgentHistory
-	scaledFrom  App            // as it was when it was scaled last
-	wanted      int            // instances, since then
-	original    map[string]int // instances before this run scaled an app
-	deployed    []string       // apps that this run has brought
+	inLog       map[string]int       // requests of the probe in access logs, by task
+	logRead     map[string]time.Time // when that was read
+	scaledFrom  App                  // as it was when it was scaled last
+	wanted      int                  // instances, since then
+	original    map[string]int       // instances before this run scaled an app
+	deployed    []string             // apps that this run has brought
 }
 
 // Moment is one line of the timeline, in seconds since the fault.
@@ -83,7 +85,8 @@ func Run(ctx context.Context, l Lab, c Cluster, sc Scenario, opt Options) (*Resu
 	}
 	watchCtx, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	r := &run{lab: l, cluster: c, opt: opt, script: sc, watchCtx: watchCtx, stop: make(chan struct{}), begun: time.Now(), original: map[string]int{}}
+	r := &run{lab: l, cluster: c, opt: opt, script: sc, watchCtx: watchCtx, stop: make(chan struct{}), begun: time.Now()}
+	r.original, r.inLog, r.logRead = map[string]int{}, map[string]int{}, map[string]time.Time{}
 	r.opt.Report = r.remember(opt.Report)
 	r.history = newHistory(r.moment)
 	failed := r.lines(ctx)

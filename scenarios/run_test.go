@@ -102,69 +102,155 @@ func TestScenariosPass(t *testing.T) {
 	}
 }
 
-// TestNoScenarioPassesVacuously spoils the lab, one thing at a time: the
-// expectation that is about it has to notice. With a placebo nothing happens
-// at all, which must never be a PASS (rule R6).
+// mutants spoil the lab, one thing at a time: the expectation that is about it
+// has to notice. In a placebo nothing happens at all, which must never be a
+// PASS (rule R6).
+var mutants = []struct {
+	scenario, name string
+	sabotage       sabotage
+	want           Verdict
+	by             string // the criterion that notices
+}{
+	{"failover", "placebo", sabotage{}, Inconclusive, "silence"},
+	{"failover", "Marathon frozen", sabotage{deafMarathon: true}, Inconclusive, "lost"},
+	{"failover", "load balancer frozen", sabotage{blindBalancer: true}, Inconclusive, "serving"},
+	{"failover", "one container too many", sabotage{surplus: true}, Fail, "whole"},
+	{"failover", "lost before the law", sabotage{lossAfter: 2 * time.Second}, Fail, "lost"},
+	{"failover", "lost after the law", sabotage{lossAfter: 10 * time.Second}, Fail, "lost"},
+	{"failover", "never lost", sabotage{lossAfter: time.Hour}, Inconclusive, "lost"},
+	{"failover", "restarted on the dead machine", sabotage{sameNode: true}, Fail, "replaced"},
+	{"failover", "the slave never returns", sabotage{rejoinsNever: true}, Inconclusive, "agents"},
+
+	{"failover", "only the load balancer claims that anybody answers", sabotage{nameless: true, forges: true}, Inconclusive, "baseline"},
+
+	{"failover-crash", "placebo", sabotage{}, Inconclusive, "refused"},
+	{"failover-crash", "silent like a power cut", sabotage{silentCrash: true}, Inconclusive, "refused"},
+	{"failover-crash", "the broken connection is not noticed", sabotage{staysActive: true}, Inconclusive, "inactive"},
+	{"failover-crash", "lost with the connection", sabotage{killsAtOnce: true}, Inconclusive, "inactive"},
+	{"failover-crash", "lost before the law", sabotage{lossAfter: 2 * time.Second}, Fail, "lost"},
+
+	{"scale", "placebo", sabotage{}, Inconclusive, "instances"},
+	{"scale", "three instances are all there ever is", sabotage{stingy: true}, Inconclusive, "instances"},
+	{"scale", "the oldest are killed", sabotage{oldestFirst: true}, Fail, "youngest"},
+	{"scale", "load balancer frozen", sabotage{blindBalancer: true}, Inconclusive, "instances"},
+	{"scale", "one container too many", sabotage{surplus: true}, Fail, "whole"},
+
+	{"balance", "placebo", sabotage{}, Inconclusive, "youngest"},
+	{"balance", "one server is preferred", sabotage{favourite: true}, Fail, "shares"},
+	{"balance", "three instances are all there ever is", sabotage{stingy: true}, Inconclusive, "instances"},
+
+	{"rejoin", "placebo", sabotage{}, Inconclusive, "silence"},
+	{"rejoin", "tasks are moved back", sabotage{rebalances: true}, Fail, "steady"},
+	{"rejoin", "the slave never returns", sabotage{rejoinsNever: true}, Inconclusive, "agents"},
+	{"rejoin", "one container too many", sabotage{surplus: true}, Fail, "whole"},
+
+	{"last-slave", "placebo", sabotage{}, Inconclusive, "silence"},
+	{"last-slave", "somebody answers though nobody is left", sabotage{keepsServing: true}, Inconclusive, "outage"},
+	{"last-slave", "Marathon forgets what it owes", sabotage{emptyQueue: true}, Inconclusive, "queued"},
+	{"last-slave", "Marathon backs off instead of waiting for offers", sabotage{neverOverdue: true}, Inconclusive, "queued"},
+	{"last-slave", "the slaves never return", sabotage{rejoinsNever: true}, Inconclusive, "agents"},
+	{"last-slave", "lost before the law", sabotage{lossAfter: 2 * time.Second}, Fail, "lost"},
+}
+
 func TestNoScenarioPassesVacuously(t *testing.T) {
-	placebo := Options{Placebo: true}
-	for _, c := range []struct {
-		scenario, name string
-		opt            Options
-		sabotage       sabotage
-		want           Verdict
-		by             string // the criterion that notices
-	}{
-		{"failover", "placebo", placebo, sabotage{}, Inconclusive, "silence"},
-		{"failover", "Marathon frozen", Options{}, sabotage{deafMarathon: true}, Inconclusive, "lost"},
-		{"failover", "load balancer frozen", Options{}, sabotage{blindBalancer: true}, Inconclusive, "serving"},
-		{"failover", "one container too many", Options{}, sabotage{surplus: true}, Fail, "whole"},
-		{"failover", "lost before the law", Options{}, sabotage{lossAfter: 2 * time.Second}, Fail, "lost"},
-		{"failover", "lost after the law", Options{}, sabotage{lossAfter: 10 * time.Second}, Fail, "lost"},
-		{"failover", "never lost", Options{}, sabotage{lossAfter: time.Hour}, Inconclusive, "lost"},
-		{"failover", "restarted on the dead machine", Options{}, sabotage{sameNode: true}, Fail, "replaced"},
-		{"failover", "the slave never returns", Options{}, sabotage{rejoinsNever: true}, Inconclusive, "agents"},
-
-		{"failover-crash", "placebo", placebo, sabotage{}, Inconclusive, "refused"},
-		{"failover-crash", "silent like a power cut", Options{}, sabotage{silentCrash: true}, Inconclusive, "refused"},
-		{"failover-crash", "the broken connection is not noticed", Options{}, sabotage{staysActive: true}, Inconclusive, "inactive"},
-		{"failover-crash", "lost with the connection", Options{}, sabotage{killsAtOnce: true}, Inconclusive, "inactive"},
-		{"failover-crash", "lost before the law", Options{}, sabotage{lossAfter: 2 * time.Second}, Fail, "lost"},
-
-		{"scale", "placebo", placebo, sabotage{}, Inconclusive, "instances"},
-		{"scale", "three instances are all there ever is", Options{}, sabotage{stingy: true}, Inconclusive, "instances"},
-		{"scale", "the oldest are killed", Options{}, sabotage{oldestFirst: true}, Fail, "youngest"},
-		{"scale", "load balancer frozen", Options{}, sabotage{blindBalancer: true}, Inconclusive, "instances"},
-		{"scale", "one container too many", Options{}, sabotage{surplus: true}, Fail, "whole"},
-
-		{"balance", "placebo", placebo, sabotage{}, Inconclusive, "youngest"},
-		{"balance", "one server is preferred", Options{}, sabotage{favourite: true}, Fail, "shares"},
-		{"balance", "three instances are all there ever is", Options{}, sabotage{stingy: true}, Inconclusive, "instances"},
-
-		{"rejoin", "placebo", placebo, sabotage{}, Inconclusive, "silence"},
-		{"rejoin", "tasks are moved back", Options{}, sabotage{rebalances: true}, Fail, "steady"},
-		{"rejoin", "the slave never returns", Options{}, sabotage{rejoinsNever: true}, Inconclusive, "agents"},
-		{"rejoin", "one container too many", Options{}, sabotage{surplus: true}, Fail, "whole"},
-
-		{"last-slave", "placebo", placebo, sabotage{}, Inconclusive, "silence"},
-		{"last-slave", "somebody answers though nobody is left", Options{}, sabotage{keepsServing: true}, Inconclusive, "outage"},
-		{"last-slave", "Marathon forgets what it owes", Options{}, sabotage{emptyQueue: true}, Inconclusive, "queued"},
-		{"last-slave", "Marathon backs off instead of waiting for offers", Options{}, sabotage{neverOverdue: true}, Inconclusive, "queued"},
-		{"last-slave", "the slaves never return", Options{}, sabotage{rejoinsNever: true}, Inconclusive, "agents"},
-		{"last-slave", "lost before the law", Options{}, sabotage{lossAfter: 2 * time.Second}, Fail, "lost"},
-	} {
+	for _, c := range mutants {
 		t.Run(c.scenario+"/"+c.name, func(t *testing.T) {
-			res, err := run1(t, builtinScenario(t, c.scenario), c.opt, c.sabotage)
-			if res == nil {
-				t.Fatalf("no result: %v", err)
+			res, err := run1(t, builtinScenario(t, c.scenario), Options{Placebo: c.name == "placebo"}, c.sabotage)
+			judged(t, res, err, c.want, c.by)
+		})
+	}
+}
+
+func judged(t *testing.T, res *Result, err error, verdict Verdict, by string) {
+	t.Helper()
+	if res == nil {
+		t.Fatalf("no result: %v", err)
+	}
+	want := lab.ErrExpectation
+	if verdict == Inconclusive {
+		want = lab.ErrInconclusive
+	}
+	if res.Verdict != verdict || !errors.Is(err, want) || !strings.HasPrefix(res.Why, by+": ") {
+		t.Errorf("%s (%s), error %v; want %s by %s", res.Verdict, res.Why, err, verdict, by)
+	}
+}
+
+// TestEveryScenarioHasMutants keeps the table complete.
+func TestEveryScenarioHasMutants(t *testing.T) {
+	all, err := List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sc := range all {
+		placebos, others := 0, 0
+		for _, m := range mutants {
+			switch {
+			case m.scenario != sc.Name:
+			case m.name == "placebo":
+				placebos++
+			default:
+				others++
 			}
-			want := lab.ErrExpectation
-			if c.want == Inconclusive {
-				want = lab.ErrInconclusive
-			}
-			if res.Verdict != c.want || !errors.Is(err, want) || !strings.HasPrefix(res.Why, c.by+": ") {
-				t.Errorf("%s (%s), error %v; want %s by %s", res.Verdict, res.Why, err, c.want, c.by)
+		}
+		if placebos != 1 || others == 0 {
+			t.Errorf("%s has %d placebos and %d other mutants", sc.Name, placebos, others)
+		}
+	}
+}
+
+// changes uses the verbs that no built-in scenario needs.
+const changes = `# An app of one's own is restarted
+deploy web
+traffic web rate=20
+baseline web requests=40
+expect placed web machines=2
+restart web
+expect restarted web within=20s
+expect serving web requests=5
+pause node3
+expect silence node3
+expect lost node3
+restore node3
+stop node2
+expect silence node2
+heal
+expect agents all
+remove web
+`
+
+func TestVerbsOfChanges(t *testing.T) {
+	res, err := run1(t, Parse("changes.txt", changes), Options{}, sabotage{})
+	if err != nil || res.Verdict != Pass || len(res.Criteria) != 8 {
+		t.Errorf("%v\n%+v", err, res)
+	}
+	for name, c := range map[string]struct {
+		sabotage sabotage
+		by       string
+	}{
+		"all on one machine":          {sabotage{crowds: true}, "placed"},
+		"half of it is not restarted": {sabotage{stuckRestart: true}, "restarted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, err := run1(t, Parse("changes.txt", changes), Options{}, c.sabotage)
+			judged(t, res, err, Inconclusive, c.by)
+		})
+	}
+}
+
+// TestNamelessInstances runs what counts answers on instances that do not say
+// who they are: then the load balancer's counters and their logs count.
+func TestNamelessInstances(t *testing.T) {
+	for _, name := range []string{"failover", "scale", "balance"} {
+		t.Run(name, func(t *testing.T) {
+			res, err := run1(t, builtinScenario(t, name), Options{}, sabotage{nameless: true})
+			if err != nil || res.Verdict != Pass {
+				t.Errorf("%v\n%+v", err, res)
 			}
 		})
+	}
+	res, err := run1(t, builtinScenario(t, "balance"), Options{}, sabotage{nameless: true, favourite: true})
+	if !errors.Is(err, lab.ErrExpectation) || !strings.HasPrefix(res.Why, "shares: ") {
+		t.Errorf("one server is preferred: %v, %+v", err, res)
 	}
 }
 

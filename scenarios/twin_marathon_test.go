@@ -3,8 +3,10 @@ package scenarios
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mesoslab/lab"
@@ -105,6 +107,7 @@ func (p *platform) follow(a *twinApp) {
 	time.AfterFunc(20*time.Millisecond, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
+		p.reloaded = maps.Clone(p.served)
 		a.servers = slices.DeleteFunc(slices.Clone(a.tasks), func(t Task) bool { return t.Started.IsZero() })
 	})
 }
@@ -136,7 +139,12 @@ func (p *platform) serve(w http.ResponseWriter, r *http.Request, port int) {
 		p.mu.Unlock()
 		switch how {
 		case "":
-			w.Header().Set("X-Lab-Task", s.ID)
+			p.mu.Lock()
+			p.served[s.ID]++
+			p.mu.Unlock()
+			if !p.nameless {
+				w.Header().Set("X-Lab-Task", s.ID)
+			}
 			return
 		case lab.PowerCrash:
 			continue
@@ -181,16 +189,27 @@ func (p *platform) App(ctx context.Context, id string) (App, error) {
 	return out, nil
 }
 
-func (p *platform) Backends(_ context.Context, id string) ([]string, error) {
+// Backends counts from 0 after each reload, as HAProxy does.
+func (p *platform) Backends(_ context.Context, id string) ([]Backend, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []string
+	var out []Backend
 	if a := p.apps[id]; a != nil {
 		for _, t := range a.servers {
-			out = append(out, fmt.Sprintf("%s:%d", t.IP, t.Port))
+			out = append(out, Backend{fmt.Sprintf("%s:%d", t.IP, t.Port), p.served[t.ID] - p.reloaded[t.ID]})
 		}
 	}
 	return out, nil
+}
+
+// Logged is what the access log of a task shows.
+func (p *platform) Logged(_ context.Context, _, taskID, word string) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.forges || !strings.HasPrefix(word, "lab-probe/") {
+		return 0, nil
+	}
+	return p.served[taskID], nil
 }
 
 func (p *platform) tell(e StreamEvent) {

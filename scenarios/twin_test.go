@@ -38,6 +38,8 @@ type sabotage struct {
 	neverOverdue  bool          // Marathon backs off for ever
 	stuckRestart  bool          // a restart replaces only half of the tasks
 	crowds        bool          // all instances go to one machine
+	nameless      bool          // no sabotage: instances do not say who they are
+	forges        bool          // nameless, and only the load balancer claims that they answer
 }
 
 // platform is an in-memory lab of a master, slaves, a scheduler and a load
@@ -53,8 +55,10 @@ type platform struct {
 	agents   map[string]*Agent    // by address; nil while lost
 	returned int
 	apps     map[string]*twinApp
-	next     int // number of the next task
-	requests int // that the load balancer has got
+	next     int            // number of the next task
+	requests int            // that the load balancer has got
+	served   map[string]int // by task id
+	reloaded map[string]int // the same when the load balancer was reloaded last
 	listener []chan StreamEvent
 	frozen   bool
 	wg       sync.WaitGroup
@@ -62,7 +66,7 @@ type platform struct {
 
 func newPlatform(t *testing.T, n *labtest.Network, s sabotage) *platform {
 	p := &platform{
-		sabotage: s, machines: 3, broken: map[string]lab.Power{}, agents: map[string]*Agent{}, apps: map[string]*twinApp{},
+		sabotage: s, machines: 3, broken: map[string]lab.Power{}, agents: map[string]*Agent{}, apps: map[string]*twinApp{}, served: map[string]int{}, reloaded: map[string]int{},
 		modes: []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerCrash, lab.PowerPause},
 	}
 	if p.lossAfter == 0 {

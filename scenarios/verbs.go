@@ -84,8 +84,8 @@ func verbBaseline(ctx context.Context, r *run, a arguments) error {
 	c := r.criterion("baseline", fmt.Sprintf("at least %s requests, none failed, every instance answered", a["requests"]))
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
-	err := r.await(ctx, "a baseline", func(context.Context) error {
-		app, t := r.history.App(), r.probe.Traffic()
+	err := r.await(ctx, "a baseline", func(ctx context.Context) error {
+		app, t := r.history.App(), r.traffic()
 		if t.Failed > 0 {
 			return lab.Permanent(fmt.Errorf("%d of %d requests failed before anything was broken (%v)", t.Failed, t.Done, t.Errors))
 		}
@@ -99,6 +99,9 @@ func verbBaseline(ctx context.Context, r *run, a arguments) error {
 			if t.ByTask[task.ID] == 0 {
 				return fmt.Errorf("instance %s has answered nothing yet", task.ID)
 			}
+			if err := r.logged(ctx, r.history.Task(task.ID), 1); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -109,7 +112,7 @@ func verbBaseline(ctx context.Context, r *run, a arguments) error {
 		r.before = append(r.before, r.history.Task(t.ID))
 	}
 	r.agents = r.history.Agents()
-	t := r.probe.Traffic()
+	t := r.traffic()
 	var shares []string
 	for _, b := range r.before {
 		shares = append(shares, fmt.Sprintf("%s on %s %.0f %%", b.Name, b.Node, 100*float64(t.ByTask[b.ID])/float64(t.Done)))
@@ -123,26 +126,25 @@ func verbVictim(_ context.Context, r *run, a arguments) error {
 	if err != nil {
 		return err
 	}
-	r.victimNodes, r.victims = nodes, nil
+	r.victimNodes = nodes
 	var names []string
 	for _, t := range r.before {
 		if slices.Contains(nodes, t.Node) {
-			r.victims = append(r.victims, t)
 			names = append(names, t.Name+" on "+t.Node)
 		}
 	}
 	if len(nodes) > 1 {
 		c := r.criterion("victim", "all slaves are to go, and with them every task")
-		if len(r.victims) == 0 || len(r.victims) < len(r.before) {
-			return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(r.victims), len(r.before), strings.Join(nodes, ", ")))
+		if len(names) == 0 || len(names) < len(r.before) {
+			return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(names), len(r.before), strings.Join(nodes, ", ")))
 		}
 		return c.pass("%s: all %d", strings.Join(names, ", "), len(r.before))
 	}
 	c := r.criterion("victim", nodes[0]+" runs a task, and another slave does, too")
-	if len(r.victims) == 0 || len(r.victims) == len(r.before) {
-		return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(r.victims), len(r.before), nodes[0]))
+	if len(names) == 0 || len(names) == len(r.before) {
+		return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(names), len(r.before), nodes[0]))
 	}
-	return c.pass("%s, %d elsewhere", strings.Join(names, ", "), len(r.before)-len(r.victims))
+	return c.pass("%s, %d elsewhere", strings.Join(names, ", "), len(r.before)-len(names))
 }
 
 func (r *run) choose(who string) ([]string, error) {

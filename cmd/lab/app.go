@@ -69,7 +69,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetIn(a.in)
-	root.AddCommand(a.createCommand(), a.destroyCommand(), a.statusCommand(), a.listCommand(), a.scenarioCommand(), a.replayCommand(), a.healCommand(),
+	root.AddCommand(a.createCommand(), a.destroyCommand(), a.statusCommand(), a.listCommand(), a.scenarioCommand(), a.replayCommand(), a.watchCommand(), a.breakCommand(), a.eventsCommand(), a.healCommand(),
 		a.suspendCommand(), a.resumeCommand(), a.snapshotCommand(),
 		a.sshCommand(), a.imagesCommand(), a.logsCommand(), a.deployCommand(), a.openCommand(), a.vagrantfileCommand(), a.boxCommand(), a.doctorCommand(), a.versionCommand())
 	return root
@@ -211,11 +211,15 @@ func (a *app) progress() (lab.Report, func()) {
 	if a.output == "json" {
 		return func(lab.Event) {}, func() {}
 	}
-	render := ui.NewPlain
+	var r *ui.Renderer
 	if f, ok := a.err.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
-		render = ui.NewTerminal
+		r = ui.NewTerminal(a.err)
+		if v, _ := a.getenv("NO_COLOR"); v == "" { // no-color.org
+			r.Colors()
+		}
+	} else {
+		r = ui.NewPlain(a.err)
 	}
-	r := render(a.err)
 	return r.Report, r.Close
 }
 

@@ -38,7 +38,7 @@ func (a *app) destroyCommand() *cobra.Command {
 
 func (a *app) healCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "heal", Short: "undo every fault that a scenario has left", Args: argCount(cobra.NoArgs),
+		Use: "heal", Short: "undo every fault that lab break or a scenario has left", Args: argCount(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, _, err := a.theLab()
 			if err != nil {

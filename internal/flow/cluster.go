@@ -95,24 +95,30 @@ func (c *cluster) unknownApp(ctx context.Context, id string, cause error) error 
 	}
 }
 
-// Backends lists the load balancer's servers for an app, as host:port. Their
-// names are made of address and port (192_168_59_2_31005).
-func (c *cluster) Backends(ctx context.Context, app string) ([]string, error) {
+// Backends lists the load balancer's servers for an app. Their names are made
+// of address and port (192_168_59_2_31005).
+func (c *cluster) Backends(ctx context.Context, app string) ([]scenarios.Backend, error) {
 	stats, err := c.LB.Stats(ctx)
 	if err != nil {
 		return nil, err
 	}
 	prefix := strings.ReplaceAll(strings.Trim(app, "/"), "/", "_") + "_"
-	var out []string
+	var out []scenarios.Backend
 	for _, s := range stats {
-		if !s.IsServer() || !strings.HasPrefix(s.Proxy, prefix) {
-			continue
-		}
-		if i := strings.LastIndex(s.Server, "_"); i > 0 {
-			out = append(out, net.JoinHostPort(strings.ReplaceAll(s.Server[:i], "_", "."), s.Server[i+1:]))
+		if addr, ok := serverAddress(s); ok && strings.HasPrefix(s.Proxy, prefix) {
+			out = append(out, scenarios.Backend{Address: addr, Requests: int(s.Total)})
 		}
 	}
 	return out, nil
+}
+
+// serverAddress is the host:port that a server's name is made of.
+func serverAddress(s stack.Stat) (string, bool) {
+	i := strings.LastIndex(s.Server, "_")
+	if !s.IsServer() || i <= 0 {
+		return "", false
+	}
+	return net.JoinHostPort(strings.ReplaceAll(s.Server[:i], "_", "."), s.Server[i+1:]), true
 }
 
 // Events follows Marathon's stream.

@@ -15,7 +15,9 @@ import (
 func (f *Flow) Heal(ctx context.Context, name string) ([]state.Fault, error) {
 	var mended []state.Fault
 	err := f.onLab(ctx, name, "lab heal", func(c change) (err error) {
-		mended, err = f.heal(ctx, c.lab)
+		logged := *f
+		logged.Report = c.report
+		mended, err = logged.heal(ctx, c.lab)
 		if err == nil && slices.ContainsFunc(mended, func(f state.Fault) bool { return f.Mender != "" }) {
 			_, err = f.wake(ctx, c, &changes{since: time.Now()})
 		}

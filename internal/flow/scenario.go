@@ -1,10 +1,12 @@
 package flow
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -122,11 +124,7 @@ var _ scenarios.Lab = (*live)(nil)
 
 // live checks that the lab is in a state from which a scenario can start.
 func (f *Flow) live(ctx context.Context, l *state.Lab, by string) (*live, error) {
-	provider, err := f.provider(l.Provider)
-	if err != nil {
-		return nil, err
-	}
-	plan, err := f.plan(l, f.Report)
+	v, err := f.open(l, by)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +133,7 @@ func (f *Flow) live(ctx context.Context, l *state.Lab, by string) (*live, error)
 	} else if len(faults) > 0 {
 		return nil, &lab.Error{ID: "lab-broken", Op: "start scenario", Err: fmt.Errorf("still broken: %s", faults[0]), Advice: faults[0].Mends() + " mends it"}
 	}
-	power, err := provider.Status(ctx, plan)
+	power, err := v.provider.Status(ctx, v.plan)
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +141,19 @@ func (f *Flow) live(ctx context.Context, l *state.Lab, by string) (*live, error)
 		if s.State != lab.StateRunning {
 			return nil, &lab.Error{ID: "lab-not-whole", Op: "start scenario", Machine: s.Machine.Name, Err: fmt.Errorf("it is %s", s.State), Advice: "lab create repairs what is missing"}
 		}
+	}
+	return v, nil
+}
+
+// open makes a lab ready to be acted on, whatever state it is in.
+func (f *Flow) open(l *state.Lab, by string) (*live, error) {
+	provider, err := f.provider(l.Provider)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := f.plan(l, f.Report)
+	if err != nil {
+		return nil, err
 	}
 	p, err := f.resolve(l, provider)
 	if err != nil {
@@ -265,6 +276,45 @@ func (v *live) Containers(ctx context.Context, node string) ([]scenarios.Contain
 		out = append(out, scenarios.Container{ID: c.ID, TaskID: task})
 	}
 	return out, nil
+}
+
+// Logged reads what a task's container has logged.
+func (v *live) Logged(ctx context.Context, node, taskID, word string) (int, error) {
+	containers, err := v.Containers(ctx, node)
+	if err != nil {
+		return 0, err
+	}
+	i := slices.IndexFunc(containers, func(c scenarios.Container) bool { return c.TaskID == taskID })
+	if i < 0 {
+		return 0, fmt.Errorf("container of task %s on %s: %w", taskID, node, lab.ErrNotFound)
+	}
+	host, err := v.host(ctx, node)
+	if err != nil {
+		return 0, err
+	}
+	docker, err := host.Docker(ctx)
+	if err != nil {
+		return 0, err
+	}
+	stream, err := docker.ContainerLogs(ctx, containers[i].ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true})
+	if err != nil {
+		return 0, fmt.Errorf("read log of task %s: %w", taskID, err)
+	}
+	defer stream.Close()
+	// Lines are counted as they are: the frames around them hold no word.
+	n := 0
+	for lines := bufio.NewReader(stream); ; {
+		line, err := lines.ReadString('\n')
+		if strings.Contains(line, word) {
+			n++
+		}
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, fmt.Errorf("read log of task %s: %w", taskID, err)
+		}
+	}
 }
 
 // isTask tells the containers of tasks from others, and from those in which

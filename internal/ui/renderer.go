@@ -21,6 +21,7 @@ type Renderer struct {
 	mu       sync.Mutex
 	out      io.Writer
 	live     liveLine // nil where lines are final
+	colors   bool
 	start    time.Time
 	lastLine time.Time
 	open     map[key]*openStep
@@ -148,7 +149,11 @@ func (r *Renderer) Report(e lab.Event) {
 		r.line(strings.TrimSpace(fmt.Sprintf("%s %s ✘ %s", e.Node, shortStep(k.step), firstLine(e.Err))))
 		r.forget(k)
 	case lab.EventNote:
-		r.line(strings.TrimSpace(e.Node + " " + e.Text))
+		text := strings.TrimRight(e.Text, " ") // what leads it sets times under each other
+		if e.Node != "" {
+			text = e.Node + " " + strings.TrimSpace(text)
+		}
+		r.line(text)
 	}
 }
 
@@ -194,6 +199,9 @@ func (r *Renderer) forget(k key) {
 func (r *Renderer) line(text string) {
 	if r.live != nil {
 		r.live.Erase()
+	}
+	if r.colors {
+		text = painted(text)
 	}
 	fmt.Fprintln(r.out, text)
 	r.lastLine = time.Now()

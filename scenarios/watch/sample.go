@@ -1,0 +1,201 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/scenarios"
+)
+
+// Source is where a board's samplers look. Every call may fail or hang: it
+// gets a context that ends.
+type Source interface {
+	Power(ctx context.Context) ([]lab.MachineStatus, error)
+	Faults() ([]string, error)
+	Agents(ctx context.Context) ([]scenarios.Agent, error)
+	Apps(ctx context.Context) ([]AppState, error)
+	// Servers lists host:port of all servers of the load balancer.
+	Servers(ctx context.Context) ([]string, error)
+	// Happenings calls fn for what others do to the lab and for what Marathon
+	// tells, until ctx ends.
+	Happenings(ctx context.Context, fn func(at time.Time, text string))
+}
+
+// AppState is one app with its tasks.
+type AppState struct {
+	App
+	URL   string // behind the load balancer, or ""
+	Tasks []TaskState
+}
+
+// TaskState is a task with its place.
+type TaskState struct {
+	Task
+	IP      string
+	Address string // host:port
+}
+
+// Options of watching.
+type Options struct {
+	App  string // to send requests to; "" = the first that is behind the load balancer
+	Rate int    // requests a second
+	Dial scenarios.DialFunc
+}
+
+const (
+	// lookEvery is how often the platform is asked.
+	lookEvery = 500 * time.Millisecond
+	// powerEvery is the same for machines: some providers are slow to tell.
+	powerEvery = 2 * time.Second
+	patience   = 3 * time.Second
+)
+
+// Run keeps the board up to date until ctx ends.
+func (b *Board) Run(ctx context.Context, src Source, nodes []lab.Node, opt Options) {
+	b.update(func(v *View) {
+		for _, n := range nodes {
+			v.Machines = append(v.Machines, Machine{Name: n.Name, Alias: n.Alias(), IP: n.IP.String()})
+		}
+	})
+	var all sync.WaitGroup
+	look := func(who string, every time.Duration, fn func(context.Context) error) {
+		all.Go(func() { b.sample(ctx, who, every, fn) })
+	}
+	slaves := slaveWatcher{board: b, nodes: nodes}
+	clients := &client{board: b, opt: opt}
+	look("machines", powerEvery, func(ctx context.Context) error { return b.lookPower(ctx, src) })
+	look("journal", lookEvery, func(context.Context) error { return b.lookFaults(src) })
+	look("Mesos", lookEvery, func(ctx context.Context) error { return slaves.look(ctx, src) })
+	look("Marathon", lookEvery, func(sampling context.Context) error {
+		apps, err := src.Apps(sampling)
+		if err != nil {
+			return err
+		}
+		clients.start(ctx, &all, apps)
+		servers, err := src.Servers(sampling)
+		b.answered("load balancer", err)
+		b.showApps(apps, servers)
+		return nil
+	})
+	all.Go(func() { src.Happenings(ctx, b.happened) })
+	<-ctx.Done()
+	all.Wait()
+}
+
+// sample calls fn until ctx ends.
+func (b *Board) sample(ctx context.Context, who string, every time.Duration, fn func(context.Context) error) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		one, cancel := context.WithTimeout(ctx, patience)
+		err := fn(one)
+		cancel()
+		if ctx.Err() == nil {
+			b.answered(who, err)
+		}
+		timer.Reset(every)
+	}
+}
+
+func (b *Board) lookPower(ctx context.Context, src Source) error {
+	power, err := src.Power(ctx)
+	if err != nil {
+		return err
+	}
+	b.update(func(v *View) {
+		for _, s := range power {
+			if i := slices.IndexFunc(v.Machines, func(m Machine) bool { return m.Name == s.Machine.Name }); i >= 0 {
+				v.Machines[i].Power = string(s.State)
+			}
+		}
+	})
+	return nil
+}
+
+func (b *Board) lookFaults(src Source) error {
+	faults, err := src.Faults()
+	if err == nil {
+		b.update(func(v *View) { v.Faults = faults })
+	}
+	return err
+}
+
+// slaveWatcher tells when slaves come, go, or lose their connection.
+type slaveWatcher struct {
+	board *Board
+	nodes []lab.Node
+	known map[string]string // state by node; nil before the first look
+}
+
+func (w *slaveWatcher) look(ctx context.Context, src Source) error {
+	agents, err := src.Agents(ctx)
+	if err != nil {
+		return err
+	}
+	now := map[string]string{}
+	for _, a := range agents {
+		state := shortID(a.ID) + " inactive"
+		if a.Active {
+			state = shortID(a.ID) + " active"
+		}
+		for _, n := range w.nodes {
+			if n.IP.String() == a.IP {
+				now[n.Name] = state
+			}
+		}
+	}
+	for _, n := range w.nodes {
+		if w.known != nil && w.known[n.Name] != now[n.Name] {
+			w.board.happened(time.Now(), slaveNews(n.Name, w.known[n.Name], now[n.Name]))
+		}
+	}
+	w.known = now
+	w.board.update(func(v *View) {
+		for i := range v.Machines {
+			v.Machines[i].Slave = now[v.Machines[i].Name]
+		}
+	})
+	return nil
+}
+
+func slaveNews(node, before, now string) string {
+	switch {
+	case now == "":
+		return fmt.Sprintf("Mesos has removed the slave on %s (it was %s)", node, before)
+	case before == "":
+		return fmt.Sprintf("a slave has registered on %s: %s", node, now)
+	}
+	return fmt.Sprintf("the slave on %s is %s (it was %s)", node, now, before)
+}
+
+// shortID is the part of a slave's id that differs within a cluster.
+func shortID(id string) string { return id[strings.LastIndex(id, "-")+1:] }
+
+// showApps puts tasks onto their machines.
+func (b *Board) showApps(apps []AppState, servers []string) {
+	b.update(func(v *View) {
+		v.Apps = nil
+		for i := range v.Machines {
+			v.Machines[i].Tasks = nil
+		}
+		for _, a := range apps {
+			v.Apps = append(v.Apps, a.App)
+			for _, t := range a.Tasks {
+				t.InLB = slices.Contains(servers, t.Address)
+				if i := slices.IndexFunc(v.Machines, func(m Machine) bool { return m.IP == t.IP }); i >= 0 {
+					v.Machines[i].Tasks = append(v.Machines[i].Tasks, t.Task)
+				}
+			}
+		}
+	})
+}
