@@ -127,11 +127,15 @@ func TestDeployOfACommandThatRootMayNotRun(t *testing.T) {
 		if err := deploy(); lab.ErrorID(err) != "root-cmd" {
 			t.Errorf("the same app again: %v", err)
 		}
+		w.marathon.mu.Lock()
 		w.marathon.failedAt = time.Now()
+		w.marathon.mu.Unlock()
 		if err := deploy(); lab.ErrorID(err) != "app-timeout" {
 			t.Errorf("an old failure: %v", err)
 		}
+		w.marathon.mu.Lock()
 		w.marathon.launch = 0
+		w.marathon.mu.Unlock()
 		if err := deploy(); err != nil {
 			t.Errorf("now it runs: %v", err)
 		}

@@ -86,6 +86,7 @@ type file[T any] struct {
 
 // Load returns the state of the latest agent id; nil if there is none.
 func (s *Store) Load() (*State, error) {
+	s.sweep()
 	id, err := os.Readlink(filepath.Join(s.dir, "slaves", "latest"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -155,10 +156,33 @@ func (s *Store) SaveTask(agent string, t Task) error {
 	return write(filepath.Join(s.run(agent, t), "task"), t)
 }
 
-// RemoveTask forgets a task.
+// RemoveTask forgets a task, all of it at one instant: a supervisor that comes
+// late must not find an order whose claim is gone already.
 func (s *Store) RemoveTask(agent string, t Task) error {
-	return os.RemoveAll(filepath.Dir(filepath.Dir(s.run(agent, t))))
+	dir := filepath.Dir(filepath.Dir(s.run(agent, t)))
+	trash, err := os.MkdirTemp(s.dir, trashPrefix+"*")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // nothing was ever remembered
+	} else if err != nil {
+		return fmt.Errorf("forget task: %w", err)
+	}
+	if err = os.Rename(dir, filepath.Join(trash, "task")); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, os.RemoveAll(trash))
 }
+
+// sweep removes what a RemoveTask that was killed has left. What it cannot
+// remove is in nobody's way.
+func (s *Store) sweep() {
+	left, _ := filepath.Glob(filepath.Join(globSafe(s.dir), trashPrefix+"*"))
+	for _, dir := range left {
+		_ = os.RemoveAll(dir)
+	}
+}
+
+// trashPrefix begins the names of folders of which nothing is needed.
+const trashPrefix = "gone-"
 
 // RemoveFramework forgets a framework with all its tasks.
 func (s *Store) RemoveFramework(agent, framework string) error {

@@ -98,3 +98,26 @@ func TestSafeID(t *testing.T) {
 		t.Error("an agent id climbed out of the folder")
 	}
 }
+
+// TestKilledRemoval: what a RemoveTask that was killed has left is gone with
+// the next Load, and a task of which nothing is there is forgotten already.
+func TestKilledRemoval(t *testing.T) {
+	dir := t.TempDir()
+	left := filepath.Join(dir, trashPrefix+"1", "task", "runs")
+	if err := os.MkdirAll(left, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := NewStore(dir)
+	if _, err := s.Load(); err != nil {
+		t.Fatal(err)
+	}
+	task := Task{Framework: "f", Info: wire.Of(mesos.TaskInfo{TaskID: mesos.TaskID{Value: "a"}}), Container: "c"}
+	for _, s := range []*Store{s, NewStore(filepath.Join(dir, "never"))} {
+		if err := s.RemoveTask("s0", task); err != nil {
+			t.Error(err)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("left: %v, %v", entries, err)
+	}
+}
