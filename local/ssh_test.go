@@ -259,6 +259,9 @@ func TestInteractive(t *testing.T) {
 	screen.await(t, "> ")
 	io.WriteString(in, "do echo n$i; done\r")
 	screen.await(t, "n1\r\nn2\r\n")
+	// What is typed ahead of the prompt is echoed too, and a ctrl-C throws it
+	// away: as on any terminal.
+	screen.await(t, "vagrant@node1:/etc$ ")
 	io.WriteString(in, "sleep 1000\r")
 	screen.await(t, "sleep 1000\r\n")
 	io.WriteString(in, "\x03")
