@@ -11,11 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/command"
 	"github.com/moby/moby/client"
 )
 
@@ -30,41 +30,7 @@ func findBootstrap() Bootstrap {
 		return nil
 	}
 	return func(ctx context.Context, args []string, out io.Writer, said func(string)) error {
-		cmd := exec.CommandContext(ctx, program, args...)
-		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it unmounts and cleans up
-		cmd.WaitDelay = 30 * time.Second
-		lines := &lineWriter{said: said}
-		cmd.Stdout, cmd.Stderr = out, lines
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("mmdebstrap: %w; it said: %s", err, strings.Join(lines.last, " | "))
-		}
-		return nil
-	}
-}
-
-// lineWriter cuts what is written into lines and keeps the last few.
-type lineWriter struct {
-	said func(string)
-	rest []byte
-	last []string
-}
-
-func (w *lineWriter) Write(p []byte) (int, error) {
-	w.rest = append(w.rest, p...)
-	for {
-		i := bytes.IndexAny(w.rest, "\r\n")
-		if i < 0 {
-			return len(p), nil
-		}
-		line := strings.TrimSpace(string(w.rest[:i]))
-		w.rest = w.rest[i+1:]
-		if line == "" {
-			continue
-		}
-		if w.last = append(w.last, line); len(w.last) > 5 {
-			w.last = w.last[1:]
-		}
-		w.said(line)
+		return command.Command{Path: program, Args: args, Out: out, OwnMounts: true}.Run(ctx, said)
 	}
 }
 

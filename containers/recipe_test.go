@@ -172,22 +172,6 @@ func (d dialling) bootstrapless(t *testing.T, said *[]string) error {
 	return d.EnsureImage(t.Context(), plan.Report)
 }
 
-func TestLineWriter(t *testing.T) {
-	var said []string
-	w := &lineWriter{said: func(l string) { said = append(said, l) }}
-	for _, part := range []string{"I: one", "\nI: t", "wo\r", "\n\n3\n4\n5\n6\n7\nrest"} {
-		if n, err := io.WriteString(w, part); n != len(part) || err != nil {
-			t.Fatal(n, err)
-		}
-	}
-	if want := []string{"I: one", "I: two", "3", "4", "5", "6", "7"}; !slices.Equal(said, want) {
-		t.Errorf("said %q, want %q", said, want)
-	}
-	if want := []string{"3", "4", "5", "6", "7"}; !slices.Equal(w.last, want) {
-		t.Errorf("keeps %q, want %q", w.last, want)
-	}
-}
-
 func FuzzReadStream(f *testing.F) {
 	f.Add([]byte(`{"status":"sha256:0"}` + "\n"))
 	f.Add([]byte(`{"stream":"a"}{"error":"b"}`))

@@ -18,8 +18,8 @@ const module = "github.com/mesoslab/lab"
 var rooms = map[string][]string{
 	"":                  {},
 	"cmd/lab":           {"*"},
-	"vagrant":           {"", "internal/computer"},
-	"containers":        {"", "internal/computer"},
+	"vagrant":           {"", "internal/computer", "internal/command"},
+	"containers":        {"", "internal/computer", "internal/command"},
 	"local":             {"", "internal/guard", "internal/imagetar", "local/proctab", "internal/computer"},
 	"local/proctab":     {}, // processes by identity: the supervisor of package mini needs it, too
 	"provision":         {""},
@@ -30,6 +30,7 @@ var rooms = map[string][]string{
 	"internal/guard":    {},
 	"internal/imagetar": {},
 	"internal/computer": {""},
+	"internal/command":  {},
 	"internal/flow":     {"", "provision", "provision/images", "stack", "scenarios", "internal/state", "internal/computer"},
 	"internal/state":    {""},
 	"internal/ui":       {""},

@@ -208,20 +208,10 @@ func TestUsersUnpackInAUserNamespace(t *testing.T) {
 
 func TestExecute(t *testing.T) {
 	labtest.NeedProgram(t, "sh")
-	var said []string
-	err := execute(t.Context(), t.TempDir(), []string{"sh", "-c", "printf 'one\\rtwo\\n\\n'; echo three >&2; exit 3"}, func(line string) { said = append(said, line) })
-	if err == nil || !strings.Contains(err.Error(), "exit status 3; it said: one | two | three") || !slices.Equal(said, []string{"one", "two", "three"}) {
-		t.Errorf("%v, said %q", err, said)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
 	dir := t.TempDir()
-	script := "trap 'rm mess; exit 143' TERM; touch mess; echo ready; while :; do sleep 1000 >/dev/null 2>&1 & wait; done"
-	err = execute(ctx, dir, []string{"sh", "-c", script}, func(string) { cancel() })
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("interrupted: %v", err)
-	}
-	onlyFile(t, dir, "") // it had time to clean up
-	if err := execute(t.Context(), dir, []string{"sh", "-c", "head -c 100000 /dev/zero"}, func(string) {}); err == nil {
-		t.Error("a line without an end is no error")
+	var said []string
+	err := execute(t.Context(), dir, []string{"sh", "-c", "pwd; echo $TMPDIR; which sfdisk >/dev/null"}, func(line string) { said = append(said, line) })
+	if err != nil || !slices.Equal(said, []string{dir, dir}) {
+		t.Errorf("%v, said %q", err, said)
 	}
 }

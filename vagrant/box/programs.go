@@ -1,18 +1,16 @@
 package box
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/command"
 )
 
 // needs lists the programs of a build, each with its package on Debian.
@@ -62,58 +60,12 @@ func lookPath(name string) (string, error) {
 }
 
 // execute runs a program in a folder and gives each line that it says to said.
-// When ctx ends, the program and what it has started get a SIGTERM and time to
-// clean up.
+// What it mounts is gone with it.
 func execute(ctx context.Context, dir string, argv []string, said func(line string)) error {
 	path, err := lookPath(argv[0])
 	if err != nil {
 		return err
 	}
-	lines := &lineWriter{said: said}
-	cmd := exec.CommandContext(ctx, path, argv[1:]...)
-	cmd.Dir, cmd.Env = dir, append(withSbin(os.Environ()), "TMPDIR="+dir)
-	cmd.Stdout, cmd.Stderr = lines, lines
-	ownGroup(cmd)
-	cmd.Cancel = func() error { return terminate(cmd) }
-	cmd.WaitDelay = 30 * time.Second
-	err = cmd.Run()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w; it said: %s", argv[0], err, strings.Join(lines.last, " | "))
-	}
-	return nil
-}
-
-// lineWriter cuts what is written into lines and keeps the last few.
-type lineWriter struct {
-	said func(string)
-	rest []byte
-	last []string
-}
-
-// errEndless is a line that does not end.
-var errEndless = errors.New("a line of more than 64 KiB")
-
-func (w *lineWriter) Write(p []byte) (int, error) {
-	w.rest = append(w.rest, p...)
-	for {
-		i := bytes.IndexAny(w.rest, "\r\n")
-		if i < 0 {
-			if len(w.rest) > 64<<10 {
-				return 0, errEndless
-			}
-			return len(p), nil
-		}
-		line := strings.TrimSpace(string(w.rest[:i]))
-		w.rest = w.rest[i+1:]
-		if line == "" {
-			continue
-		}
-		if w.last = append(w.last, line); len(w.last) > 5 {
-			w.last = w.last[1:]
-		}
-		w.said(line)
-	}
+	c := command.Command{Path: path, Args: argv[1:], Dir: dir, Env: append(withSbin(os.Environ()), "TMPDIR="+dir), OwnMounts: true}
+	return c.Run(ctx, said)
 }

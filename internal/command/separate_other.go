@@ -1,9 +1,9 @@
 //go:build !unix
 
-package box
+package command
 
 import "os/exec"
 
-func ownGroup(*exec.Cmd) {}
+func separate(*exec.Cmd, bool) {}
 
 func terminate(cmd *exec.Cmd) error { return cmd.Process.Kill() }
