@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/mesoslab/lab/e2e/rig"
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // loop is the app of the lessons about tasks without a container.

@@ -12,7 +12,7 @@
 //
 // What a machine is lies in local/machine, its engine in local/engine, its
 // shell in local/shell; local/handoff gives its processes their network,
-// local/proctab knows processes by identity.
+// internal/proctab knows processes by identity.
 //
 // # Promises
 //

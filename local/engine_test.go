@@ -20,8 +20,8 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/folder"
-	"github.com/mesoslab/lab/local/proctab"
 )
 
 // docker speaks to the engine of a machine by its unix socket through SSH.

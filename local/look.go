@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/machine"
-	"github.com/mesoslab/lab/local/proctab"
 )
 
 // view is what is to be seen of a machine from outside.

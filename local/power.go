@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/folder"
-	"github.com/mesoslab/lab/local/proctab"
 )
 
 // Power implements lab.Provider.

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/folder"
-	"github.com/mesoslab/lab/local/proctab"
 	"github.com/mesoslab/lab/mini/supervise"
 )
 

@@ -21,8 +21,8 @@ import (
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/folder"
-	"github.com/mesoslab/lab/local/proctab"
 )
 
 func TestWrongPlans(t *testing.T) {

@@ -19,9 +19,9 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/machine"
-	"github.com/mesoslab/lab/local/proctab"
 )
 
 // pollEvery is the pause between two looks at a machine that changes.

@@ -25,7 +25,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/internal/guard"
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // Program is the main function of a mini program. It runs until its work is

@@ -20,13 +20,13 @@ var rooms = map[string][]string{
 	"cmd/lab":           {"*"},
 	"vagrant":           {"", "internal/computer", "internal/command"},
 	"containers":        {"", "internal/computer", "internal/command"},
-	"local":             {"", "internal/guard", "internal/imagetar", "local/proctab", "internal/computer"},
-	"local/proctab":     {}, // processes by identity: the supervisor of package mini needs it, too
+	"local":             {"", "internal/guard", "internal/imagetar", "internal/proctab", "internal/computer"},
+	"internal/proctab":  {}, // processes by identity: the supervisor of package mini needs it, too
 	"provision":         {""},
 	"provision/images":  {"", "internal/imagetar"},
 	"stack":             {"", "provision"},
 	"scenarios":         {"", "provision", "stack"},
-	"mini":              {"internal/guard", "local/proctab"},
+	"mini":              {"internal/guard", "internal/proctab"},
 	"internal/guard":    {},
 	"internal/imagetar": {},
 	"internal/computer": {""},

@@ -26,7 +26,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // Names of what lies in a folder.

@@ -8,7 +8,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // Client exists on systems with unix sockets only.

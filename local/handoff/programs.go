@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // Programs runs programs that are not lab's own, each under a supervisor. Its

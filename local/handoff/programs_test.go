@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // programs records what is asked, and plays a supervisor with pid 7.

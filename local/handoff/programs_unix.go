@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 var _ Programs = (*Client)(nil)

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // maxLine bounds one message; maxFDs the descriptors that come with one.

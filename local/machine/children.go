@@ -19,10 +19,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/engine"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/handoff"
-	"github.com/mesoslab/lab/local/proctab"
 )
 
 // envContainer marks the processes of one container with its id.

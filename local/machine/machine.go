@@ -17,12 +17,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/docker"
 	"github.com/mesoslab/lab/local/engine"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/handoff"
 	"github.com/mesoslab/lab/local/procfs"
-	"github.com/mesoslab/lab/local/proctab"
 	"github.com/mesoslab/lab/local/shell"
 )
 

@@ -13,8 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/handoff"
-	"github.com/mesoslab/lab/local/proctab"
 )
 
 // programs runs what is not lab's own, for the processes of the machine: each

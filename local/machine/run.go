@@ -17,9 +17,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/handoff"
-	"github.com/mesoslab/lab/local/proctab"
 )
 
 // Main is "lab machine": args are the words after it, "run [--lock-fd N]

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // lookEvery is the pause between two looks for descendants that have come

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // Memory is a mini.Launcher without processes, for tests and synctest bubbles.

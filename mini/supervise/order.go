@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // EnvContainer is the variable that marks the processes of one supervisor with

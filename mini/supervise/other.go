@@ -9,7 +9,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // Run says that this system has no supervisor.

@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // Run is the supervisor's main function: args is the order's file, environ its

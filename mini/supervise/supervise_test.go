@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // TestMain makes this test binary the supervisor, and the commands that it

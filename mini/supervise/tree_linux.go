@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // becomeSubreaper makes orphans among the descendants children of this process.

@@ -5,7 +5,7 @@ package supervise
 import (
 	"syscall"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 )
 
 // There is no subreaper, no parent death signal and no list of descendants on

@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/mini/mesos/agent/docker"
 	"github.com/mesoslab/lab/mini/supervise"
 )

@@ -15,7 +15,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 	"github.com/mesoslab/lab/mini/supervise"
 )

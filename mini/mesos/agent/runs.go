@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/mesoslab/lab/local/proctab"
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/mini/mesos/agent/docker"
 	"github.com/mesoslab/lab/mini/supervise"
 )
