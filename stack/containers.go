@@ -85,7 +85,7 @@ func (p Platform) Containers() []Container {
 		{Name: nameMarathon, Node: master.Name, Image: p.Images.Marathon, Cmd: p.marathonArgs(ip),
 			Env: p.marathonEnv(ip), After: []string{nameMaster}, Ready: GateMarathon},
 		{Name: nameMarathonLB, Node: master.Name, Image: p.Images.MarathonLB, Cmd: p.words("start-marathonlb.sh"),
-			Env: p.lbEnv(ip), Privileged: true, After: []string{nameMarathon}, Ready: GateLB},
+			Env: p.lbEnv(ip), Privileged: p.privileged(), After: []string{nameMarathon}, Ready: GateLB},
 	}
 	for i, n := range p.Slaves() {
 		name := nameSlave + strconv.Itoa(i+1)
@@ -93,7 +93,7 @@ func (p Platform) Containers() []Container {
 			Name: name, Node: n.Name, Image: p.Images.Mesos, Cmd: []string{"start-mesos-slave.sh"}, Env: p.slaveEnv(ip, n),
 			Binds: append([]string{"/var/run/docker.sock:/var/run/docker.sock", "/sys:/sys", p.workDir() + ":" + p.workDir()},
 				p.keep("log/"+name, mesosLogs)...),
-			Privileged: true, PidHost: true, After: []string{nameMaster}, Ready: GateSlave,
+			Privileged: p.privileged(), PidHost: true, After: []string{nameMaster}, Ready: GateSlave,
 		})
 	}
 	for i := range out {
@@ -105,6 +105,11 @@ func (p Platform) Containers() []Container {
 	}
 	return out
 }
+
+// privileged says what the load balancer and the slaves are: the seed's move
+// firewall rules and control groups. The mini stack's do not, and so they also
+// run where a computer cannot give a container everything.
+func (p Platform) privileged() bool { return !p.Images.Mini }
 
 // words is a command that the seed's start script leaves to the image.
 func (p Platform) words(cmd ...string) []string {
@@ -144,7 +149,7 @@ func (p Platform) slaveEnv(master string, n lab.Node) []string {
 // commandsAsRoot says whether tasks may run commands where the slave is root.
 // On an embedded machine root there is root of this computer: the spec must say
 // so. On a real machine a command stays in the slave's container, and who may
-// have one run there may have a privileged container run as well.
+// have one run there may have any other container run as well.
 func (p Platform) commandsAsRoot() bool { return !p.Embedded || p.Spec.Local.AllowRootCmd }
 
 // resources are the spec's, or an embedded machine's wanted size: what Mesos

@@ -33,7 +33,7 @@ func NewDocker(tb testing.TB, engine *dockerd.Engine) *Lab {
 	tb.Helper()
 	l := prepare(tb, "docker")
 	l.engine, l.Subnet = engine, lab.ArticleSubnet
-	l.Env = append(l.Env, "XDG_CACHE_HOME="+builtIn) // the stack's images are made once
+	l.Env = append(l.Env, "XDG_CACHE_HOME="+filepath.Join(builtIn, "cache")) // the stack's images are made once
 	tb.Cleanup(func() {
 		if _, err := os.Lstat(l.Dir()); err != nil {
 			return

@@ -23,7 +23,7 @@ var rooms = map[string][]string{
 	"local":             {"", "internal/guard", "internal/imagetar", "internal/proctab", "internal/computer"},
 	"internal/proctab":  {}, // processes by identity: the supervisor of package mini needs it, too
 	"provision":         {""},
-	"provision/images":  {"", "internal/imagetar"},
+	"provision/images":  {"", "internal/imagetar", "internal/command"},
 	"stack":             {"", "provision"},
 	"scenarios":         {"", "provision", "stack"},
 	"mini":              {"internal/guard", "internal/proctab"},

@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// modulePath and command are what a lab binary says of itself.
+// modulePath and program are what a lab binary says of itself.
 const (
 	modulePath = "github.com/mesoslab/lab"
-	command    = modulePath + "/cmd/lab"
+	program    = modulePath + "/cmd/lab"
 )
 
 // machines are the ELF words for Go's architectures.
@@ -76,7 +76,7 @@ func isLab(file string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	if info.Path != command {
+	if info.Path != program {
 		return fmt.Errorf("%s is not lab but %q", file, info.Path)
 	}
 	return nil

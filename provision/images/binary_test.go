@@ -66,7 +66,7 @@ func TestBinaryIsBuiltOnce(t *testing.T) {
 		return file
 	}
 	one := get("arm64")
-	if all := strings.Join(said, "\n"); !strings.Contains(all, "building lab for linux/arm64: 1 packages, "+command) {
+	if all := strings.Join(said, "\n"); !strings.Contains(all, "building lab for linux/arm64: 1 packages, "+program) {
 		t.Errorf("while it builds it says\n%s", all)
 	}
 	if again := get("arm64"); again != one || strings.Contains(strings.Join(said, "\n"), "building") {

@@ -1,7 +1,6 @@
 package images
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/mod/modfile"
+
+	"github.com/mesoslab/lab/internal/command"
 )
 
 // buildFlags make a static binary that is the same from the same sources,
@@ -79,7 +80,8 @@ func (m *Maker) build(ctx context.Context, arch string, say func(string)) (strin
 	packages := 0
 	err = keep(to, 0o755, func(temp string) error {
 		args := append([]string{"build", "-v", "-o", temp}, buildFlags...)
-		return m.run(ctx, arch, dir, goCommand, append(args, command), func(pkg string) {
+		build := command.Command{Path: goCommand, Args: append(args, program), Dir: dir, Env: m.buildEnv(arch)}
+		return build.Run(ctx, func(pkg string) {
 			packages++
 			say(fmt.Sprintf("building lab for linux/%s: %d packages, %s", arch, packages, pkg))
 		})
@@ -89,38 +91,6 @@ func (m *Maker) build(ctx context.Context, arch string, say func(string)) (strin
 	}
 	prune(folder, 6)
 	return to, static(to, arch)
-}
-
-// run runs the go command and passes on each line that it says. Its error has
-// the last lines.
-func (m *Maker) run(ctx context.Context, arch, dir, goCommand string, args []string, said func(string)) error {
-	cmd := exec.CommandContext(ctx, goCommand, args...)
-	cmd.Dir, cmd.Env = dir, m.buildEnv(arch)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
-	r, w := io.Pipe()
-	cmd.Stdout, cmd.Stderr = w, w
-	var last []string
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		lines := bufio.NewScanner(r)
-		for lines.Scan() {
-			last = append(last[max(0, len(last)-9):], lines.Text())
-			said(lines.Text())
-		}
-		io.Copy(io.Discard, r) // after a line that is too long
-	}()
-	err := cmd.Run()
-	w.Close()
-	<-done
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("go %s: %w: %s", args[0], err, strings.Join(last, " / "))
-	}
-	return nil
 }
 
 // listed is what go list says of a package.
@@ -135,7 +105,7 @@ type listed struct {
 // sourceKey is a digest of everything that the binary is made of: the version
 // of Go, the flags, the versions of other modules, and the module's own files.
 func (m *Maker) sourceKey(ctx context.Context, goCommand, dir, arch string) (string, error) {
-	cmd := exec.CommandContext(ctx, goCommand, "list", "-deps", "-json=Dir,Module,GoFiles,SFiles,EmbedFiles", "-tags", "osusergo,netgo", command)
+	cmd := exec.CommandContext(ctx, goCommand, "list", "-deps", "-json=Dir,Module,GoFiles,SFiles,EmbedFiles", "-tags", "osusergo,netgo", program)
 	cmd.Dir, cmd.Env = dir, m.buildEnv(arch)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
