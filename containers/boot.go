@@ -111,9 +111,10 @@ func (p *Provider) awaitSSH(ctx context.Context, s site, id string, revive bool,
 	defer cancel()
 	wait("the machine's SSH server")
 	err := lab.Until(limited, pollEvery, "ssh at "+s.sshAddr(), func(ctx context.Context) error {
-		err := p.pin(ctx, s, id)
+		// The greeting first: looking into a container costs its engine far more.
+		err := p.greeted(ctx, s)
 		if err == nil {
-			err = p.greeted(ctx, s)
+			err = p.pin(ctx, s, id)
 		}
 		if err == nil {
 			return nil

@@ -132,9 +132,11 @@ func restartCommands(init Init, root, reload bool) [][]string {
 		if reload {
 			out = append(out, privileged(root, "systemctl", "daemon-reload"))
 		}
-		// Without reset-failed the fourth restart within a minute is refused
-		// and takes docker.socket down with it.
+		// A machine that boots again brings its containers back only if Docker
+		// starts by itself. Without reset-failed the fourth restart within a
+		// minute is refused and takes docker.socket down with it.
 		return append(out,
+			privileged(root, "systemctl", "--quiet", "--no-reload", "enable", "docker.service"),
 			privileged(root, "systemctl", "reset-failed", "docker.service", "docker.socket"),
 			privileged(root, "systemctl", "restart", "docker.service"))
 	case Upstart:

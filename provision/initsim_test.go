@@ -31,6 +31,7 @@ type initHost struct {
 	starts  []time.Time
 	socket  bool   // systemd: docker.socket works
 	failed  bool   // systemd: the unit is failed
+	enabled bool   // systemd: the unit starts with the machine
 	running string // command line of the engine that runs; "" for none
 	boot    func() string
 	ran     []string
@@ -135,6 +136,8 @@ func (h *initHost) systemctl(words []string) (string, error) {
 		return text, nil
 	case "daemon-reload":
 		h.loaded = h.files[dropInPath]
+	case "--quiet --no-reload enable docker.service":
+		h.enabled = true
 	case "reset-failed docker.service docker.socket":
 		h.starts, h.failed, h.socket = nil, false, true
 	case "restart docker.service":
@@ -243,6 +246,9 @@ func eachInitSystem(t *testing.T, h *initHost) {
 	if h.init == Systemd {
 		configure("the start limit took docker.socket down before", silent, true)
 	}
+	if h.init == Systemd && !h.enabled {
+		t.Error("Docker will not start with the machine")
+	}
 	before, running := len(h.ran), h.running
 	h.files[daemonJSONPath] = `{"hosts": ["fd://"]}`
 	_, err := ConfigureDocker(t.Context(), h, Facts{Init: h.init, Engine: Engine{State: EngineRunning}}, silent+" --debug")
@@ -258,8 +264,8 @@ func TestRestartCommands(t *testing.T) {
 		root, reload bool
 		want         string
 	}{
-		{Systemd, true, false, "systemctl reset-failed docker.service docker.socket; systemctl restart docker.service"},
-		{Systemd, false, true, "sudo -n systemctl daemon-reload; sudo -n systemctl reset-failed docker.service docker.socket; sudo -n systemctl restart docker.service"},
+		{Systemd, true, false, "systemctl --quiet --no-reload enable docker.service; systemctl reset-failed docker.service docker.socket; systemctl restart docker.service"},
+		{Systemd, false, true, "sudo -n systemctl daemon-reload; sudo -n systemctl --quiet --no-reload enable docker.service; sudo -n systemctl reset-failed docker.service docker.socket; sudo -n systemctl restart docker.service"},
 		{Upstart, true, false, "initctl stop docker; initctl start docker"},
 		{Upstart, false, true, "sudo -n initctl stop docker; sudo -n initctl start docker"},
 		{SysVinit, false, false, "sudo -n service docker restart"},
