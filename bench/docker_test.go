@@ -15,7 +15,7 @@ import (
 )
 
 // dockerRounds is how often figures of machines in containers are taken.
-const dockerRounds = 1
+const dockerRounds = 5
 
 // BenchmarkDockerCreate makes and removes labs of machines in containers, on an
 // engine of its own that has the machine image.
@@ -80,10 +80,10 @@ func timedDockerCreate(b *testing.B, l *rig.Lab) (served, ssh, took time.Duratio
 	}()
 	var where strings.Builder
 	end := l.Start("create").Wait(func(e lab.Event) {
-		if true {
+		if e.Kind == lab.EventDone || e.Kind == lab.EventNote {
 			fmt.Fprintf(&where, "%6d ms  %s %s %s\n", e.Time.Sub(start).Milliseconds(), e.Node, e.Step, e.Text)
 		}
-		if e.Kind == lab.EventDone && strings.HasSuffix(e.Step, "/boot") {
+		if e.Kind == lab.EventStart && strings.HasSuffix(e.Step, "/ssh") {
 			ssh = e.Time.Sub(start)
 		}
 	})
