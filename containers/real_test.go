@@ -168,17 +168,13 @@ func provisionOne(t *testing.T, m lab.Machine, nodes []lab.Node) *provision.Host
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.AwaitDocker(ctx, 30*time.Second); err != nil {
-		t.Fatal(err)
-	}
 	facts, err := provision.FindFacts(ctx, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if facts.Init != provision.Systemd || !facts.Sudo || facts.Hostname != m.Name || facts.Engine.Embedded {
+	if facts.Init != provision.Systemd || !facts.Sudo || facts.Hostname != m.Name || facts.Engine.Embedded || facts.Engine.State != provision.EngineStopped {
 		t.Errorf("facts %+v", facts)
 	}
-	t.Logf("%s, engine %s, cgroup v%d", facts.OSName, facts.Engine.Number, facts.Cgroup)
 	if changed, err := provision.SetHosts(ctx, h, nodes); err != nil || !changed {
 		t.Errorf("set hosts: %v, %v", changed, err)
 	}
@@ -195,6 +191,7 @@ func provisionOne(t *testing.T, m lab.Machine, nodes []lab.Node) *provision.Host
 	if facts, err = provision.FindFacts(ctx, h); err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("%s, engine %s, cgroup v%d", facts.OSName, facts.Engine.Number, facts.Cgroup)
 	if changed, err := provision.ConfigureDocker(ctx, h, facts, provision.DockerOpts(spec.Docker)); err != nil || changed {
 		t.Errorf("configure Docker again: %v, %v, want no change", changed, err)
 	}
