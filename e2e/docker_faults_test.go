@@ -155,7 +155,7 @@ func startUntil(t *testing.T, l *rig.Lab, m moment) *rig.Running {
 			}
 		}
 	case m.inside != "":
-		awaitFile(t, l, m.inside)
+		awaitFile(t, l, r, m.inside)
 		return r
 	}
 	pattern := regexp.MustCompile(m.below)
@@ -182,10 +182,13 @@ func words(e events.Message) string {
 
 // awaitFile waits until node2's /etc/default/docker says something, asked of
 // the engine below.
-func awaitFile(t *testing.T, l *rig.Lab, pattern string) {
+func awaitFile(t *testing.T, l *rig.Lab, r *rig.Running, pattern string) {
 	t.Helper()
 	engine, want := l.EngineBelow(), regexp.MustCompile(pattern)
 	l.Await("DOCKER_OPTS on node2", func(ctx context.Context) error {
+		if r.Ended() {
+			return lab.Permanent(fmt.Errorf("create ended before: %s", r.Wait(nil)))
+		}
 		list, err := engine.ContainerList(ctx, client.ContainerListOptions{})
 		if err != nil {
 			return err

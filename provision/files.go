@@ -12,7 +12,10 @@ import (
 	"os"
 	"path"
 	"strconv"
+	"strings"
+	"time"
 
+	"github.com/mesoslab/lab"
 	"github.com/pkg/sftp"
 )
 
@@ -46,15 +49,38 @@ func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 func (h *Host) WriteFile(ctx context.Context, name string, data []byte, mode fs.FileMode) error {
 	err := h.place(ctx, name, bytes.NewReader(data), mode)
 	if errors.Is(err, fs.ErrPermission) && !h.Root() {
-		var argv []string
-		if argv, err = teeCommand(name, len(data), mode); err == nil {
-			_, err = h.Run(ctx, Quote(argv...), bytes.NewReader(data))
-		}
+		err = whenFree(ctx, name, func(ctx context.Context) error { return h.tee(ctx, name, data, mode) })
 	}
 	if err != nil {
 		return fmt.Errorf("%s: write %s: %w", h.machine.Name, name, err)
 	}
 	return nil
+}
+
+func (h *Host) tee(ctx context.Context, name string, data []byte, mode fs.FileMode) error {
+	argv, err := teeCommand(name, len(data), mode)
+	if err == nil {
+		_, err = h.Run(ctx, Quote(argv...), bytes.NewReader(data))
+	}
+	return err
+}
+
+// busyWait is how long a file may be busy.
+const busyWait = 10 * time.Second
+
+// whenFree repeats fn while the file is busy: an engine that copies something
+// out of a machine in a container mounts its own /etc/hosts in there for that
+// moment (seen with 20.10), and nothing can be renamed onto a mount.
+func whenFree(ctx context.Context, name string, fn func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, busyWait)
+	defer cancel()
+	return lab.Until(limited, 100*time.Millisecond, name+" to be free", func(ctx context.Context) error {
+		err := fn(ctx)
+		if failed, ok := errors.AsType[*CommandError](err); ok && strings.Contains(failed.Stderr, "resource busy") {
+			return err
+		}
+		return lab.Permanent(err)
+	})
 }
 
 // Upload is WriteFile for what is too large to hold in memory: where the SSH
@@ -112,7 +138,7 @@ func (h *Host) uploadBySudo(ctx context.Context, name string, r io.ReadSeeker, m
 const (
 	// teeScript counts what came: a connection that breaks ends the input,
 	// too, and half a file must not take the place of a whole one.
-	teeScript = `mkdir -p "$1" && umask 077 && cat >"$3" && [ "$(wc -c <"$3")" -eq "$5" ] && chmod "$4" "$3" && mv -f "$3" "$2" || { rm -f "$3"; exit 1; }`
+	teeScript = `mkdir -p "$1" && umask 077 && cat >"$3" && [ "$(wc -c <"$3")" -eq "$5" ] && chmod "$4" "$3" && LC_ALL=C mv -f "$3" "$2" || { rm -f "$3"; exit 1; }`
 	// installScript takes the file $5 and removes it.
 	installScript = `mkdir -p "$1" && install -m "$4" -o root -g root "$5" "$3" && mv -f "$3" "$2" && rm -f "$5" || { rm -f "$3"; exit 1; }`
 )

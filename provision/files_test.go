@@ -2,11 +2,14 @@ package provision
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/mesoslab/lab/internal/labtest"
 )
@@ -94,4 +97,36 @@ func onlyOne(t *testing.T, name string) {
 	if err != nil || len(entries) != 1 {
 		t.Errorf("beside the file: %v, %v", entries, err)
 	}
+}
+
+// TestWhenFree waits for a file that is a mount point for a moment, and for
+// nothing else.
+func TestWhenFree(t *testing.T) {
+	busy := &CommandError{Exit: 1, Stderr: "mv: cannot move '/etc/.hosts.lab-1' to '/etc/hosts': Device or resource busy"}
+	other := &CommandError{Exit: 1, Stderr: "mv: cannot create: No space left on device"}
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			answers []error // the last one stays
+			want    error
+			calls   int
+		}{
+			{[]error{nil}, nil, 1},
+			{[]error{busy, busy, nil}, nil, 3},
+			{[]error{busy, other}, other, 2},
+			{[]error{other, nil}, other, 1},
+		} {
+			calls := 0
+			err := whenFree(t.Context(), "/etc/hosts", func(context.Context) error {
+				calls++
+				return tt.answers[min(calls, len(tt.answers))-1]
+			})
+			if !errors.Is(err, tt.want) || calls != tt.calls {
+				t.Errorf("%v: %v after %d calls, want %v after %d", tt.answers, err, calls, tt.want, tt.calls)
+			}
+		}
+		err := whenFree(t.Context(), "/etc/hosts", func(context.Context) error { return busy })
+		if !errors.Is(err, busy) || !strings.Contains(err.Error(), "/etc/hosts to be free") {
+			t.Errorf("busy for ever: %v", err)
+		}
+	})
 }

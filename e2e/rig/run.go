@@ -177,6 +177,20 @@ func (r *Running) Next() (e lab.Event, ok bool) {
 	}
 }
 
+// Ended passes over the events so far and reports whether those were all.
+func (r *Running) Ended() bool {
+	for {
+		select {
+		case _, ok := <-r.events:
+			if !ok {
+				return true
+			}
+		default:
+			return false
+		}
+	}
+}
+
 // AwaitEvent returns the first event from now on that has these words in its
 // text.
 func (r *Running) AwaitEvent(words string) lab.Event {
