@@ -79,7 +79,7 @@ func testBinary(tb testing.TB) string {
 // again are the words that run the same test in another process.
 func again(tb testing.TB) []string {
 	name := "^" + tb.Name() + "$"
-	args := []string{"-test.v"}
+	args := []string{"-test.v", "-test.short=" + strconv.FormatBool(testing.Short())}
 	if _, bench := tb.(*testing.B); bench {
 		args = append(args, "-test.run=^$", "-test.bench="+name, "-test.benchtime="+flagValue("test.benchtime"))
 	} else if _, below, ok := strings.Cut(flagValue("test.run"), "/"); ok {
