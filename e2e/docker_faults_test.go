@@ -158,6 +158,9 @@ func startUntil(t *testing.T, l *rig.Lab, m moment) *rig.Running {
 		awaitFile(t, l, r, m.inside)
 		return r
 	}
+	// What an earlier create has asked the engine for may come now: this one
+	// must be there to hear a signal.
+	r.Next()
 	pattern := regexp.MustCompile(m.below)
 	for {
 		select {

@@ -129,9 +129,16 @@ func (p Platform) masterEnv(ip string) []string {
 	)...)
 }
 
+// registrationBackoff is up to how long a slave waits, by chance, before it
+// first registers with a master that it has found. Mesos' own second spares a
+// master thousands of slaves at once; here there are a few. (Mesos 0.26,
+// docs/configuration.md, --registration_backoff_factor)
+const registrationBackoff = "100ms"
+
 func (p Platform) slaveEnv(master string, n lab.Node) []string {
 	env := []string{
 		"MASTER_IP=" + master, "LOCAL_IP=" + n.IP.String(),
+		"MESOS_REGISTRATION_BACKOFF_FACTOR=" + registrationBackoff,
 		p.ifNot("LAB_ZK_PORT", p.Spec.Ports.ZooKeeper, zkPort),
 	}
 	if r := p.resources(n); r != "" {

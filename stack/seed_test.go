@@ -96,7 +96,7 @@ func TestSpecWinsOverSeed(t *testing.T) {
 	if binds := all["mesos_slave1"].Binds; !slices.Contains(binds, "/mnt/mesos:/mnt/mesos") {
 		t.Errorf("another work directory is bound as %q", binds)
 	}
-	wantEnv := []string{"MASTER_IP=192.168.59.1", "LOCAL_IP=192.168.59.2", "MESOS_QUIET=true", "MESOS_WORK_DIR=/mnt/mesos"}
+	wantEnv := []string{"MASTER_IP=192.168.59.1", "LOCAL_IP=192.168.59.2", "MESOS_REGISTRATION_BACKOFF_FACTOR=100ms", "MESOS_QUIET=true", "MESOS_WORK_DIR=/mnt/mesos"}
 	if diff := cmp.Diff(wantEnv, all["mesos_slave1"].Env); diff != "" {
 		t.Error(diff)
 	}
