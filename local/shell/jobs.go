@@ -321,9 +321,9 @@ func (p *Proc) killJob(spec string, sig syscall.Signal) (ok bool, err error) {
 	if x.ended() {
 		return true, os.ErrProcessDone
 	}
-	switch sig {
-	case 0, syscall.SIGCONT, syscall.SIGCHLD, syscall.SIGWINCH:
-	case syscall.SIGSTOP, syscall.SIGTSTP:
+	switch {
+	case sig == 0 || harmless(sig):
+	case stops(sig):
 		return true, errors.New("a job cannot be stopped: operation not supported")
 	default:
 		x.cancel(killed{sig})
