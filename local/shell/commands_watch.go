@@ -171,16 +171,16 @@ func (p *Proc) topBatch(ctx context.Context, every time.Duration, times int) int
 }
 
 func (p *Proc) topScreen(ctx context.Context, t *terminal.Terminal, every time.Duration, times int) int {
+	mode := t.SetMode(terminal.Keys())
+	defer t.SetMode(mode)
+	io.WriteString(t, "\x1b[H\x1b[2J")
+	defer io.WriteString(t, "\n")
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer cancel()
-	mode := t.SetMode(terminal.Keys())
-	defer t.SetMode(mode)
 	keys := make(chan string)
 	work.Go(func() { pressedKeys(ctx, t, keys) })
-	io.WriteString(t, "\x1b[H\x1b[2J")
-	defer io.WriteString(t, "\n")
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	m := &meter{}

@@ -92,34 +92,6 @@ func followSize(ctx context.Context, t *terminal.Terminal, e *term.Terminal) {
 	}
 }
 
-// promptKeys gives the editor the keys of one line: it must not hold keys that
-// belong to the command.
-type promptKeys struct {
-	r           *terminal.Reader
-	interrupted bool
-}
-
-func (k *promptKeys) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, errors.New("a key sequence without an end")
-	}
-	// The sequences of Home and End, and of the application mode, in the
-	// editor's words: they never become longer.
-	n, err := k.r.ReadKeys(p, func(b byte) bool { return b == '\r' || b == '\n' || b == keyCtrlC })
-	if n > 0 && p[n-1] == keyCtrlC {
-		k.interrupted = true
-		return 0, errKeyInterrupt
-	}
-	translated := keySequences.Replace(string(p[:n]))
-	return copy(p, translated), err
-}
-
-var keySequences = strings.NewReplacer(
-	"\x1b[1~", "\x1b[H", "\x1b[7~", "\x1b[H", "\x1b[4~", "\x1b[F", "\x1b[8~", "\x1b[F", "\x1bOH", "\x1b[H", "\x1bOF", "\x1b[F",
-	"\x1bOA", "\x1b[A", "\x1bOB", "\x1b[B", "\x1bOC", "\x1b[C", "\x1bOD", "\x1b[D",
-	"\x1b[1;5C", "\x1b[1;3C", "\x1b[1;5D", "\x1b[1;3D",
-)
-
 // history is a term.History that keeps no empty line and none twice in a row.
 // The editor adds nothing by itself: a line is added when it is known whole.
 type history struct {
@@ -180,6 +152,9 @@ func (h *history) add(line string, goesOn bool) {
 
 // joinLines makes one line of two, where that means the same.
 func joinLines(a, b string) string {
+	if joinsNext(a) {
+		return strings.TrimSuffix(a, `\`) + b
+	}
 	sep := "; "
 	for _, end := range []string{"do", "then", "else", "{", "(", "|", "&&", "||", ";", "in"} {
 		if strings.HasSuffix(a, end) {

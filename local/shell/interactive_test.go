@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/local/terminal"
 )
 
@@ -70,26 +71,55 @@ func newConsole(t *testing.T, edit ...func(*Config)) *console {
 func nothingRuns(t *testing.T) {
 	t.Helper()
 	buf := make([]byte, 1<<20)
-	for end := time.Now().Add(30 * time.Second); ; {
-		left := ""
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	if err := lab.Until(ctx, time.Millisecond, "the shell's goroutines to end", func(context.Context) error {
 		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 			if (strings.Contains(g, "lab/local/") || strings.Contains(g, "mvdan.cc")) && !strings.Contains(g, "testing.tRunner") {
-				left = g
+				return errors.New(g)
 			}
 		}
-		if left == "" {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("left behind:\n%s", left)
-		}
-		runtime.Gosched()
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
+}
+
+// inMode waits until the terminal is in a mode: what is typed at a prompt is
+// the prompt's, and is not echoed to what runs next.
+func (c *console) inMode(what string, is func(terminal.Mode) bool) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+	defer cancel()
+	if err := lab.Until(ctx, time.Millisecond, what, func(context.Context) error {
+		if m := c.term.Mode(); !is(m) {
+			return fmt.Errorf("%+v", m)
+		}
+		return nil
+	}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// runs types a command that will read the keyboard, and waits until it has it.
+func (c *console) runs(line string) {
+	c.t.Helper()
+	c.types(line + "\n")
+	c.sees("\r\n")
+	c.inMode("the command to have the keyboard", func(m terminal.Mode) bool { return m.Signals })
 }
 
 // types types; \n is the enter key.
 func (c *console) types(text string) {
 	c.term.Type([]byte(strings.ReplaceAll(text, "\n", "\r")))
+}
+
+// prompts waits for n prompts.
+func (c *console) prompts(n int) {
+	c.t.Helper()
+	for range n {
+		c.sees(ps1)
+	}
 }
 
 // sees waits for a text on the screen, and forgets everything up to it.
@@ -121,73 +151,90 @@ func (c *console) seesWithout(want, unwanted string) {
 		case <-c.done:
 			c.t.Fatalf("the shell ended with %d, %v; %q never came, but %q", c.exit, c.err, want, seen)
 		case <-late:
-			c.t.Fatalf("%q never came, but %q", want, seen)
+			c.t.Fatalf("%q never came, but %.2000q", want, seen)
 		}
 	}
 }
 
 const ps1 = "vagrant@node2:~$ "
 
+// TestKeyboard runs commands that read what is typed: each is a line for the
+// prompt, then in turns what is typed and what is seen of it.
 func TestKeyboard(t *testing.T) {
 	c := newConsole(t)
-	for _, x := range []struct{ typed, seen string }{
-		{"cat\none\ntwo\n\x04", "two\r\ntwo\r\n" + ps1},
-		{"read name; echo hi $name\nBob\n", "hi Bob\r\n" + ps1},
-		{"cat; cat\na\n\x04b\n\x04", "b\r\nb\r\n" + ps1}, // an end of file is for one reader
-		{"cat > f\nlx\x7fs\n\x04cat f\n", "ls\r\n" + ps1},
-		{"wc -l\na\nb\n\x04", "2\r\n" + ps1},
-		{"grep b\na\nab\n\x04", "ab\r\nab\r\n" + ps1},
-		{"tee g\nx\n\x04", "x\r\nx\r\n" + ps1},
-		{"sh -c 'read a; echo $a'\ninner\n", "inner\r\ninner\r\n" + ps1},
-		{"sudo cat\nroot\n\x04", "root\r\nroot\r\n" + ps1},
-		{"(read a; echo $a)\nsub\n", "sub\r\nsub\r\n" + ps1},
-		{"f() { read a; echo f$a; }; f\nx\n", "x\r\nfx\r\n" + ps1},
-		{"while read l; do echo \"<$l>\"; done\n1\n2\n\x04", "<2>\r\n" + ps1},
-		{"read a < /dev/tty; echo $a\ntty\n", "tty\r\ntty\r\n" + ps1},
-		{"echo x | (cat; read b < /dev/tty; echo $b)\ny\n", "y\r\ny\r\n" + ps1},
-		{"cat | tr a b\nabba\n\x04", "bbbb\r\n" + ps1},
-		{"read -s pw; echo \"[$pw]\"\nsecret\n", "[secret]\r\n" + ps1},
-		{"read -n 1 k; echo \"<$k>\"\nq", "q<q>\r\n" + ps1},
-		{"read -p 'sure? ' k; echo \"<$k>\"\nyes\n", "sure? yes\r\n<yes>\r\n" + ps1},
-		{"read -t 0.01 k; echo $?\n", "142\r\n" + ps1},
-		{"mapfile -t m; echo ${#m[@]} ${m[1]}\na\nb\n\x04", "2 b\r\n" + ps1},
-		{"select x in one two; do echo \"$x $REPLY\"; break; done\n2\n", "#? 2\r\ntwo 2\r\n" + ps1},
-		{"select x; do echo $x; done\n\x04", "#? \r\n" + ps1},
-		{"[ -t 0 ] && test -t 1 && [ -t 2 ] && echo terminal\n", "terminal\r\n" + ps1},
-		{"[ -t 0 ] < f || echo file; echo | test -t 0 || echo pipe; x=$(test -t 1 || echo out); echo $x\n", "file\r\npipe\r\nout\r\n" + ps1},
-		{"tty; tty < f\n", "/dev/tty\r\nnot a tty\r\n" + ps1},
-		{"for i in 1 2\ndo echo n$i\ndone\n", "n1\r\nn2\r\n" + ps1},
-		{"echo 'two\nlines'\n", "two\r\nlines\r\n" + ps1},
-		{"cat <<E\nhere\nE\n", "here\r\n" + ps1},
-		{"nosuch\n", "bash: nosuch: command not found\r\n(an embedded machine has commands of its own: help lists them)\r\n" + ps1},
-		{"vi x; echo $?\n", "cat > FILE"}, {"", "127\r\n" + ps1},
+	for _, x := range []struct {
+		line  string
+		turns []string
+	}{
+		{"cat", []string{"one\n", "one\r\none\r\n", "two\n", "two\r\ntwo\r\n", "\x04", ps1}},
+		{"read name; echo hi $name", []string{"Bob\n", "Bob\r\nhi Bob\r\n" + ps1}},
+		{"cat; cat", []string{"a\n", "a\r\na\r\n", "\x04b\n", "b\r\nb\r\n", "\x04", ps1}}, // an end of file is for one reader
+		{"cat > f", []string{"lx\x7fs\n\x04", "lx\b \bs\r\n" + ps1}},
+		{"wc -l", []string{"a\nb\n\x04", "a\r\nb\r\n2\r\n" + ps1}},
+		{"grep b", []string{"a\nab\n", "a\r\nab\r\nab\r\n", "\x04", ps1}},
+		{"tee g", []string{"x\n", "x\r\nx\r\n", "\x04", ps1}},
+		{"sh -c 'read a; echo $a'", []string{"inner\n", "inner\r\ninner\r\n" + ps1}},
+		{"sudo cat", []string{"root\n", "root\r\nroot\r\n", "\x04", ps1}},
+		{"(read a; echo $a)", []string{"sub\n", "sub\r\nsub\r\n" + ps1}},
+		{"f() { read a; echo f$a; }; f", []string{"x\n", "x\r\nfx\r\n" + ps1}},
+		{"while read l; do echo \"<$l>\"; done", []string{"1\n", "1\r\n<1>\r\n", "2\n", "2\r\n<2>\r\n", "\x04", ps1}},
+		{"read a < /dev/tty; echo $a", []string{"tty\n", "tty\r\ntty\r\n" + ps1}},
+		{"echo x | (cat; read b < /dev/tty; echo $b)", []string{"", "x\r\n", "y\n", "y\r\ny\r\n" + ps1}},
+		{"cat | tr a b", []string{"abba\n\x04", "abba\r\nbbbb\r\n" + ps1}},
+		{"read -p 'sure? ' k; echo \"<$k>\"", []string{"", "sure? ", "yes\n", "yes\r\n<yes>\r\n" + ps1}},
+		{"mapfile -t m; echo ${#m[@]} ${m[1]}", []string{"a\nb\n\x04", "a\r\nb\r\n2 b\r\n" + ps1}},
+		{"select x in one two; do echo \"$x $REPLY\"; break; done", []string{"", "1) one\r\n2) two\r\n#? ", "2\n", "2\r\ntwo 2\r\n" + ps1}},
+		{"select x; do echo $x; done", []string{"", "#? ", "\x04", "\r\n" + ps1}},
 	} {
-		c.types(x.typed)
-		c.sees(x.seen)
+		c.runs(x.line)
+		for i := 0; i < len(x.turns); i += 2 {
+			c.types(x.turns[i])
+			c.sees(x.turns[i+1])
+		}
 	}
+	for line, seen := range map[string]string{
+		"read -t 0.01 k; echo $?":                            "142",
+		"[ -t 0 ] && test -t 1 && [ -t 2 ] && echo terminal": "terminal",
+		"[ -t 0 ] < f || echo file; echo | test -t 0 || echo pipe; x=$(test -t 1 || echo out); echo $x": "file\r\npipe\r\nout",
+		"tty; tty < f":                    "/dev/tty\r\nnot a tty",
+		"for i in 1 2\ndo echo n$i\ndone": "n1\r\nn2",
+		"echo 'two\nlines'":               "two\r\nlines",
+		"cat <<E\nhere\nE":                "here",
+		"nosuch":                          "bash: nosuch: command not found\r\n(an embedded machine has commands of its own: help lists them)",
+	} {
+		c.types(line + "\n")
+		c.sees("\r\n" + seen + "\r\n" + ps1)
+	}
+	c.types("vi x; echo $?\n")
+	c.sees("cat > FILE")
+	c.sees("127\r\n" + ps1)
+}
+
+// TestSingleKeys: read -n ends with the key, and gives the mode back.
+func TestSingleKeys(t *testing.T) {
+	c := newConsole(t)
+	c.types("read -n 1 k; echo \"<$k>\"; stty | grep -c icanon\n")
+	c.inMode("single keys", func(m terminal.Mode) bool { return m.Signals && !m.Canonical })
+	c.types("q")
+	c.sees("q<q>\r\n0\r\n" + ps1)
 }
 
 // TestPasswordIsNotShown: nothing of read -s is on the screen.
 func TestPasswordIsNotShown(t *testing.T) {
+	silent := func(m terminal.Mode) bool { return m.Canonical && !m.Echo }
 	c := newConsole(t)
-	c.types("read -s pw; echo done\n")
-	c.sees("echo done\r\n")
-	for c.term.Mode().Echo { // until the command runs
-		runtime.Gosched()
-	}
+	c.types("read -s pw; echo \"${#pw}\"\n")
+	c.inMode("no echo", silent)
 	c.types("topsecret\n")
-	c.seesWithout("done\r\n"+ps1, "topsecret")
+	c.seesWithout("9\r\n"+ps1, "topsecret")
 	c.types("stty -echo\n")
-	c.sees("stty -echo\r\n" + ps1)
-	c.types("read x\n")
-	c.sees("read x\r\n")
-	for c.term.Mode().Canonical == false {
-		runtime.Gosched()
-	}
+	c.sees(ps1)
+	c.types("read x; echo $?\n")
+	c.inMode("no echo", silent)
 	c.types("hidden\n")
-	c.seesWithout(ps1, "hidden")
-	c.types("stty sane; stty | grep -c echo\n")
-	c.sees("0\r\n")
+	c.seesWithout("0\r\n"+ps1, "hidden")
+	c.types("stty sane; stty | grep -c -e -echo\n")
+	c.sees("\r\n0\r\n")
 }
 
 func TestInterrupts(t *testing.T) {
@@ -225,8 +272,7 @@ func TestInterrupts(t *testing.T) {
 func TestTypeAhead(t *testing.T) {
 	c := newConsole(t)
 	gate := filepath.Join(c.root, "tmp/gate")
-	c.types("until [ -e /tmp/gate ]; do sleep 0.01; done; cat\n")
-	c.sees("done; cat\r\n")
+	c.runs("until [ -e /tmp/gate ]; do sleep 0.01; done; cat")
 	c.types("ahead of cat\n\x04echo ahead of the prompt\nech")
 	c.sees("ech")
 	if err := os.WriteFile(gate, nil, 0o644); err != nil {
@@ -259,8 +305,8 @@ func TestJobs(t *testing.T) {
 	c := newConsole(t)
 	c.types("sleep 1000 & sleep 2000 & cat &\n")
 	c.sees("[1] 5000001\r\n[2] 5000002\r\n[3] 5000003\r\n")
-	c.types("\n")
-	c.sees("[3]  Done                    cat\r\n") // it has no keyboard
+	c.types("while kill -0 %3 2>/dev/null; do sleep 0.01; done\n") // it has no keyboard
+	c.sees("\r\n[3]  Done                    cat\r\n" + ps1)
 	c.types("jobs\n")
 	c.sees("[1]  Running                 sleep 1000 &\r\n[2]  Running                 sleep 2000 &\r\n")
 	c.types("kill %1; wait %1; echo $?; echo last $!\n")
@@ -269,7 +315,9 @@ func TestJobs(t *testing.T) {
 	c.sees("137\r\nbash: kill: %7: no such job\r\n1\r\n")
 	c.types("(exit 5) & wait $!; echo \"code $?\"\n")
 	c.sees("code 5\r\n")
-	c.types("sleep 3000 &\nfg\n")
+	c.types("sleep 3000 &\n")
+	c.sees("[1] 5000005\r\n" + ps1)
+	c.types("fg\n")
 	c.sees("\r\nsleep 3000\r\n")
 	c.types("\x03")
 	c.sees("^C\r\n" + ps1)
@@ -277,22 +325,12 @@ func TestJobs(t *testing.T) {
 	c.sees("waited\r\nnone\r\n")
 	c.types("for i in 1 2; do sleep 1000 & done\n")
 	c.sees(ps1)
-	c.types("wait\n")
-	c.sees("wait\r\n")
-	for !c.waits() {
-		runtime.Gosched()
-	}
+	c.runs("wait")
 	c.types("\x03")
 	c.sees("^C\r\n" + ps1)
 	c.types("bg; fg %9; sleep 5000 & disown; jobs; echo end\n")
 	c.sees("bash: bg: current: no such job\r\nbash: fg: %9: no such job\r\n")
 	c.sees("end\r\n" + ps1)
-}
-
-// waits reports whether a wait of the shell is under way.
-func (c *console) waits() bool {
-	buf := make([]byte, 1<<20)
-	return strings.Contains(string(buf[:runtime.Stack(buf, true)]), "Runner).builtin")
 }
 
 func TestNestedShells(t *testing.T) {
@@ -309,8 +347,9 @@ func TestNestedShells(t *testing.T) {
 	c.sees("/home/vagrant\r\nvagrant@node2:/tmp$ ")
 	c.types("exit 3\n")
 	c.sees("vagrant@node2:/tmp$ ")
-	c.types("echo $?\n\x04")
-	c.sees("3\r\n")
+	c.types("echo $?\n")
+	c.sees("3\r\nvagrant@node2:/tmp$ ")
+	c.types("\x04")
 	c.sees("logout\r\nroot@node2:~# ")
 	c.types("logout\n")
 	c.sees(ps1)
@@ -329,11 +368,18 @@ func TestNestedShells(t *testing.T) {
 
 func TestLeaving(t *testing.T) {
 	for name, leave := range map[string]func(c *console){
-		"ctrl-D":           func(c *console) { c.types("false\n\x04") },
-		"end of keyboard":  func(c *console) { c.types("false\n"); c.sees(ps1); c.term.Close() },
-		"while it runs":    func(c *console) { c.types("cat; false\n"); c.sees("false\r\n"); c.term.Close() },
-		"background":       func(c *console) { c.types("sleep 1000 & false\nexit\n") },
-		"nested in nested": func(c *console) { c.types("bash\n"); c.sees(ps1); c.types("false\nexit\nfalse\n\x04") },
+		"ctrl-D":          func(c *console) { c.types("false\n"); c.sees(ps1); c.types("\x04") },
+		"a blank line":    func(c *console) { c.types("false\n\n# a comment\n"); c.prompts(3); c.types("\x04") },
+		"end of keyboard": func(c *console) { c.types("false\n"); c.sees(ps1); c.term.Close() },
+		"while it runs":   func(c *console) { c.runs("cat; false"); c.term.Close() },
+		"background":      func(c *console) { c.types("sleep 1000 & false\nexit\n") },
+		"nested in nested": func(c *console) {
+			c.types("bash\n")
+			c.sees(ps1)
+			c.types("false\nexit\nfalse\n")
+			c.prompts(3)
+			c.types("\x04")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newConsole(t)
@@ -355,8 +401,7 @@ func TestLeaving(t *testing.T) {
 		c.sees(ps1)
 		c.types("bash\n")
 		c.sees(ps1)
-		c.types("sleep 1000 & cat | cat\n")
-		c.sees("cat\r\n")
+		c.runs("sleep 1000 & cat | cat")
 		cancel(why)
 		<-c.done
 		if !errors.Is(c.err, why) {
@@ -373,18 +418,23 @@ func TestHistory(t *testing.T) {
 	c.types("\x1b[A\x1b[A\n") // twice up
 	c.sees("\r\none\r\n" + ps1)
 	c.types("!!\n")
-	c.sees("\r\necho one\r\none\r\n")
+	c.sees("\r\necho one\r\none\r\n" + ps1)
 	c.types("echo last !$; echo 'not !!'\n")
-	c.sees("\r\nlast one\r\nnot !!\r\n")
+	c.sees("\r\nlast one\r\nnot !!\r\n" + ps1)
 	c.types("tw\x12\n") // ctrl-R
 	c.sees("\r\ntwo\r\n" + ps1)
+	for _, key := range []string{"cho split", "\x1b", "O", "H", "e\n", "\x1b", "[", "A", "\x1b[", "1", "~\x1b[4", "~s\n"} { // as packets may bring them
+		c.types(key)
+	}
+	c.sees("\r\nsplit\r\n" + ps1)
+	c.sees("\r\nsplits\r\n" + ps1)
 	c.types("!nothing\n")
 	c.sees("bash: !nothing: event not found\r\n" + ps1)
 	c.types("for i in 1\ndo echo $i\ndone\nhistory 2\n")
 	c.sees("for i in 1; do echo $i; done\r\n")
 	c.sees("history 2\r\n" + ps1)
 	c.types("history | grep -c echo; history x\n")
-	c.sees("bash: history: x: numeric argument required\r\n")
+	c.sees("bash: history: x: numeric argument required\r\n" + ps1)
 	c.types("exit\n")
 	<-c.done
 	text, err := os.ReadFile(filepath.Join(c.root, "home/vagrant/.bash_history"))
@@ -398,22 +448,23 @@ func TestCompletion(t *testing.T) {
 	for _, name := range []string{"apple pie", "apricot", "dir/file"} {
 		full := filepath.Join(c.root, "home/vagrant", name)
 		os.MkdirAll(filepath.Dir(full), 0o755)
-		os.WriteFile(full, []byte(name), 0o644)
+		os.WriteFile(full, []byte(name+"\n"), 0o644)
 	}
 	c.types("unam\t-s\n")
-	c.sees("uname -s\r\nLinux\r\n")
+	c.sees("uname -s\r\nLinux\r\n" + ps1)
 	c.types("cat apr\t\n")
-	c.sees("cat apricot \r\napricot\r\n")
+	c.sees("cat apricot \r\napricot\r\n" + ps1)
 	c.types("cat d\tf\t\n")
-	c.sees("cat dir/file \r\ndir/file\r\n")
+	c.sees("cat dir/file \r\ndir/file\r\n" + ps1)
 	c.types("cat a\t\t\x15\n")
-	c.sees("apple pie  apricot\r\n")
+	c.sees("apple pie  apricot\r\n" + ps1)
+	c.sees("\r\n" + ps1)
 	c.types("cat ~/dir/\t\n")
-	c.sees("\r\ndir/file\r\n")
+	c.sees("\r\ndir/file\r\n" + ps1)
 	c.types("sudo hostna\t\n")
-	c.sees("hostname \r\nnode2\r\n")
+	c.sees("hostname \r\nnode2\r\n" + ps1)
 	c.types("cat nothing\t\x15echo ok\n")
-	c.sees("\r\nok\r\n")
+	c.sees("\r\nok\r\n" + ps1)
 }
 
 func TestPrompts(t *testing.T) {
@@ -427,6 +478,11 @@ func TestPrompts(t *testing.T) {
 	c.types("echo \"\x04")
 	c.types("\x03")
 	c.sees("^C\r\n[etc]$ ")
+	c.types("echo a \\\\\necho c # no \\\n")
+	c.sees("\r\na \\\r\n[etc]$ echo c # no \\\r\nc\r\n[etc]$ ")
+	c.types("echo a \\\nb\n\x1b[A\n")
+	c.sees("\r\na b\r\n[etc]$ ")
+	c.sees("echo a b\r\na b\r\n[etc]$ ")
 	c.types("( echo\n\x04")
 	c.sees("bash: syntax error: unexpected end of file\r\n[etc]$ ")
 }
@@ -444,7 +500,7 @@ func TestStartFiles(t *testing.T) {
 		}
 	})
 	greeted.types("echo $x\n")
-	greeted.sees("5\r\n")
+	greeted.sees("5\r\n" + ps1)
 	greeted.types("\x04")
 	greeted.sees("logout\r\n")
 }
@@ -499,7 +555,7 @@ func TestPager(t *testing.T) {
 		c.sees("\x1b[H" + x.first + "\x1b[K\r\n")
 	}
 	c.term.Resize(terminal.Size{Columns: 40, Rows: 5})
-	c.sees("\x1b[H27\x1b[K\r\n28\x1b[K\r\n29\x1b[K\r\n30\x1b[K\r\n\x1b[7m")
+	c.sees("\x1b[H27\x1b[K\r\n28\x1b[K\r\n29\x1b[K\r\n30\x1b[K\r\n:\x1b[K")
 	c.types("q")
 	c.sees("\x1b[?1049l" + ps1)
 	c.types("seq 3 | more\n ")

@@ -185,10 +185,11 @@ func (j *jobs) report(w io.Writer) {
 }
 
 // background starts a job of an interactive shell.
-func (s *Session) background(stmt *syntax.Stmt) int {
+func (s *Session) background(ctx context.Context, stmt *syntax.Stmt) int {
 	x := s.prompt.jobs.start(s.prompt.life, s, stmt)
 	s.prompt.last = x.pid
 	fmt.Fprintf(s.cfg.Stderr, "[%d] %d\n", x.number, x.pid)
+	s.setStatus(ctx, 0)
 	return 0
 }
 

@@ -90,7 +90,8 @@ type pager struct {
 	title      string
 	leaveAtEnd bool
 
-	top       int // the first line on the screen
+	top       int // the first line on the screen, once that much was read
+	from      int // what was the first line when top was asked for
 	following bool
 	pattern   *regexp.Regexp
 	typing    *string // what is typed behind /, else nil
@@ -106,14 +107,14 @@ func newPager(t *terminal.Terminal, title string) *pager { return &pager{t: t, t
 
 // show returns when the user leaves, or ctx ends.
 func (g *pager) show(ctx context.Context, r io.Reader) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var work sync.WaitGroup
-	defer work.Wait()
-	defer cancel()
 	mode := g.t.SetMode(terminal.Raw())
 	defer g.t.SetMode(mode)
 	io.WriteString(g.t, "\x1b[?1049h") // the other screen: what was there comes back
 	defer io.WriteString(g.t, "\x1b[?1049l")
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
 	more, keys := make(chan struct{}, 1), make(chan string)
 	work.Go(func() { g.read(ctx, r, more) })
 	work.Go(func() { pressedKeys(ctx, g.t, keys) })
@@ -122,6 +123,9 @@ func (g *pager) show(ctx context.Context, r io.Reader) error {
 	defer unblock(r)
 	for {
 		resized := g.t.Resized()
+		if g.over() {
+			return g.failure()
+		}
 		g.draw()
 		select {
 		case <-more:
@@ -160,6 +164,7 @@ func (g *pager) read(ctx context.Context, r io.Reader, more chan<- struct{}) {
 	for ctx.Err() == nil {
 		line, err := b.ReadString('\n')
 		g.mu.Lock()
+		news := line != "" || !g.ended
 		if line = partial + line; strings.HasSuffix(line, "\n") || err != nil && err != io.EOF {
 			g.lines, partial = append(g.lines, strings.TrimSuffix(line, "\n")), ""
 		} else {
@@ -175,9 +180,11 @@ func (g *pager) read(ctx context.Context, r io.Reader, more chan<- struct{}) {
 			g.err, g.ended = err, true
 		}
 		g.mu.Unlock()
-		select {
-		case more <- struct{}{}:
-		default:
+		if news {
+			select {
+			case more <- struct{}{}:
+			default:
+			}
 		}
 		if err == io.EOF {
 			sleepFor(ctx, followEvery)
@@ -185,40 +192,6 @@ func (g *pager) read(ctx context.Context, r io.Reader, more chan<- struct{}) {
 			return
 		}
 	}
-}
-
-// pressedKeys passes keys on, sequences as a whole.
-func pressedKeys(ctx context.Context, t *terminal.Terminal, keys chan<- string) {
-	defer close(keys)
-	r := t.Reader(ctx)
-	buf := make([]byte, 256)
-	for {
-		n, err := r.Read(buf)
-		if err != nil {
-			return
-		}
-		for _, k := range splitKeys(string(buf[:n])) {
-			select {
-			case keys <- k:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
-
-var keySequence = regexp.MustCompile(`^\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])`)
-
-func splitKeys(typed string) []string {
-	var out []string
-	for typed != "" {
-		n := len(keySequence.FindString(typed))
-		if n == 0 {
-			_, n = utf8.DecodeRuneInString(typed)
-		}
-		out, typed = append(out, typed[:n]), typed[n:]
-	}
-	return out
 }
 
 // key does what a key asks for, and reports whether that is to leave.
@@ -234,26 +207,27 @@ func (g *pager) key(k string) (leave bool) {
 		}
 		return k == "q" || k == "Q"
 	}
-	before := g.top
+	seen := g.clamp()
+	move := func(lines int) { g.top, g.from = seen+lines, seen }
 	switch k {
 	case "q", "Q", "Z":
 		return true
 	case " ", "f", "\x06", "\x16", "z", "\x1b[6~":
-		g.top += page
+		move(page)
 	case "b", "\x02", "w", "\x1b[5~":
-		g.top -= page
+		move(-page)
 	case "d", "\x04":
-		g.top += page / 2
+		move(page / 2)
 	case "u", "\x15":
-		g.top -= page / 2
+		move(-page / 2)
 	case "j", "e", "\r", "\n", "\x0e", "\x1b[B", "\x1bOB":
-		g.top++
+		move(1)
 	case "k", "y", "\x10", "\x1b[A", "\x1bOA":
-		g.top--
+		move(-1)
 	case "g", "<", "\x1b[H", "\x1b[1~", "\x1bOH":
-		g.top = 0
+		move(-seen)
 	case "G", ">", "\x1b[F", "\x1b[4~", "\x1bOF":
-		g.top = 1 << 30
+		move(1 << 30)
 	case "F":
 		g.following = true
 	case "/":
@@ -267,11 +241,20 @@ func (g *pager) key(k string) (leave bool) {
 	case "\x03":
 		g.note = "q leaves"
 	}
-	at := g.clamp()
-	return g.leaveAtEnd && g.top > before && at == before
+	return false
 }
 
-// clamp keeps the top within the text, and returns it.
+// over reports whether more has been asked to go on from the last page.
+func (g *pager) over() bool {
+	wanted := g.top
+	at := g.clamp()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.leaveAtEnd && !g.following && g.ended && wanted > at && at <= g.from
+}
+
+// clamp returns the first line to show: top, as far as there is text yet. At
+// the end of the text top is no further.
 func (g *pager) clamp() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -284,7 +267,7 @@ func (g *pager) clamp() int {
 		last--
 	}
 	at := max(0, min(g.top, last))
-	if g.top < 1<<29 || g.ended {
+	if g.top = max(0, g.top); g.ended {
 		g.top = at
 	}
 	return at

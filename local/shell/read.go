@@ -262,7 +262,9 @@ func (s *Session) choose(ctx context.Context, args []string) []string {
 		io.WriteString(hc.Stderr, ps3)
 		line, err := s.readLine(ctx, hc, readOptions{raw: true, delimiter: '\n', limit: -1})
 		if err != nil {
-			io.WriteString(hc.Stderr, "\n")
+			if ctx.Err() == nil {
+				io.WriteString(hc.Stderr, "\n")
+			}
 			return []string{"false"}
 		}
 		if line == "" {

@@ -23,6 +23,7 @@ type Session struct {
 	files    Files
 	runner   *interp.Runner
 	depth    int      // of scripts that run scripts
+	status   int      // of the last Line
 	keyboard *os.File // stands for the terminal; nil where that is not the input
 	ttys     sync.Map // other files that stand for it: /dev/tty
 	prompt   *prompt  // of an interactive shell, else nil
@@ -150,14 +151,17 @@ func (s *Session) Line(ctx context.Context, src string, stdin io.Reader) (exit i
 	file, err := parse(src, "")
 	if err != nil {
 		fmt.Fprintf(s.cfg.Stderr, "bash: %v\n", err)
+		s.setStatus(ctx, 2)
 		return 2, false, nil
 	}
+	exit = s.status // of a line without a command
 	for _, stmt := range file.Stmts {
 		if stmt.Background && s.prompt != nil {
-			exit = s.background(stmt)
+			exit = s.background(ctx, stmt)
 			continue
 		}
 		exit, err = s.interpret(ctx, stdin, s.prompt.lastJob(stmt))
+		s.status = exit
 		if err != nil || s.runner.Exited() {
 			return exit, err == nil && s.runner.Exited(), err
 		}
@@ -165,11 +169,44 @@ func (s *Session) Line(ctx context.Context, src string, stdin io.Reader) (exit i
 	return exit, false, nil
 }
 
+// setStatus makes status the last one, $?: of what the interpreter did not run
+// to its end, or not at all.
+func (s *Session) setStatus(ctx context.Context, status int) {
+	file, err := parse(fmt.Sprintf("(exit %d)", status), "")
+	if err == nil {
+		s.status, err = s.interpret(context.WithoutCancel(ctx), s.cfg.Stdin, file)
+	}
+	if err != nil { // the computer has no more pipes
+		fmt.Fprintf(s.cfg.Stderr, "bash: %v\n", err)
+	}
+}
+
 // Incomplete reports whether src is the beginning of something that goes on
 // in the next line.
 func Incomplete(src string) bool {
 	_, err := parse(src, "")
-	return syntax.IsIncomplete(err)
+	return syntax.IsIncomplete(err) || err == nil && joinsNext(src)
+}
+
+// joinsNext reports whether a whole command ends with a backslash that takes
+// away the end of the line.
+func joinsNext(src string) bool {
+	line := strings.TrimSuffix(src, "\n")
+	if (len(line)-len(strings.TrimRight(line, `\`)))%2 == 0 {
+		return false
+	}
+	// Not in a comment, and not in a here document.
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true)).Parse(strings.NewReader(line+"\n"), "")
+	if err != nil {
+		return false
+	}
+	comment := false
+	syntax.Walk(file, func(n syntax.Node) bool {
+		c, ok := n.(*syntax.Comment)
+		comment = comment || ok && int(c.End().Offset()) >= len(line)
+		return !comment
+	})
+	return !comment
 }
 
 // Dir is the current directory.
