@@ -3,7 +3,6 @@ package shell
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"regexp"
 	"strings"
@@ -11,78 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/rivo/uniseg"
-
 	"github.com/mesoslab/lab/local/terminal"
 )
-
-// less shows files a screen at a time; without a screen it is cat. more is the
-// same, but leaves at the end.
-func less(ctx context.Context, p *Proc) int {
-	toEnd, follow := false, false
-	var names []string
-	for _, a := range p.Args[1:] {
-		switch {
-		case a == "+F":
-			follow = true
-		case a == "+G":
-			toEnd = true
-		case strings.HasPrefix(a, "+"), strings.HasPrefix(a, "-") && a != "-": // how it shows: nothing to do
-		default:
-			names = append(names, a)
-		}
-	}
-	if len(names) == 0 && p.Keyboard() != nil {
-		return p.errorf("missing filename (\"%s --help\" does not help here: it is %s FILE, or … | %s)", p.name(), p.name(), p.name())
-	}
-	t := p.Screen()
-	if t == nil || p.Terminal() != t {
-		return p.each(names, func(_ string, r io.Reader) error { _, err := io.Copy(p.Stdout, r); return err })
-	}
-	if len(names) == 0 {
-		names = []string{"-"}
-	}
-	status := 0
-	for i, name := range names {
-		r, err := p.open(name)
-		if err != nil {
-			status = p.failed(name, err)
-			continue
-		}
-		g := newPager(t, title(name, i, len(names)))
-		g.leaveAtEnd, g.following = p.name() == "more", follow
-		if toEnd {
-			g.top = 1 << 30
-		}
-		err = g.show(ctx, r)
-		r.Close()
-		if err != nil && ctx.Err() == nil {
-			status = p.failed(name, err)
-		}
-	}
-	return status
-}
-
-func title(name string, i, n int) string {
-	switch {
-	case name == "-":
-		return ""
-	case n > 1:
-		return fmt.Sprintf("%s (file %d of %d)", name, i+1, n)
-	}
-	return name
-}
-
-// page shows a text as less does, or prints it where nobody can turn pages or
-// nothing is to be turned.
-func (p *Proc) page(ctx context.Context, text string) error {
-	t := p.Screen()
-	if t == nil || p.Terminal() != t || strings.Count(text, "\n") < t.Size().Rows {
-		_, err := io.WriteString(p.Stdout, text)
-		return err
-	}
-	return newPager(t, "").show(ctx, strings.NewReader(text))
-}
 
 // pager is one text on a terminal. Its input is read while it is shown.
 type pager struct {
@@ -316,110 +245,4 @@ func (g *pager) find(step int) {
 		}
 	}
 	g.note = "pattern not found"
-}
-
-// rows is a line as it fills the screen.
-func (g *pager) rows(line string) []string {
-	width := max(1, g.t.Size().Columns)
-	if g.t.Size().Columns == 0 {
-		width = 80
-	}
-	var out []string
-	var b strings.Builder
-	used := 0
-	for text := plainText(line); text != ""; {
-		cluster, rest, w, _ := uniseg.FirstGraphemeClusterInString(text, -1)
-		if used+w > width {
-			out = append(out, b.String())
-			b.Reset()
-			used = 0
-		}
-		b.WriteString(cluster)
-		used, text = used+w, rest
-	}
-	return append(out, b.String())
-}
-
-// plainText is a line without anything that moves the cursor.
-func plainText(line string) string {
-	var b strings.Builder
-	column := 0
-	for _, r := range colours.ReplaceAllString(line, "") {
-		switch {
-		case r == '\t':
-			n := 8 - column%8
-			b.WriteString(strings.Repeat(" ", n))
-			column += n
-		case r < 0x20 || r == 0x7f:
-			if r != '\r' {
-				b.WriteString("^" + string(r^0x40))
-				column += 2
-			}
-		default:
-			b.WriteRune(r)
-			column++
-		}
-	}
-	return b.String()
-}
-
-var colours = regexp.MustCompile(`\x1b\[[0-9;]*[mK]`)
-
-// draw shows the screen as it is to be.
-func (g *pager) draw() {
-	if g.following {
-		g.top = 1 << 30
-	}
-	at := g.clamp()
-	g.mu.Lock()
-	rows := max(1, g.t.Size().Rows-1)
-	var b strings.Builder
-	b.WriteString("\x1b[H")
-	n, next := 0, at
-	for ; next < len(g.lines) && n < rows; next++ {
-		for _, row := range g.rows(g.lines[next]) {
-			if n < rows {
-				b.WriteString(row + "\x1b[K\r\n")
-				n++
-			}
-		}
-	}
-	for ; n < rows; n++ {
-		b.WriteString("~\x1b[K\r\n")
-	}
-	b.WriteString(g.prompt(next) + "\x1b[K\x1b[J")
-	g.mu.Unlock()
-	io.WriteString(g.t, b.String()) // a screen that is gone ends ctx
-}
-
-// prompt is the last line; mu is held.
-func (g *pager) prompt(next int) string {
-	text := ":"
-	switch {
-	case g.typing != nil:
-		return "/" + plainText(*g.typing)
-	case g.note != "":
-		text, g.note = g.note, ""
-	case g.following:
-		text = "Waiting for data... (ctrl-C to stop)"
-	case g.ended && next >= len(g.lines):
-		text = strings.TrimSpace(g.title + " (END)")
-	case g.title != "" && g.top == 0:
-		text = g.title
-	case g.leaveAtEnd:
-		text = "--More--"
-	default:
-		return ":"
-	}
-	return "\x1b[7m" + text + "\x1b[m"
-}
-
-// man has no pages.
-func man(_ context.Context, p *Proc) int {
-	if len(p.Args) < 2 {
-		p.printf("What manual page do you want?\n")
-		return 1
-	}
-	fmt.Fprintf(p.Stderr, "No manual entry for %s: an embedded machine has no manual pages. help lists its commands; your own computer has the manual.\n", p.Args[len(p.Args)-1])
-	return 16
 }

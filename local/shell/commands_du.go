@@ -1,0 +1,97 @@
+package shell
+
+import (
+	"context"
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+// walk visits name and everything below it, following no links.
+func (p *Proc) walk(ctx context.Context, name string, visit func(string, fs.FileInfo)) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	i, err := p.Files().Lstat(p.Path(name))
+	if err != nil {
+		return err
+	}
+	visit(name, i)
+	if !i.IsDir() {
+		return nil
+	}
+	entries, err := p.Files().ReadDir(p.Path(name))
+	for _, e := range entries {
+		// What vanishes while one looks is not there.
+		_ = p.walk(ctx, strings.TrimSuffix(name, "/")+"/"+e.Name(), visit)
+	}
+	return err
+}
+
+func du(ctx context.Context, p *Proc) int {
+	o, names, ok := p.options("shkmacxbd: summarize human-readable max-depth= total")
+	if !ok {
+		return 1
+	}
+	if len(names) == 0 {
+		names = []string{"."}
+	}
+	show := func(bytes int64, name string) {
+		switch {
+		case o.has("h", "human-readable"):
+			p.printf("%s\t%s\n", human(bytes), name)
+		case o.has("m"):
+			p.printf("%d\t%s\n", (bytes+1<<20-1)>>20, name)
+		default:
+			p.printf("%d\t%s\n", bytes>>10, name)
+		}
+	}
+	depth := -1
+	if text := o["d"] + o["max-depth"]; text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			return p.errorf("invalid maximum depth '%s'", text)
+		}
+		depth = n
+	}
+	if o.has("s", "summarize") {
+		depth = 0
+	}
+	status := 0
+	for _, name := range names {
+		if _, err := p.usage(ctx, name, depth, show); err != nil {
+			status = p.errorf("cannot access '%s': %s", name, words(err))
+		}
+	}
+	return status
+}
+
+// usage adds up what a tree takes, in whole blocks, and shows its directories
+// down to a depth, itself last; a negative depth is any.
+func (p *Proc) usage(ctx context.Context, name string, depth int, show func(int64, string)) (int64, error) {
+	i, err := p.Files().Lstat(p.Path(name))
+	if err != nil {
+		return 0, err
+	}
+	sum := (i.Size() + 4095) &^ 4095
+	if i.IsDir() {
+		entries, err := p.Files().ReadDir(p.Path(name))
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range entries {
+			if ctx.Err() != nil {
+				return sum, ctx.Err()
+			}
+			below := show
+			if depth == 0 || !e.IsDir() {
+				below = func(int64, string) {}
+			}
+			// What vanishes while one looks takes nothing.
+			n, _ := p.usage(ctx, strings.TrimSuffix(name, "/")+"/"+e.Name(), depth-1, below)
+			sum += n
+		}
+	}
+	show(sum, name)
+	return sum, nil
+}
