@@ -19,8 +19,14 @@ func chmod(_ context.Context, p *Proc) int {
 		recursive = recursive || args[0] == "-R"
 		args = args[1:]
 	}
-	if len(args) < 2 {
+	switch {
+	case len(args) == 0:
 		return p.errorf("missing operand")
+	case len(args) == 1:
+		return p.errorf("missing operand after '%s'", args[0])
+	}
+	if _, err := fileMode(args[0], 0, false); err != nil {
+		return p.errorf("%v", err)
 	}
 	status := 0
 	for _, name := range args[1:] {
@@ -75,11 +81,14 @@ func fileMode(text string, old fs.FileMode, dir bool) (fs.FileMode, error) {
 			who = 0o777
 		}
 		for _, c := range clause[at+1:] {
-			bit, known := map[rune]fs.FileMode{'r': 0o444, 'w': 0o222, 'x': 0o111, 'X': 0o111, 's': 0, 't': 0}[c]
+			bit, known := map[rune]fs.FileMode{
+				'r': 0o444, 'w': 0o222, 'x': 0o111, 'X': 0o111, 's': 0, 't': 0,
+				'u': mode >> 6 & 7 * 0o111, 'g': mode >> 3 & 7 * 0o111, 'o': mode & 7 * 0o111, // as they have it
+			}[c]
 			if !known {
 				return 0, fmt.Errorf("invalid mode: '%s'", text)
 			}
-			if c != 'X' || dir {
+			if c != 'X' || dir || mode&0o111 != 0 {
 				what |= bit
 			}
 		}
@@ -110,15 +119,33 @@ func ownership(_ context.Context, p *Proc) int {
 	return status
 }
 
+// touch sets the time of change: to now, that of -d, or that of another file.
 func touch(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("camr:d:t:")
+	o, names, ok := p.options("camhr:d: date= reference= no-create")
 	if !ok {
 		return 1
 	}
+	if len(names) == 0 {
+		return p.errorf("missing file operand")
+	}
 	status := 0
 	now := time.Now()
+	if text, given := o["d"]; given || o.has("date") {
+		t, err := readDate(text+o["date"], now)
+		if err != nil {
+			return p.errorf("invalid date format '%s'", text+o["date"])
+		}
+		now = t
+	}
+	if like := o["r"] + o["reference"]; like != "" {
+		i, err := p.Files().Stat(p.Path(like))
+		if err != nil {
+			return p.errorf("failed to get attributes of '%s': %s", like, words(err))
+		}
+		now = i.ModTime()
+	}
 	for _, name := range names {
-		if _, err := p.Files().Stat(p.Path(name)); errors.Is(err, fs.ErrNotExist) && o.has("c") {
+		if _, err := p.Files().Stat(p.Path(name)); errors.Is(err, fs.ErrNotExist) && o.has("c", "no-create") {
 			continue
 		}
 		f, err := p.Files().OpenFile(p.Path(name), os.O_WRONLY|os.O_CREATE, 0o644)
@@ -137,21 +164,51 @@ func touch(_ context.Context, p *Proc) int {
 	return status
 }
 
+// truncate sets sizes: -s 10, or by how much: -s +10, -s -10; with K, M or G.
 func truncate(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("s: size=")
-	size, err := strconv.ParseInt(o["s"]+o["size"], 10, 64)
-	if !ok || err != nil {
+	o, names, ok := p.options("cs: size= no-create")
+	if !ok {
+		return 1
+	}
+	text := o["s"] + o["size"]
+	if text == "" {
 		return p.errorf("you must specify '--size'")
 	}
+	if len(names) == 0 {
+		return p.errorf("missing file operand")
+	}
+	digits, unit := text, int64(1)
+	if i := strings.IndexByte("KMG", text[len(text)-1]); i >= 0 {
+		digits, unit = text[:len(text)-1], 1<<(10*(i+1))
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n > 1<<40/unit || n < -(1<<40)/unit {
+		return p.errorf("Invalid number: '%s'", text)
+	}
+	n *= unit
 	status := 0
 	for _, name := range names {
+		if _, err := p.Files().Stat(p.Path(name)); err != nil && o.has("c", "no-create") {
+			continue
+		}
 		f, err := p.Files().OpenFile(p.Path(name), os.O_WRONLY|os.O_CREATE, 0o644)
 		if err == nil {
-			err = errors.Join(f.Truncate(size), f.Close())
+			err = errors.Join(resize(f, n, text[0] == '+' || text[0] == '-'), f.Close())
 		}
 		if err != nil {
 			status = p.failed(name, err)
 		}
 	}
 	return status
+}
+
+func resize(f *os.File, n int64, by bool) error {
+	if by {
+		i, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		n = max(0, n+i.Size())
+	}
+	return f.Truncate(n)
 }

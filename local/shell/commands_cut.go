@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // cut knows -d and -f, or -c and -b, with a list of ranges.
@@ -17,6 +18,9 @@ func cut(_ context.Context, p *Proc) int {
 		return 1
 	}
 	delimiter := o["d"] + o["delimiter"]
+	if utf8.RuneCountInString(delimiter) > 1 {
+		return p.errorf("the delimiter must be a single character")
+	}
 	if delimiter == "" {
 		delimiter = "\t"
 	}
@@ -31,6 +35,10 @@ func cut(_ context.Context, p *Proc) int {
 	keep, err := cutList(fields + characters)
 	if err != nil {
 		return p.errorf("%v", err)
+	}
+	if o.has("complement") {
+		named := keep
+		keep = func(n int) bool { return !named(n) }
 	}
 	return p.each(names, func(_ string, r io.Reader) error {
 		return lines(r, func(l string) error {
@@ -71,6 +79,9 @@ func cutList(text string) (func(int) bool, error) {
 			s.to = s.from
 		} else if last != "" {
 			s.to, err2 = strconv.Atoi(last)
+		}
+		if first == "0" || last == "0" {
+			return nil, fmt.Errorf("fields are numbered from 1")
 		}
 		if err1 != nil || err2 != nil || s.from < 1 || s.to < s.from || part == "" || part == "-" {
 			return nil, fmt.Errorf("invalid field value '%s'", part)

@@ -26,7 +26,7 @@ func ll(ctx context.Context, p *Proc) int {
 }
 
 func ls(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("alAdhH1CRtrFSinLgGopqskxX color= color all almost-all full-time time-style= human-readable reverse recursive directory group-directories-first")
+	o, names, ok := p.options("alAdhH1CRtrFSnLgGopqkx color= color all almost-all full-time time-style= human-readable reverse recursive directory group-directories-first")
 	if !ok {
 		return 2
 	}
@@ -225,6 +225,23 @@ func modeString(m fs.FileMode) string {
 	return kind + m.Perm().String()[1:]
 }
 
+// fileKind is what stat calls a file.
+func fileKind(i fs.FileInfo) string {
+	switch m := i.Mode(); {
+	case m.IsDir():
+		return "directory"
+	case m&fs.ModeSymlink != 0:
+		return "symbolic link"
+	case m&fs.ModeSocket != 0:
+		return "socket"
+	case m&fs.ModeNamedPipe != 0:
+		return "fifo"
+	case i.Size() == 0:
+		return "regular empty file"
+	}
+	return "regular file"
+}
+
 // stat prints a file's facts; -c knows the commonest formats.
 func stat(_ context.Context, p *Proc) int {
 	o, names, ok := p.options("c:L format=")
@@ -232,6 +249,9 @@ func stat(_ context.Context, p *Proc) int {
 		return 1
 	}
 	format := o["c"] + o["format"]
+	if len(names) == 0 {
+		return p.errorf("missing operand")
+	}
 	for _, name := range names {
 		look := p.Files().Lstat
 		if o.has("L") {
@@ -239,34 +259,15 @@ func stat(_ context.Context, p *Proc) int {
 		}
 		i, err := look(p.Path(name))
 		if err != nil {
-			return p.errorf("cannot stat '%s': %s", name, words(err))
+			return p.errorf("cannot statx '%s': %s", name, words(err))
 		}
 		if format == "" {
 			p.printf("  File: %s\n  Size: %d\nAccess: (%04o/%s)\nModify: %s\n", name, i.Size(), i.Mode().Perm(), modeString(i.Mode()), i.ModTime().Format(time.RFC3339))
 			continue
 		}
 		p.printf("%s\n", strings.NewReplacer("%%", "%", "%a", fmt.Sprintf("%o", i.Mode().Perm()), "%s", fmt.Sprint(i.Size()), "%n", name,
+			"%F", fileKind(i), "%y", i.ModTime().Format("2006-01-02 15:04:05.000000000 -0700"), "%X", fmt.Sprint(i.ModTime().Unix()), "%N", "'"+name+"'",
 			"%U", "root", "%G", "root", "%u", "0", "%g", "0", "%A", modeString(i.Mode()), "%Y", fmt.Sprint(i.ModTime().Unix())).Replace(format))
 	}
-	return 0
-}
-
-func basename(_ context.Context, p *Proc) int {
-	if len(p.Args) < 2 {
-		return p.errorf("missing operand")
-	}
-	base := path.Base(p.Args[1])
-	if len(p.Args) > 2 && base != p.Args[2] {
-		base = strings.TrimSuffix(base, p.Args[2])
-	}
-	p.printf("%s\n", base)
-	return 0
-}
-
-func dirname(_ context.Context, p *Proc) int {
-	if len(p.Args) < 2 {
-		return p.errorf("missing operand")
-	}
-	p.printf("%s\n", path.Dir(strings.TrimRight(p.Args[1], "/")))
 	return 0
 }

@@ -169,7 +169,7 @@ func sh(ctx context.Context, p *Proc) int {
 			return n.script(ctx, prefix+args[0], name, args[min(2, len(args)):])
 		})
 	case len(args) > 0 && !slices.Contains(p.Args, "-s"):
-		return p.session.runScript(ctx, cfg, p.Path(args[0]), args[1:])
+		return p.session.runScript(ctx, cfg, p.Path(args[0]), args[0], args[1:])
 	case p.Keyboard() != nil && screenOf(p.Stderr) != nil:
 		cfg.Login = login
 		return p.session.nested(cfg, func(n *Session) (int, error) { return n.dialogue(ctx) })
@@ -212,12 +212,15 @@ func printenv(_ context.Context, p *Proc) int {
 		p.printf("%s\n", strings.Join(p.Environ, "\n"))
 		return 0
 	}
-	v := p.Getenv(p.Args[1])
-	if v == "" {
-		return 1
+	status := 0
+	for _, name := range p.Args[1:] {
+		if i := slices.IndexFunc(p.Environ, func(v string) bool { return strings.HasPrefix(v, name+"=") }); i >= 0 {
+			p.printf("%s\n", p.Environ[i][len(name)+1:])
+		} else {
+			status = 1
+		}
 	}
-	p.printf("%s\n", v)
-	return 0
+	return status
 }
 
 func nohup(ctx context.Context, p *Proc) int {

@@ -2,12 +2,9 @@ package shell
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,10 +22,13 @@ type sedCommand struct {
 	number   int    // which match s replaces, from 1
 	text     string // of a, i and c; both sets of y
 	inside   bool   // between from and to
+	until    int    // the line where that ends, 0 where it is not known
 }
 
 type sedAddress struct {
 	line int
+	step int // from line on every step-th one
+	plus int // as the end of a range: so many lines after the first, -1 for none
 	last bool
 	re   *regexp.Regexp
 }
@@ -39,11 +39,12 @@ type sedPart struct {
 	group int // -1 for text
 }
 
-// sed knows the commands s y d p q a i c = with line numbers, $, /re/ and
-// ranges as addresses, !, and the options -n -e -E -r -i -s.
+// sed knows the commands s y d p q a i c = with line numbers, FIRST~STEP, $,
+// /re/, ranges and FROM,+N as addresses, !, and the options -n -e -E -r -i -s.
+// What it does not know it refuses.
 func sed(ctx context.Context, p *Proc) int {
 	scripts, rest := sedScripts(p.Args[1:])
-	o, names, err := parseOptions(rest, "nErsuz quiet silent regexp-extended")
+	o, names, err := parseOptions(rest, "nErsu quiet silent regexp-extended separate unbuffered")
 	if err != nil {
 		return p.errorf("%v", err)
 	}
@@ -58,13 +59,33 @@ func sed(ctx context.Context, p *Proc) int {
 		return p.errorf("-e expression #1: %v", err)
 	}
 	quiet := o.has("n", "quiet", "silent")
-	if !slices.ContainsFunc(p.Args[1:], isInPlace) {
-		return p.each(names, func(_ string, r io.Reader) error { return runSed(ctx, program, r, p.Stdout, quiet) })
-	}
 	status := 0
-	for _, name := range names {
-		if err := p.sedInPlace(ctx, program, name, quiet); err != nil {
-			status = p.failed("can't edit "+name, err)
+	unreadable := func(name string, err error) int {
+		status = 2
+		p.errorf("can't read %s: %s", name, words(err))
+		return status
+	}
+	switch at := slices.IndexFunc(p.Args[1:], isInPlace); {
+	case at >= 0:
+		suffix := strings.TrimPrefix(strings.TrimPrefix(p.Args[1+at], "--in-place"), "=")
+		if strings.HasPrefix(p.Args[1+at], "-i") {
+			suffix = p.Args[1+at][2:]
+		}
+		for _, name := range names {
+			if err := p.sedInPlace(ctx, program, name, quiet, strings.TrimPrefix(suffix, "-Ei")); err != nil {
+				unreadable(name, err)
+			}
+		}
+	case o.has("s", "separate"):
+		return p.eachOr(names, unreadable, func(_ string, r io.Reader) error { return runSed(ctx, program, r, p.Stdout, quiet) })
+	default:
+		if len(names) == 0 {
+			names = []string{"-"}
+		}
+		in := &oneAfterAnother{names: names, open: p.open, unreadable: unreadable}
+		defer in.Close()
+		if err := runSed(ctx, program, in, p.Stdout, quiet); err != nil {
+			return p.failed("couldn't write", err)
 		}
 	}
 	return status
@@ -92,29 +113,7 @@ func sedScripts(args []string) (scripts, rest []string) {
 }
 
 func isInPlace(a string) bool {
-	return a == "-i" || strings.HasPrefix(a, "-i.") || a == "-Ei" || a == "--in-place"
-}
-
-func (p *Proc) sedInPlace(ctx context.Context, program []*sedCommand, name string, quiet bool) error {
-	file := p.Path(name)
-	i, err := p.Files().Stat(file)
-	if err != nil {
-		return err
-	}
-	text, err := p.Files().ReadFile(file)
-	if err != nil {
-		return err
-	}
-	var out bytes.Buffer
-	if err := runSed(ctx, program, bytes.NewReader(text), &out, quiet); err != nil {
-		return err
-	}
-	f, err := p.Files().OpenFile(file, os.O_WRONLY|os.O_TRUNC, i.Mode().Perm())
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(out.Bytes())
-	return errors.Join(err, f.Close())
+	return a == "-i" || strings.HasPrefix(a, "-i.") || a == "-Ei" || a == "--in-place" || strings.HasPrefix(a, "--in-place=")
 }
 
 // runSed runs a program over one input. Its state begins anew.
@@ -133,15 +132,15 @@ func runSed(ctx context.Context, program []*sedCommand, r io.Reader, w io.Writer
 			break
 		}
 		text, newline := strings.CutSuffix(line, "\n")
-		x := sedLine{text: text, number: n, out: out}
+		x := sedLine{text: text, newline: newline, number: n, out: out}
 		if asks { // else nobody is made to type a line ahead
 			_, err := in.Peek(1)
 			x.last = err != nil
 		}
 		quit := x.run(program)
 		if !quiet && !x.deleted {
-			out.WriteString(x.text)
-			if newline || x.after != "" {
+			x.print()
+			if !newline && x.after != "" {
 				out.WriteByte('\n')
 			}
 		}
@@ -161,11 +160,24 @@ func runSed(ctx context.Context, program []*sedCommand, r io.Reader, w io.Writer
 // sedLine is the line that a program works on.
 type sedLine struct {
 	text    string
+	newline bool // it has one: the last of a file may not
 	number  int
 	last    bool
 	deleted bool
 	after   string // to be printed behind the line
+	unended bool   // something was printed without a newline
 	out     *bufio.Writer
+}
+
+func (x *sedLine) print() {
+	if x.unended {
+		x.out.WriteByte('\n')
+	}
+	x.out.WriteString(x.text)
+	if x.newline {
+		x.out.WriteByte('\n')
+	}
+	x.unended = !x.newline
 }
 
 // run reports whether the program wants to end.
@@ -183,7 +195,7 @@ func (x *sedLine) run(program []*sedCommand) (quit bool) {
 			x.deleted = true
 			return false
 		case 'p':
-			fmt.Fprintln(x.out, x.text)
+			x.print()
 		case '=':
 			fmt.Fprintln(x.out, x.number)
 		case 'q':
@@ -210,10 +222,17 @@ func (c *sedCommand) selects(x *sedLine) bool {
 	case c.to == nil:
 		return c.from.matches(x)
 	case c.inside:
-		c.inside = !(c.to.matches(x) || c.to.line > 0 && x.number >= c.to.line)
+		if c.until > 0 && x.number > c.until { // others took the lines between
+			c.inside = c.from.matches(x)
+			return c.inside
+		}
+		c.inside = x.number != c.until && !c.to.matches(x)
 		return true
 	case c.from.matches(x):
-		c.inside = !x.last && !(c.to.line > 0 && x.number >= c.to.line)
+		if c.until = c.to.line; c.to.plus >= 0 {
+			c.until = x.number + c.to.plus
+		}
+		c.inside = !x.last && (c.until == 0 || x.number < c.until)
 		return true
 	}
 	return false
@@ -225,6 +244,8 @@ func (a *sedAddress) matches(x *sedLine) bool {
 		return a.re.MatchString(x.text)
 	case a.last:
 		return x.last
+	case a.step > 0:
+		return x.number >= a.line && (x.number-a.line)%a.step == 0
 	}
 	return a.line == x.number
 }
@@ -253,7 +274,7 @@ func (x *sedLine) substitute(c *sedCommand) {
 	}
 	x.text = b.String() + x.text[end:]
 	if c.print {
-		fmt.Fprintln(x.out, x.text)
+		x.print()
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 type sedParser struct {
 	rest     string
 	extended bool
+	re       *regexp.Regexp // the last one, which an empty one stands for
 }
 
 func parseSed(script string, extended bool) ([]*sedCommand, error) {
@@ -45,9 +46,17 @@ func (s *sedParser) command() (*sedCommand, error) {
 		if c.to, err = s.address(); err != nil {
 			return nil, err
 		}
-		if c.from == nil || c.to == nil {
+		if c.from == nil || c.to == nil || c.to.step > 0 {
 			return nil, errors.New("unexpected `,'")
 		}
+	}
+	switch {
+	case c.from != nil && c.from.plus >= 0:
+		return nil, errors.New("unknown command: `+'")
+	case isZero(c.from) && (c.to == nil || c.to.re == nil), isZero(c.to):
+		return nil, errors.New("invalid usage of line address 0")
+	case isZero(c.from): // as 1, but the range may end in that line
+		return nil, errors.New("the address 0 is not known to this sed: 1 is")
 	}
 	s.rest = strings.TrimLeft(s.rest, " \t")
 	if strings.HasPrefix(s.rest, "!") {
@@ -71,6 +80,10 @@ func (s *sedParser) command() (*sedCommand, error) {
 	return nil, fmt.Errorf("unknown command: `%c' (this sed knows s y d p q a i c =)", c.name)
 }
 
+func isZero(a *sedAddress) bool {
+	return a != nil && a.line == 0 && a.step == 0 && a.plus < 0 && !a.last && a.re == nil
+}
+
 func (s *sedParser) end() error {
 	s.rest = strings.TrimLeft(s.rest, " \t")
 	if s.rest != "" && s.rest[0] != ';' && s.rest[0] != '\n' && s.rest[0] != '}' {
@@ -85,33 +98,63 @@ func (s *sedParser) address() (*sedAddress, error) {
 		return nil, nil
 	case s.rest[0] == '$':
 		s.rest = s.rest[1:]
-		return &sedAddress{last: true}, nil
+		return &sedAddress{last: true, plus: -1}, nil
 	case s.rest[0] == '/':
-		text, err := s.until('/')
+		text, err := s.until('/', true)
 		if err != nil {
 			return nil, errors.New("unterminated address regex")
 		}
-		re, err := sedRegexp(text, s.extended, false)
-		return &sedAddress{re: re}, err
+		fold := strings.HasPrefix(s.rest, "I")
+		s.rest = strings.TrimPrefix(s.rest, "I")
+		re, err := s.regexp(text, fold)
+		return &sedAddress{re: re, plus: -1}, err
+	case s.rest[0] == '+':
+		s.rest = s.rest[1:]
+		n, given, err := s.number()
+		if err == nil && !given {
+			err = errors.New("expected a number after `+'")
+		}
+		return &sedAddress{plus: n}, err
 	}
-	n := 0
-	for n < len(s.rest) && s.rest[n] >= '0' && s.rest[n] <= '9' {
-		n++
+	line, given, err := s.number()
+	if err != nil || !given {
+		return nil, err
 	}
-	if n == 0 {
-		return nil, nil
+	a := &sedAddress{line: line, plus: -1}
+	if strings.HasPrefix(s.rest, "~") {
+		s.rest = s.rest[1:]
+		a.step, _, err = s.number()
 	}
-	line, err := strconv.Atoi(s.rest[:n])
-	s.rest = s.rest[n:]
-	return &sedAddress{line: line}, err
+	return a, err
+}
+
+// number takes a number; given says that there is one.
+func (s *sedParser) number() (n int, given bool, err error) {
+	digits := len(s.rest) - len(strings.TrimLeft(s.rest, "0123456789"))
+	if digits == 0 {
+		return 0, false, nil
+	}
+	n, err = strconv.Atoi(s.rest[:digits])
+	if err != nil || n > 1<<40 {
+		return 0, false, fmt.Errorf("the number %.20s is too large", s.rest)
+	}
+	s.rest = s.rest[digits:]
+	return n, true, nil
 }
 
 // until takes what stands between the delimiter at the beginning and the next
-// one, which stays.
-func (s *sedParser) until(delimiter byte) (string, error) {
+// one, which stays. In the brackets of a regular expression none counts.
+func (s *sedParser) until(delimiter byte, isRegexp bool) (string, error) {
 	var b strings.Builder
 	for i := 1; i < len(s.rest); i++ {
 		switch ch := s.rest[i]; {
+		case isRegexp && ch == '[' && ch != delimiter:
+			n := bracketEnd(s.rest[i:])
+			if n == 0 {
+				return "", errors.New("unterminated")
+			}
+			b.WriteString(s.rest[i : i+n])
+			i += n - 1
 		case ch == '\\' && i+1 < len(s.rest):
 			i++
 			if s.rest[i] != delimiter {
@@ -134,12 +177,12 @@ func (s *sedParser) replacement(c *sedCommand) error {
 		return unterminated
 	}
 	delimiter := s.rest[0]
-	pattern, err := s.until(delimiter)
+	pattern, err := s.until(delimiter, c.name == 's')
 	if err != nil {
 		return unterminated
 	}
 	s.rest = string(delimiter) + s.rest
-	with, err := s.until(delimiter)
+	with, err := s.until(delimiter, false)
 	if err != nil {
 		return unterminated
 	}
@@ -160,64 +203,26 @@ func (s *sedParser) replacement(c *sedCommand) error {
 		case 'i', 'I':
 			fold = true
 		default:
-			c.number = int(f - '0')
+			if c.number, _, err = s.number(); err != nil {
+				return err
+			}
+			if c.number == 0 {
+				return errors.New("number option to `s' command may not be zero")
+			}
+			continue
 		}
 		s.rest = s.rest[1:]
 	}
-	c.with = sedParts(with)
-	if c.re, err = sedRegexp(pattern, s.extended, fold); err != nil {
+	if c.with, err = sedParts(with); err != nil {
 		return err
 	}
+	if c.re, err = s.regexp(pattern, fold); err != nil {
+		return err
+	}
+	for _, part := range c.with {
+		if part.group > c.re.NumSubexp() {
+			return fmt.Errorf("invalid reference \\%d on `s' command's RHS", part.group)
+		}
+	}
 	return s.end()
-}
-
-func sedRegexp(text string, extended, fold bool) (*regexp.Regexp, error) {
-	if !extended {
-		text = basicRegexp(text)
-	}
-	if fold {
-		text = "(?i)" + text
-	}
-	re, err := regexp.Compile(text)
-	if err != nil {
-		return nil, fmt.Errorf("invalid regular expression: %v", err)
-	}
-	return re, nil
-}
-
-// sedParts reads a replacement: & and \0 to \9 are groups.
-func sedParts(with string) []sedPart {
-	var out []sedPart
-	var text strings.Builder
-	group := func(n int) {
-		if text.Len() > 0 {
-			out = append(out, sedPart{text: text.String(), group: -1})
-			text.Reset()
-		}
-		out = append(out, sedPart{group: n})
-	}
-	for i := 0; i < len(with); i++ {
-		switch ch := with[i]; {
-		case ch == '&':
-			group(0)
-		case ch == '\\' && i+1 < len(with):
-			i++
-			switch next := with[i]; {
-			case next >= '0' && next <= '9':
-				group(int(next - '0'))
-			case next == 'n':
-				text.WriteByte('\n')
-			case next == 't':
-				text.WriteByte('\t')
-			default:
-				text.WriteByte(next)
-			}
-		default:
-			text.WriteByte(ch)
-		}
-	}
-	if text.Len() > 0 {
-		out = append(out, sedPart{text: text.String(), group: -1})
-	}
-	return out
 }

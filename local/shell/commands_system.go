@@ -177,7 +177,7 @@ func df(ctx context.Context, p *Proc) int {
 			return p.failed(name, err)
 		}
 	}
-	used, err := p.usage(ctx, "/", 0, func(int64, string) {})
+	used, err := usage{block: 4096, show: func(int64, string) {}}.of(ctx, p, "/", 0, false)
 	if err != nil {
 		return p.failed("/", err)
 	}

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,7 +13,7 @@ import (
 // xargs knows -n, -I, -0, -d, -r and -t; -P is accepted.
 func xargs(ctx context.Context, p *Proc) int {
 	args, size, replace, sep := p.Args[1:], 1000, "", ""
-	skipEmpty, show := false, false
+	skipEmpty, show, byLine := false, false, false
 	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
 		flag, value := args[0][:2], args[0][2:]
 		if strings.Contains("-n-I-d-P-L", flag) && value == "" && len(args) > 1 {
@@ -29,13 +30,13 @@ func xargs(ctx context.Context, p *Proc) int {
 		case "-d":
 			sep = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\0`, "\x00").Replace(value)
 		case "-I":
-			replace, size = value, 1
+			replace, size, byLine = value, 1, true
 		case "-n", "-L":
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 {
 				return p.errorf("invalid number '%s'", value)
 			}
-			size = n
+			size, byLine = n, flag == "-L"
 		case "-P":
 		default:
 			return p.errorf("invalid option %s", flag)
@@ -48,7 +49,10 @@ func xargs(ctx context.Context, p *Proc) int {
 	if err != nil {
 		return p.errorf("%s", words(err))
 	}
-	items := xargsItems(string(text), sep, replace != "")
+	items, err := xargsItems(string(text), sep, byLine)
+	if err != nil {
+		return p.errorf("%v", err)
+	}
 	if len(items) == 0 && (skipEmpty || replace != "") {
 		return 0
 	}
@@ -58,6 +62,16 @@ func xargs(ctx context.Context, p *Proc) int {
 	for first := true; (first || len(items) > 0) && ctx.Err() == nil; first = false {
 		n := min(size, len(items))
 		command := slices.Concat(args, items[:n])
+		if byLine && replace == "" {
+			command = slices.Clone(args)
+			for _, line := range items[:n] {
+				of, err := xargsItems(line, "", false)
+				if err != nil {
+					return p.errorf("%v", err)
+				}
+				command = append(command, of...)
+			}
+		}
 		if replace != "" {
 			command = slices.Clone(args)
 			for i := range command {
@@ -80,19 +94,30 @@ func xargs(ctx context.Context, p *Proc) int {
 }
 
 // xargsItems splits the input: at a separator, at lines, or at blanks outside
-// quotes.
-func xargsItems(text, sep string, byLine bool) []string {
+// quotes and not behind a backslash.
+func xargsItems(text, sep string, byLine bool) ([]string, error) {
 	switch {
+	case text == "":
+		return nil, nil
 	case sep != "":
-		return strings.Split(strings.TrimSuffix(text, sep), sep)
+		return strings.Split(strings.TrimSuffix(text, sep), sep), nil
 	case byLine:
-		return slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+		all := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+		for i, l := range all {
+			all[i] = strings.TrimLeft(l, " \t")
+		}
+		return all, nil
 	}
 	var out []string
 	var b strings.Builder
-	quote, inside := rune(0), false
+	quote, inside, escaped := rune(0), false, false
 	for _, r := range text {
 		switch {
+		case escaped:
+			b.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote == 0:
+			escaped, inside = true, true
 		case quote != 0 && r == quote:
 			quote = 0
 		case quote == 0 && (r == '\'' || r == '"'):
@@ -108,8 +133,14 @@ func xargsItems(text, sep string, byLine bool) []string {
 			inside = true
 		}
 	}
+	switch quote {
+	case '"':
+		return nil, errors.New("unmatched double quote; by default quotes are special to xargs unless you use the -0 option")
+	case '\'':
+		return nil, errors.New("unmatched single quote; by default quotes are special to xargs unless you use the -0 option")
+	}
 	if inside {
 		out = append(out, b.String())
 	}
-	return out
+	return out, nil
 }

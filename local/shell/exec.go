@@ -113,7 +113,11 @@ func (p *Proc) runFile(ctx context.Context, file string) int {
 		fmt.Fprintf(p.Stderr, "bash: %s: Permission denied\n", p.Args[0])
 		return 126
 	}
-	return p.session.runScript(ctx, p.config(), file, p.Args[1:])
+	name := file
+	if strings.Contains(p.Args[0], "/") {
+		name = p.Args[0]
+	}
+	return p.session.runScript(ctx, p.config(), file, name, p.Args[1:])
 }
 
 // find returns the command or the file that name stands for.

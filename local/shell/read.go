@@ -68,7 +68,7 @@ func parseRead(args []string) (readOptions, error) {
 func (s *Session) read(ctx context.Context, args []string) []string {
 	r, err := parseRead(args[1:])
 	if err != nil {
-		return []string{builtinPrefix + "usage", "read: " + err.Error()}
+		return []string{builtinPrefix + "refuse", "read: " + err.Error()}
 	}
 	hc := interp.HandlerCtx(ctx)
 	status := 0
@@ -222,7 +222,7 @@ func (s *Session) mapfile(ctx context.Context, args []string) []string {
 		}
 	}
 	if err != nil {
-		return []string{builtinPrefix + "usage", args[0] + ": " + err.Error()}
+		return []string{builtinPrefix + "refuse", args[0] + ": " + err.Error()}
 	}
 	r := readOptions{raw: true, delimiter: '\n', limit: -1}
 	if o.has("d") {

@@ -11,10 +11,6 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// The builtins that read. The interpreter's own would read its standard input,
-// which stands for the terminal but is not it; and they know fewer options.
-// Ours read, and answer with what sets the variables.
-
 // choose is the condition of the loop that stands for select: it asks, and
 // sets REPLY and the loop's variable.
 func (s *Session) choose(ctx context.Context, args []string) []string {

@@ -232,21 +232,21 @@ func pipe(r io.Reader) (*os.File, func(), error) {
 	return pr, func() { pr.Close() }, nil
 }
 
-// runScript runs the file p as a script: sh p args.
-func (s *Session) runScript(ctx context.Context, cfg Config, p string, args []string) int {
-	f, err := s.files.Open(p)
+// runScript runs a file as a script: sh NAME ARGS.
+func (s *Session) runScript(ctx context.Context, cfg Config, file, name string, args []string) int {
+	f, err := s.files.Open(file)
 	if err == nil {
 		defer f.Close()
 		var text []byte
 		if text, err = io.ReadAll(f); err == nil {
 			if first, _, _ := bytes.Cut(text, []byte("\n")); bytes.IndexByte(first, 0) >= 0 {
-				fmt.Fprintf(cfg.Stderr, "bash: %s: cannot execute binary file: Exec format error\n", p)
+				fmt.Fprintf(cfg.Stderr, "bash: %s: cannot execute binary file: Exec format error\n", name)
 				return 126
 			}
-			return s.nested(cfg, func(n *Session) (int, error) { return n.script(ctx, string(text), p, args) })
+			return s.nested(cfg, func(n *Session) (int, error) { return n.script(ctx, string(text), name, args) })
 		}
 	}
-	fmt.Fprintf(cfg.Stderr, "bash: %s: %s\n", p, words(err))
+	fmt.Fprintf(cfg.Stderr, "bash: %s: %s\n", name, words(err))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 127
 	}
