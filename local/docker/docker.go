@@ -77,6 +77,9 @@ func (c *call) words(err error) string {
 	if client.IsErrConnectionFailed(err) {
 		return fmt.Sprintf("Cannot connect to the Docker daemon at %s. Is the docker daemon running?", c.host)
 	}
+	if none, ok := errors.AsType[noObject](err); ok {
+		return "Error: " + none.Error()
+	}
 	return "Error response from daemon: " + strings.TrimPrefix(err.Error(), "Error response from daemon: ")
 }
 

@@ -36,8 +36,8 @@ func listings() map[string]subcommand {
 				f.String("format", "", "table, json or a template")
 			}, do: images,
 		},
-		"network": {usage: "ls", about: "list networks", least: 1, most: 1, do: networks},
-		"volume":  {usage: "ls", about: "list volumes", least: 1, most: 1, do: volumes},
+		"network": {usage: "ls", about: "list networks", least: 1, most: -1, do: networks},
+		"volume":  {usage: "ls", about: "list volumes", least: 1, most: -1, do: volumes},
 	}
 }
 
@@ -185,15 +185,15 @@ func images(ctx context.Context, c *call) error {
 		if !full {
 			id = short(id)
 		}
-		if c.on("quiet") {
-			fmt.Fprintln(c.Stdout, id)
-			continue
-		}
 		tags := x.RepoTags
 		if len(tags) == 0 {
 			tags = []string{"<none>:<none>"}
 		}
 		for _, tag := range tags {
+			if c.on("quiet") {
+				fmt.Fprintln(c.Stdout, id)
+				continue
+			}
 			i := strings.LastIndexByte(tag, ':')
 			row := map[string]string{"ID": id, "Repository": tag[:max(i, 0)], "Tag": tag[i+1:], "CreatedSince": "N/A", "CreatedAt": "N/A", "Size": size(x.Size)}
 			if x.Created > 0 {

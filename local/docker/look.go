@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -107,19 +108,28 @@ func (c *call) object(ctx context.Context, name, kind string) (json.RawMessage, 
 		if err == nil {
 			return r.Raw, nil
 		}
-		if kind == "container" || !cerrdefs.IsNotFound(err) {
+		switch {
+		case !cerrdefs.IsNotFound(err):
 			return nil, err
+		case kind == "container":
+			return nil, noObject{kind, name}
 		}
 	}
 	var raw bytes.Buffer
 	if _, err := c.api.ImageInspect(ctx, name, client.ImageInspectWithRawResponse(&raw)); err != nil {
 		if cerrdefs.IsNotFound(err) {
-			return nil, errors.New("no such object: " + name)
+			return nil, noObject{cmp.Or(kind, "object"), name}
 		}
 		return nil, err
 	}
 	return raw.Bytes(), nil
 }
+
+// noObject is a name that neither a container nor an image has. The engine was
+// asked for both: it is the command that says so.
+type noObject struct{ kind, name string }
+
+func (n noObject) Error() string { return "No such " + n.kind + ": " + n.name }
 
 func top(ctx context.Context, c *call) error {
 	r, err := c.api.ContainerTop(ctx, c.args[0], client.ContainerTopOptions{Arguments: c.args[1:]})

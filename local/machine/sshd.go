@@ -66,21 +66,7 @@ func (s *sshServer) authorize(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permi
 
 // serve accepts connections until the listener closes.
 func (s *sshServer) serve(ctx context.Context, l net.Listener) {
-	for {
-		conn, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			s.log.Warn("accept", "error", err)
-			select { // descriptors may be short: give others time to end
-			case <-time.After(50 * time.Millisecond):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		go s.connection(ctx, conn)
-	}
+	acceptEach(ctx, l, func(c net.Conn) { s.connection(ctx, c) }, func(err error) { s.log.Warn("accept", "error", err) })
 }
 
 func (s *sshServer) connection(ctx context.Context, raw net.Conn) {

@@ -33,7 +33,10 @@ func ownBuiltins(name string) Command {
 	case "type":
 		return builtinType
 	case "kill":
-		return kill
+		return func(ctx context.Context, p *Proc) int {
+			p.Args[0] = "bash: kill"
+			return kill(ctx, p)
+		}
 	case "umask":
 		return func(_ context.Context, p *Proc) int {
 			if len(p.Args) == 1 {

@@ -11,7 +11,7 @@ import (
 )
 
 func cp(ctx context.Context, p *Proc) int {
-	o, names, ok := p.options("aprRfvdLPTt: recursive archive")
+	o, names, ok := p.options("aprRfnvdLPTt: recursive archive no-clobber verbose")
 	if !ok {
 		return 1
 	}
@@ -24,6 +24,10 @@ func cp(ctx context.Context, p *Proc) int {
 	for _, name := range sources {
 		i, err := p.Files().Stat(p.Path(name))
 		to := p.target(name, dest)
+		if o.has("T") {
+			to = dest
+		}
+		_, old := p.Files().Lstat(p.Path(to))
 		switch {
 		case err != nil:
 			status = p.errorf("cannot stat '%s': %s", name, words(err))
@@ -31,12 +35,19 @@ func cp(ctx context.Context, p *Proc) int {
 		case i.IsDir() && !recursive:
 			status = p.errorf("-r not specified; omitting directory '%s'", name)
 			continue
-		case i.IsDir() && strings.HasPrefix(to+"/", p.Path(name)+"/"):
+		case o.has("n", "no-clobber") && old == nil && !i.IsDir():
+			continue
+		case !i.IsDir() && same(p.Files(), p.Path(name), p.Path(to)):
+			status = p.errorf("'%s' and '%s' are the same file", name, to)
+			continue
+		case i.IsDir() && strings.HasPrefix(p.Path(to)+"/", p.Path(name)+"/"):
 			status = p.errorf("cannot copy a directory, '%s', into itself, '%s'", name, to)
 			continue
 		}
-		if err := p.copy(ctx, p.Path(name), to, o.has("a", "d", "P", "archive")); err != nil {
+		if err := p.copy(ctx, p.Path(name), p.Path(to), o.has("a", "d", "P", "archive")); err != nil {
 			status = p.errorf("cannot copy '%s': %s", name, words(err))
+		} else if o.has("v", "verbose") {
+			p.printf("'%s' -> '%s'\n", name, to)
 		}
 	}
 	return status
@@ -131,7 +142,7 @@ func install(_ context.Context, p *Proc) int {
 		return 1
 	}
 	for _, name := range sources {
-		to := p.target(name, dest)
+		to := p.Path(p.target(name, dest))
 		if o.has("D") {
 			if err := p.Files().MkdirAll(path.Dir(to), 0o755); err != nil {
 				return p.failed(to, err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // cut knows -d and -f, or -c and -b, with a list of ranges.
@@ -17,6 +18,9 @@ func cut(_ context.Context, p *Proc) int {
 		return 1
 	}
 	delimiter := o["d"] + o["delimiter"]
+	if utf8.RuneCountInString(delimiter) > 1 {
+		return p.errorf("the delimiter must be a single character")
+	}
 	if delimiter == "" {
 		delimiter = "\t"
 	}
@@ -31,6 +35,10 @@ func cut(_ context.Context, p *Proc) int {
 	keep, err := cutList(fields + characters)
 	if err != nil {
 		return p.errorf("%v", err)
+	}
+	if o.has("complement") {
+		named := keep
+		keep = func(n int) bool { return !named(n) }
 	}
 	return p.each(names, func(_ string, r io.Reader) error {
 		return lines(r, func(l string) error {
@@ -72,6 +80,9 @@ func cutList(text string) (func(int) bool, error) {
 		} else if last != "" {
 			s.to, err2 = strconv.Atoi(last)
 		}
+		if first == "0" || last == "0" {
+			return nil, fmt.Errorf("fields are numbered from 1")
+		}
 		if err1 != nil || err2 != nil || s.from < 1 || s.to < s.from || part == "" || part == "-" {
 			return nil, fmt.Errorf("invalid field value '%s'", part)
 		}
@@ -80,64 +91,4 @@ func cutList(text string) (func(int) bool, error) {
 	return func(n int) bool {
 		return slices.ContainsFunc(spans, func(s span) bool { return n >= s.from && n <= s.to })
 	}, nil
-}
-
-// tr knows plain characters, ranges, \n, classes, -c, -d and -s.
-func tr(_ context.Context, p *Proc) int {
-	o, sets, ok := p.options("dscC delete squeeze-repeats complement")
-	for long, short := range map[string]string{"delete": "d", "squeeze-repeats": "s", "complement": "c", "C": "c"} {
-		if o.has(long) {
-			o[short] = ""
-		}
-	}
-	if !ok || len(sets) == 0 {
-		return p.errorf("missing operand")
-	}
-	from := trSet(sets[0])
-	var to []rune
-	if len(sets) > 1 {
-		to = trSet(sets[1])
-	}
-	text, err := io.ReadAll(p.Stdin)
-	if err != nil {
-		return p.errorf("%s", words(err))
-	}
-	var previous rune = -1
-	p.printf("%s", strings.Map(func(r rune) rune {
-		i := slices.Index(from, r)
-		if o.has("c") { // whatever is not named
-			if i = len(from); slices.Contains(from, r) {
-				i = -1
-			}
-		}
-		if i >= 0 && o.has("d") {
-			return -1
-		}
-		if i >= 0 && len(to) > 0 {
-			r = to[min(i, len(to)-1)]
-		}
-		if i >= 0 && o.has("s") && r == previous {
-			return -1
-		}
-		previous = r
-		return r
-	}, string(text)))
-	return 0
-}
-
-func trSet(text string) []rune {
-	in := []rune(strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\\`, `\`,
-		"[:lower:]", "a-z", "[:upper:]", "A-Z", "[:digit:]", "0-9", "[:alpha:]", "A-Za-z", "[:alnum:]", "A-Za-z0-9", "[:space:]", " \t\n\r\v\f", "[:blank:]", " \t", "[:punct:]", "!-/:-@[-`{-~").Replace(text))
-	var out []rune
-	for i := 0; i < len(in); i++ {
-		if i+2 < len(in) && in[i+1] == '-' && in[i+2] >= in[i] {
-			for r := in[i]; r <= in[i+2]; r++ {
-				out = append(out, r)
-			}
-			i += 2
-			continue
-		}
-		out = append(out, in[i])
-	}
-	return out
 }

@@ -3,15 +3,12 @@ package shell
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
-	"strconv"
+	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 var errIsDir = syscall.EISDIR
@@ -26,61 +23,13 @@ func fileCommands() map[string]Command {
 
 func succeed(context.Context, *Proc) int { return 0 }
 
-// cat knows -n and -b, which number lines.
-func cat(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("nbuAvEeTts number number-nonblank")
-	if !ok {
-		return 1
-	}
-	if !o.has("n", "b", "number", "number-nonblank") {
-		return p.each(names, func(_ string, r io.Reader) error { _, err := io.Copy(p.Stdout, r); return err })
-	}
-	n := 0
-	return p.each(names, func(_ string, r io.Reader) error {
-		return lines(r, func(line string) error {
-			if line == "" && o.has("b", "number-nonblank") {
-				_, err := fmt.Fprintln(p.Stdout)
-				return err
-			}
-			n++
-			_, err := fmt.Fprintf(p.Stdout, "%6d\t%s\n", n, line)
-			return err
-		})
-	})
-}
-
-func tee(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("ai append")
-	if !ok {
-		return 1
-	}
-	more := os.O_TRUNC
-	if o.has("a", "append") {
-		more = os.O_APPEND
-	}
-	status := 0
-	out := []io.Writer{p.Stdout}
-	for _, name := range names {
-		f, err := p.create(name, more)
-		if err != nil {
-			status = p.failed(name, err)
-			continue
-		}
-		defer f.Close()
-		out = append(out, f)
-	}
-	if _, err := io.Copy(io.MultiWriter(out...), p.Stdin); err != nil {
-		return p.failed("standard output", err)
-	}
-	return status
-}
-
-// target returns where an operand goes: into dest if that is a directory.
+// target returns where an operand goes, as messages name it: into dest if that
+// is a directory.
 func (p *Proc) target(name, dest string) string {
 	if i, err := p.Files().Stat(p.Path(dest)); err == nil && i.IsDir() {
-		return path.Join(p.Path(dest), path.Base(p.Path(name)))
+		return strings.TrimSuffix(dest, "/") + "/" + path.Base(p.Path(name))
 	}
-	return p.Path(dest)
+	return dest
 }
 
 // operands splits sources and destination; several sources need a directory.
@@ -88,20 +37,30 @@ func (p *Proc) operands(names []string, dir string) (sources []string, dest stri
 	if dir != "" {
 		names = append(names, dir)
 	}
-	if len(names) < 2 {
+	switch {
+	case len(names) == 0:
 		p.errorf("missing file operand")
+		return nil, "", false
+	case len(names) == 1:
+		p.errorf("missing destination file operand after '%s'", names[0])
 		return nil, "", false
 	}
 	sources, dest = names[:len(names)-1], names[len(names)-1]
-	if i, err := p.Files().Stat(p.Path(dest)); len(sources) > 1 && (err != nil || !i.IsDir()) {
-		p.errorf("target '%s' is not a directory", dest)
-		return nil, "", false
+	if len(sources) > 1 || dir != "" {
+		i, err := p.Files().Stat(p.Path(dest))
+		if err == nil && !i.IsDir() {
+			err = syscall.ENOTDIR
+		}
+		if err != nil {
+			p.errorf("target '%s': %s", dest, words(err))
+			return nil, "", false
+		}
 	}
 	return sources, dest, true
 }
 
 func mv(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("fnvt:T force")
+	o, names, ok := p.options("fnvt:T force no-clobber verbose")
 	if !ok {
 		return 1
 	}
@@ -113,20 +72,34 @@ func mv(_ context.Context, p *Proc) int {
 	for _, name := range sources {
 		to := p.target(name, dest)
 		if o.has("T") {
-			to = p.Path(dest)
+			to = dest
 		}
-		if _, err := p.Files().Lstat(to); err == nil && o.has("n") {
+		i, err := p.Files().Lstat(p.Path(name))
+		if err != nil {
+			status = p.errorf("cannot stat '%s': %s", name, words(err))
 			continue
 		}
-		if err := p.Files().Rename(p.Path(name), to); err != nil {
+		if old, err := p.Files().Lstat(p.Path(to)); err == nil && o.has("n", "no-clobber") {
+			continue
+		} else if err == nil && os.SameFile(i, old) {
+			status = p.errorf("'%s' and '%s' are the same file", name, to)
+			continue
+		}
+		if i.IsDir() && strings.HasPrefix(p.Path(to)+"/", p.Path(name)+"/") {
+			status = p.errorf("cannot move '%s' to a subdirectory of itself, '%s'", name, to)
+			continue
+		}
+		if err := p.Files().Rename(p.Path(name), p.Path(to)); err != nil {
 			status = p.errorf("cannot move '%s' to '%s': %s", name, to, words(err))
+		} else if o.has("v", "verbose") {
+			p.printf("renamed '%s' -> '%s'\n", name, to)
 		}
 	}
 	return status
 }
 
 func rm(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("rRfdiv recursive force no-preserve-root")
+	o, names, ok := p.options("rRfdv recursive force no-preserve-root verbose")
 	if !ok {
 		return 1
 	}
@@ -148,15 +121,25 @@ func rm(_ context.Context, p *Proc) int {
 		}
 		if err != nil {
 			status = p.errorf("cannot remove '%s': %s", name, words(err))
+			continue
+		}
+		if kind := ""; o.has("v", "verbose") {
+			if i.IsDir() {
+				kind = "directory "
+			}
+			p.printf("removed %s'%s'\n", kind, name)
 		}
 	}
 	return status
 }
 
 func mkdir(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("pvm: parents mode=")
+	o, names, ok := p.options("pvm: parents mode= verbose")
 	if !ok {
 		return 1
+	}
+	if len(names) == 0 {
+		return p.errorf("missing operand")
 	}
 	mode := fs.FileMode(0o755)
 	if text := o["m"] + o["mode"]; text != "" {
@@ -168,7 +151,8 @@ func mkdir(_ context.Context, p *Proc) int {
 	}
 	status := 0
 	for _, name := range names {
-		var err error
+		_, err := p.Files().Stat(p.Path(name))
+		there := err == nil
 		if o.has("p", "parents") {
 			err = p.Files().MkdirAll(p.Path(name), mode)
 		} else {
@@ -176,18 +160,33 @@ func mkdir(_ context.Context, p *Proc) int {
 		}
 		if err != nil {
 			status = p.errorf("cannot create directory '%s': %s", name, words(err))
+		} else if o.has("v", "verbose") && !there {
+			p.printf("mkdir: created directory '%s'\n", name)
 		}
 	}
 	return status
 }
 
 func rmdir(_ context.Context, p *Proc) int {
-	_, names, ok := p.options("pv")
+	o, names, ok := p.options("pv parents verbose")
 	if !ok {
 		return 1
 	}
+	if len(names) == 0 {
+		return p.errorf("missing operand")
+	}
+	if o.has("p", "parents") {
+		for i := 0; i < len(names); i++ {
+			if above := path.Dir(strings.TrimRight(names[i], "/")); above != "." && above != "/" {
+				names = slices.Insert(names, i+1, above)
+			}
+		}
+	}
 	status := 0
 	for _, name := range names {
+		if o.has("v", "verbose") {
+			p.printf("rmdir: removing directory, '%s'\n", name)
+		}
 		i, err := p.Files().Lstat(p.Path(name))
 		if err == nil && !i.IsDir() {
 			err = syscall.ENOTDIR
@@ -203,7 +202,7 @@ func rmdir(_ context.Context, p *Proc) int {
 }
 
 func ln(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("sfnvTr symbolic force no-dereference")
+	o, names, ok := p.options("sfnvT symbolic force no-dereference")
 	if !ok {
 		return 1
 	}
@@ -214,170 +213,42 @@ func ln(_ context.Context, p *Proc) int {
 	if !ok {
 		return 1
 	}
-	status := 0
+	kind, status := "hard", 0
+	if o.has("s", "symbolic") {
+		kind = "symbolic"
+	}
 	for _, name := range sources {
 		to := p.target(name, dest)
+		if kind == "hard" {
+			i, err := p.Files().Lstat(p.Path(name))
+			if err != nil {
+				status = p.errorf("failed to access '%s': %s", name, words(err))
+				continue
+			}
+			if i.IsDir() {
+				status = p.errorf("%s: hard link not allowed for directory", name)
+				continue
+			}
+		}
 		if i, err := p.Files().Lstat(p.Path(dest)); o.has("T") || (o.has("n", "no-dereference") && err == nil && i.Mode()&fs.ModeSymlink != 0) {
-			to = p.Path(dest)
+			to = dest
 		}
 		if o.has("f", "force") {
-			if err := p.Files().Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := p.Files().Remove(p.Path(to)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				status = p.errorf("cannot remove '%s': %s", to, words(err))
 				continue
 			}
 		}
 		var err error
-		if o.has("s", "symbolic") {
-			err = p.Files().Symlink(name, to)
+		if kind == "symbolic" {
+			err = p.Files().Symlink(name, p.Path(to))
 		} else {
-			err = p.Files().Link(p.Path(name), to)
+			err = p.Files().Link(p.Path(name), p.Path(to))
 		}
 		if err != nil {
-			status = p.errorf("failed to create link '%s': %s", to, words(err))
-		}
-	}
-	return status
-}
-
-func chmod(_ context.Context, p *Proc) int {
-	args := p.Args[1:]
-	recursive := false
-	for len(args) > 0 && (args[0] == "-R" || args[0] == "-v" || args[0] == "-f") {
-		recursive = recursive || args[0] == "-R"
-		args = args[1:]
-	}
-	if len(args) < 2 {
-		return p.errorf("missing operand")
-	}
-	status := 0
-	for _, name := range args[1:] {
-		err := p.chmod(p.Path(name), args[0], recursive)
-		if err != nil {
-			status = p.errorf("cannot access '%s': %s", name, words(err))
-		}
-	}
-	return status
-}
-
-func (p *Proc) chmod(file, mode string, recursive bool) error {
-	i, err := p.Files().Stat(file)
-	if err != nil {
-		return err
-	}
-	m, err := fileMode(mode, i.Mode(), i.IsDir())
-	if err != nil {
-		return err
-	}
-	if err := p.Files().Chmod(file, m); err != nil {
-		return err
-	}
-	if !recursive || !i.IsDir() {
-		return nil
-	}
-	entries, err := p.Files().ReadDir(file)
-	for _, e := range entries {
-		if e.Type()&fs.ModeSymlink == 0 {
-			err = errors.Join(err, p.chmod(path.Join(file, e.Name()), mode, true))
-		}
-	}
-	return err
-}
-
-// fileMode reads 0644 or u+x,go-w. X means x for directories only.
-func fileMode(text string, old fs.FileMode, dir bool) (fs.FileMode, error) {
-	if n, err := strconv.ParseUint(text, 8, 32); err == nil && n <= 0o7777 {
-		return fs.FileMode(n).Perm(), nil
-	}
-	mode := old.Perm()
-	for clause := range strings.SplitSeq(text, ",") {
-		at := strings.IndexAny(clause, "+-=")
-		if at < 0 {
-			return 0, fmt.Errorf("invalid mode: '%s'", text)
-		}
-		var who, what fs.FileMode
-		for _, c := range clause[:at] {
-			who |= map[rune]fs.FileMode{'u': 0o700, 'g': 0o070, 'o': 0o007, 'a': 0o777}[c]
-		}
-		if at == 0 {
-			who = 0o777
-		}
-		for _, c := range clause[at+1:] {
-			bit, known := map[rune]fs.FileMode{'r': 0o444, 'w': 0o222, 'x': 0o111, 'X': 0o111, 's': 0, 't': 0}[c]
-			if !known {
-				return 0, fmt.Errorf("invalid mode: '%s'", text)
-			}
-			if c != 'X' || dir {
-				what |= bit
-			}
-		}
-		switch clause[at] {
-		case '+':
-			mode |= who & what
-		case '-':
-			mode &^= who & what
-		case '=':
-			mode = mode&^who | who&what
-		}
-	}
-	return mode, nil
-}
-
-// ownership checks that the files are there; every file here has one owner.
-func ownership(_ context.Context, p *Proc) int {
-	_, names, ok := p.options("Rvfh")
-	if !ok {
-		return 1
-	}
-	status := 0
-	for _, name := range names[min(1, len(names)):] {
-		if _, err := p.Files().Lstat(p.Path(name)); err != nil {
-			status = p.errorf("cannot access '%s': %s", name, words(err))
-		}
-	}
-	return status
-}
-
-func touch(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("camr:d:t:")
-	if !ok {
-		return 1
-	}
-	status := 0
-	now := time.Now()
-	for _, name := range names {
-		if _, err := p.Files().Stat(p.Path(name)); errors.Is(err, fs.ErrNotExist) && o.has("c") {
-			continue
-		}
-		f, err := p.Files().OpenFile(p.Path(name), os.O_WRONLY|os.O_CREATE, 0o644)
-		if err == nil {
-			f.Close()
-		} else if errors.Is(err, errIsDir) {
-			err = nil
-		}
-		if err == nil {
-			err = p.Files().Chtimes(p.Path(name), now, now)
-		}
-		if err != nil {
-			status = p.errorf("cannot touch '%s': %s", name, words(err))
-		}
-	}
-	return status
-}
-
-func truncate(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("s: size=")
-	size, err := strconv.ParseInt(o["s"]+o["size"], 10, 64)
-	if !ok || err != nil {
-		return p.errorf("you must specify '--size'")
-	}
-	status := 0
-	for _, name := range names {
-		f, err := p.Files().OpenFile(p.Path(name), os.O_WRONLY|os.O_CREATE, 0o644)
-		if err == nil {
-			err = errors.Join(f.Truncate(size), f.Close())
-		}
-		if err != nil {
-			status = p.failed(name, err)
+			status = p.errorf("failed to create %s link '%s': %s", kind, to, words(err))
+		} else if o.has("v") {
+			p.printf("'%s' %s '%s'\n", to, map[string]string{"hard": "=>", "symbolic": "->"}[kind], name)
 		}
 	}
 	return status

@@ -28,7 +28,7 @@ type batch struct{ command, files []string }
 func find(ctx context.Context, p *Proc) int {
 	args := p.Args[1:]
 	var roots []string
-	for len(args) > 0 && !strings.HasPrefix(args[0], "-") && args[0] != "!" {
+	for len(args) > 0 && !strings.HasPrefix(args[0], "-") && args[0] != "!" && args[0] != "(" {
 		roots, args = append(roots, args[0]), args[1:]
 	}
 	if len(roots) == 0 {
@@ -47,7 +47,7 @@ func find(ctx context.Context, p *Proc) int {
 	}
 	for _, root := range roots {
 		if err := f.walk(ctx, root, 0); err != nil {
-			f.status = p.errorf("‘%s’: %s", root, words(err))
+			f.status = p.errorf("'%s': %s", root, words(err))
 		}
 	}
 	for _, b := range f.batch {
@@ -80,7 +80,10 @@ func (f *finder) predicate(ctx context.Context, args []string) (used int, proble
 	case "-empty":
 		test(func(n string, i fs.FileInfo) bool { return f.empty(n, i) })
 		return 1, ""
-	case "-and", "-a", "-xdev", "-mount", "-depth":
+	case "-and", "-a", "-xdev", "-mount":
+		return 1, ""
+	case "-depth":
+		f.deletes = true
 		return 1, ""
 	case "-print":
 		f.actions = append(f.actions, func(n string, _ fs.FileInfo) bool { f.p.printf("%s\n", n); return true })
@@ -94,6 +97,9 @@ func (f *finder) predicate(ctx context.Context, args []string) (used int, proble
 	case "-exec":
 		return f.exec(ctx, args)
 	}
+	if !slices.Contains([]string{"-name", "-iname", "-path", "-wholename", "-type", "-size", "-mindepth", "-maxdepth"}, word) {
+		return 0, "unknown predicate `" + word + "'"
+	}
 	if len(args) < 2 {
 		return 0, "missing argument to `" + word + "'"
 	}
@@ -104,6 +110,9 @@ func (f *finder) predicate(ctx context.Context, args []string) (used int, proble
 		}
 		test(func(n string, _ fs.FileInfo) bool { return matchName(word, value, n) })
 	case "-type":
+		if len(value) != 1 || strings.IndexByte("fdlsp", value[0]) < 0 {
+			return 0, "Unknown argument to -type: " + value
+		}
 		test(func(_ string, i fs.FileInfo) bool {
 			return strings.HasPrefix(strings.Replace(modeString(i.Mode())[:1], "-", "f", 1), value)
 		})
@@ -112,15 +121,13 @@ func (f *finder) predicate(ctx context.Context, args []string) (used int, proble
 	case "-mindepth", "-maxdepth":
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 0 {
-			return 0, "Expected a positive decimal integer argument to " + word + ", but got ‘" + value + "’"
+			return 0, "Expected a positive decimal integer argument to " + word + ", but got '" + value + "'"
 		}
 		if word == "-mindepth" {
 			f.min = n
 		} else {
 			f.max = n
 		}
-	default:
-		return 0, "unknown predicate `" + word + "'"
 	}
 	return 2, ""
 }

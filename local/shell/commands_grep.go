@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,7 +19,8 @@ type grepper struct {
 	o             options
 	named         bool // with file names
 	before, after int
-	most          int // -1 for any number
+	most          int      // -1 for any number
+	only, not     []string // names to look into with -r, and not
 	found         int
 }
 
@@ -43,7 +45,7 @@ func grep(ctx context.Context, p *Proc) int {
 		}
 		patterns, names = names[:1], names[1:]
 	}
-	g := &grepper{p: p, o: o, most: -1}
+	g := &grepper{p: p, o: o, most: -1, only: repeated(p.Args, "--include="), not: repeated(p.Args, "--exclude=", "--exclude-dir=")}
 	if g.re, err = grepPattern(patterns, o, p.name()); err == nil {
 		err = g.counts()
 	}
@@ -74,6 +76,32 @@ func grepPatterns(args []string) (patterns, rest []string) {
 	return patterns, rest
 }
 
+// repeated are the values of an option that may come several times.
+func repeated(args []string, prefixes ...string) []string {
+	var out []string
+	for _, a := range args {
+		for _, prefix := range prefixes {
+			if value, ok := strings.CutPrefix(a, prefix); ok {
+				out = append(out, value)
+			}
+		}
+	}
+	return out
+}
+
+// wants reports whether -r looks into a file.
+func (g *grepper) wants(file string) bool {
+	matches := func(name string) func(string) bool {
+		return func(pattern string) bool { ok, _ := path.Match(pattern, name); return ok }
+	}
+	for part := range strings.SplitSeq(file, "/") {
+		if slices.ContainsFunc(g.not, matches(part)) {
+			return false
+		}
+	}
+	return len(g.only) == 0 || slices.ContainsFunc(g.only, matches(path.Base(file)))
+}
+
 func (g *grepper) counts() error {
 	both := 0
 	for letter, to := range map[string]*int{"C": &both, "A": &g.after, "B": &g.before, "m": &g.most} {
@@ -97,13 +125,17 @@ func (g *grepper) counts() error {
 func (g *grepper) run(ctx context.Context, names []string) int {
 	failed := false
 	if g.o.has("r") {
-		if len(names) == 0 {
+		here := len(names) == 0
+		if here {
 			names = []string{"."}
 		}
 		var all []string
 		for _, name := range names {
 			err := g.p.walk(ctx, name, func(file string, i fs.FileInfo) {
-				if i.Mode().IsRegular() {
+				if here {
+					file = strings.TrimPrefix(file, "./")
+				}
+				if i.Mode().IsRegular() && g.wants(file) {
 					all = append(all, file)
 				}
 			})
@@ -233,6 +265,7 @@ func grepPattern(patterns []string, o options, name string) (*regexp.Regexp, err
 	if err != nil {
 		return nil, fmt.Errorf("invalid pattern: %w", err)
 	}
+	re.Longest() // as POSIX wants
 	return re, nil
 }
 

@@ -37,10 +37,10 @@ func amountOf(args []string) (rest []string, a amount, err error) {
 			value, a.bytes = w[2:], w[1] == 'c'
 		case len(w) > 1 && w[0] == '-' && w[1] >= '0' && w[1] <= '9':
 			value = w[1:]
-		case w == "-q":
+		case w == "-q" || w == "--quiet" || w == "--silent":
 			a.quiet = true
 			continue
-		case w == "-v":
+		case w == "-v" || w == "--verbose":
 			a.names = true
 			continue
 		default:
@@ -58,7 +58,7 @@ func amountOf(args []string) (rest []string, a amount, err error) {
 			}
 		}
 		if a.n, err = strconv.ParseInt(value, 10, 64); err != nil || a.n < 0 {
-			return nil, a, fmt.Errorf("invalid number: '%s'", value)
+			return nil, a, fmt.Errorf("invalid number of %s: '%s'", map[bool]string{true: "bytes", false: "lines"}[a.bytes], value)
 		}
 		a.n *= unit
 	}
@@ -85,7 +85,7 @@ func head(_ context.Context, p *Proc) int {
 		return p.errorf("%v", err)
 	}
 	title := a.title(p, len(names) > 1)
-	return p.each(names, func(name string, r io.Reader) error {
+	return p.eachOpened(names, func(name string, r io.Reader) error {
 		title(name)
 		switch {
 		case a.sign == '-': // all but the last
@@ -136,7 +136,7 @@ func tail(ctx context.Context, p *Proc) int {
 		return is
 	})
 	title := a.title(p, len(args) > 1)
-	return p.each(args, func(name string, r io.Reader) error {
+	return p.eachOpened(args, func(name string, r io.Reader) error {
 		title(name)
 		if err := a.tail(p.Stdout, r); err != nil || !follow {
 			return err

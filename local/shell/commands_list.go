@@ -26,7 +26,7 @@ func ll(ctx context.Context, p *Proc) int {
 }
 
 func ls(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("alAdhH1CRtrFSinLgGopqskxX color= color all almost-all full-time time-style= human-readable reverse recursive directory group-directories-first")
+	o, names, ok := p.options("alAdhH1CRtrFSnLgGopqkx color= color all almost-all full-time time-style= human-readable reverse recursive directory group-directories-first")
 	if !ok {
 		return 2
 	}
@@ -225,6 +225,23 @@ func modeString(m fs.FileMode) string {
 	return kind + m.Perm().String()[1:]
 }
 
+// fileKind is what stat calls a file.
+func fileKind(i fs.FileInfo) string {
+	switch m := i.Mode(); {
+	case m.IsDir():
+		return "directory"
+	case m&fs.ModeSymlink != 0:
+		return "symbolic link"
+	case m&fs.ModeSocket != 0:
+		return "socket"
+	case m&fs.ModeNamedPipe != 0:
+		return "fifo"
+	case i.Size() == 0:
+		return "regular empty file"
+	}
+	return "regular file"
+}
+
 // stat prints a file's facts; -c knows the commonest formats.
 func stat(_ context.Context, p *Proc) int {
 	o, names, ok := p.options("c:L format=")
@@ -232,6 +249,9 @@ func stat(_ context.Context, p *Proc) int {
 		return 1
 	}
 	format := o["c"] + o["format"]
+	if len(names) == 0 {
+		return p.errorf("missing operand")
+	}
 	for _, name := range names {
 		look := p.Files().Lstat
 		if o.has("L") {
@@ -239,123 +259,15 @@ func stat(_ context.Context, p *Proc) int {
 		}
 		i, err := look(p.Path(name))
 		if err != nil {
-			return p.errorf("cannot stat '%s': %s", name, words(err))
+			return p.errorf("cannot statx '%s': %s", name, words(err))
 		}
 		if format == "" {
 			p.printf("  File: %s\n  Size: %d\nAccess: (%04o/%s)\nModify: %s\n", name, i.Size(), i.Mode().Perm(), modeString(i.Mode()), i.ModTime().Format(time.RFC3339))
 			continue
 		}
 		p.printf("%s\n", strings.NewReplacer("%%", "%", "%a", fmt.Sprintf("%o", i.Mode().Perm()), "%s", fmt.Sprint(i.Size()), "%n", name,
+			"%F", fileKind(i), "%y", i.ModTime().Format("2006-01-02 15:04:05.000000000 -0700"), "%X", fmt.Sprint(i.ModTime().Unix()), "%N", "'"+name+"'",
 			"%U", "root", "%G", "root", "%u", "0", "%g", "0", "%A", modeString(i.Mode()), "%Y", fmt.Sprint(i.ModTime().Unix())).Replace(format))
 	}
 	return 0
-}
-
-func basename(_ context.Context, p *Proc) int {
-	if len(p.Args) < 2 {
-		return p.errorf("missing operand")
-	}
-	base := path.Base(p.Args[1])
-	if len(p.Args) > 2 && base != p.Args[2] {
-		base = strings.TrimSuffix(base, p.Args[2])
-	}
-	p.printf("%s\n", base)
-	return 0
-}
-
-func dirname(_ context.Context, p *Proc) int {
-	if len(p.Args) < 2 {
-		return p.errorf("missing operand")
-	}
-	p.printf("%s\n", path.Dir(strings.TrimRight(p.Args[1], "/")))
-	return 0
-}
-
-// walk visits name and everything below it, following no links.
-func (p *Proc) walk(ctx context.Context, name string, visit func(string, fs.FileInfo)) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	i, err := p.Files().Lstat(p.Path(name))
-	if err != nil {
-		return err
-	}
-	visit(name, i)
-	if !i.IsDir() {
-		return nil
-	}
-	entries, err := p.Files().ReadDir(p.Path(name))
-	for _, e := range entries {
-		// What vanishes while one looks is not there.
-		_ = p.walk(ctx, strings.TrimSuffix(name, "/")+"/"+e.Name(), visit)
-	}
-	return err
-}
-
-func du(ctx context.Context, p *Proc) int {
-	o, names, ok := p.options("shkmacxbd: summarize human-readable max-depth= total")
-	if !ok {
-		return 1
-	}
-	if len(names) == 0 {
-		names = []string{"."}
-	}
-	show := func(bytes int64, name string) {
-		switch {
-		case o.has("h", "human-readable"):
-			p.printf("%s\t%s\n", human(bytes), name)
-		case o.has("m"):
-			p.printf("%d\t%s\n", (bytes+1<<20-1)>>20, name)
-		default:
-			p.printf("%d\t%s\n", bytes>>10, name)
-		}
-	}
-	depth := -1
-	if text := o["d"] + o["max-depth"]; text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 {
-			return p.errorf("invalid maximum depth '%s'", text)
-		}
-		depth = n
-	}
-	if o.has("s", "summarize") {
-		depth = 0
-	}
-	status := 0
-	for _, name := range names {
-		if _, err := p.usage(ctx, name, depth, show); err != nil {
-			status = p.errorf("cannot access '%s': %s", name, words(err))
-		}
-	}
-	return status
-}
-
-// usage adds up what a tree takes, in whole blocks, and shows its directories
-// down to a depth, itself last; a negative depth is any.
-func (p *Proc) usage(ctx context.Context, name string, depth int, show func(int64, string)) (int64, error) {
-	i, err := p.Files().Lstat(p.Path(name))
-	if err != nil {
-		return 0, err
-	}
-	sum := (i.Size() + 4095) &^ 4095
-	if i.IsDir() {
-		entries, err := p.Files().ReadDir(p.Path(name))
-		if err != nil {
-			return 0, err
-		}
-		for _, e := range entries {
-			if ctx.Err() != nil {
-				return sum, ctx.Err()
-			}
-			below := show
-			if depth == 0 || !e.IsDir() {
-				below = func(int64, string) {}
-			}
-			// What vanishes while one looks takes nothing.
-			n, _ := p.usage(ctx, strings.TrimSuffix(name, "/")+"/"+e.Name(), depth-1, below)
-			sum += n
-		}
-	}
-	show(sum, name)
-	return sum, nil
 }

@@ -3,7 +3,6 @@ package shell
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -76,31 +75,88 @@ func (f Files) resolve(p string) (string, error) {
 	return done, nil
 }
 
+// mktemp makes a file, or with -d a directory, of a name that is not taken; with
+// -u it only prints one.
 func mktemp(_ context.Context, p *Proc) int {
 	o, names, ok := p.options("dqup:t tmpdir=")
 	if !ok {
 		return 1
 	}
-	name := path.Join("/tmp", o["p"], "tmp.XXXXXXXXXX")
+	name := path.Join("/tmp", o["p"]+o["tmpdir"], "tmp.XXXXXXXXXX")
 	if len(names) > 0 {
-		name = p.Path(names[0])
+		name = names[0]
+		if o.has("t", "p", "tmpdir") {
+			name = path.Join("/tmp", o["p"]+o["tmpdir"], name)
+		}
 	}
-	random := make([]byte, 8)
-	rand.Read(random)
 	stem := strings.TrimRight(name, "X")
-	name = stem + hex.EncodeToString(random)[:max(3, min(16, len(name)-len(stem)))]
+	letters := len(name) - len(stem)
+	if letters < 3 {
+		return p.errorf("too few X's in template '%s'", name)
+	}
+	name = stem
+	for len(name) < len(stem)+letters {
+		name += rand.Text()[:min(16, len(stem)+letters-len(name))]
+	}
 	var err error
-	if o.has("d") {
-		err = p.Files().Mkdir(name, 0o700)
-	} else {
+	switch {
+	case o.has("u"):
+	case o.has("d"):
+		err = p.Files().Mkdir(p.Path(name), 0o700)
+	default:
 		var f *os.File
-		if f, err = p.Files().OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
-			f.Close()
+		if f, err = p.Files().OpenFile(p.Path(name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
+			err = f.Close()
 		}
 	}
 	if err != nil {
 		return p.errorf("failed to create '%s': %s", name, words(err))
 	}
 	p.printf("%s\n", name)
+	return 0
+}
+
+func basename(_ context.Context, p *Proc) int {
+	args, suffix, many := p.Args[1:], "", false
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") && len(args[0]) > 1 {
+		switch {
+		case args[0] == "-a":
+			many = true
+		case args[0] == "-s" && len(args) > 1:
+			many, suffix, args = true, args[1], args[1:]
+		default:
+			return p.errorf("unrecognized option '%s'", args[0])
+		}
+		args = args[1:]
+	}
+	switch {
+	case len(args) == 0:
+		return p.errorf("missing operand")
+	case !many && len(args) > 2:
+		return p.errorf("extra operand '%s'", args[2])
+	case !many && len(args) == 2:
+		args, suffix = args[:1], args[1]
+	}
+	for _, a := range args {
+		base := path.Base(a)
+		if base != suffix {
+			base = strings.TrimSuffix(base, suffix)
+		}
+		p.printf("%s\n", base)
+	}
+	return 0
+}
+
+func dirname(_ context.Context, p *Proc) int {
+	if len(p.Args) < 2 {
+		return p.errorf("missing operand")
+	}
+	for _, a := range p.Args[1:] {
+		dir := path.Dir(strings.TrimRight(a, "/"))
+		if strings.Trim(a, "/") == "" && a != "" {
+			dir = "/"
+		}
+		p.printf("%s\n", dir)
+	}
 	return 0
 }

@@ -6,9 +6,7 @@ import (
 	"io"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 )
 
 func runCommands() map[string]Command {
@@ -171,7 +169,7 @@ func sh(ctx context.Context, p *Proc) int {
 			return n.script(ctx, prefix+args[0], name, args[min(2, len(args)):])
 		})
 	case len(args) > 0 && !slices.Contains(p.Args, "-s"):
-		return p.session.runScript(ctx, cfg, p.Path(args[0]), args[1:])
+		return p.session.runScript(ctx, cfg, p.Path(args[0]), args[0], args[1:])
 	case p.Keyboard() != nil && screenOf(p.Stderr) != nil:
 		cfg.Login = login
 		return p.session.nested(cfg, func(n *Session) (int, error) { return n.dialogue(ctx) })
@@ -214,12 +212,15 @@ func printenv(_ context.Context, p *Proc) int {
 		p.printf("%s\n", strings.Join(p.Environ, "\n"))
 		return 0
 	}
-	v := p.Getenv(p.Args[1])
-	if v == "" {
-		return 1
+	status := 0
+	for _, name := range p.Args[1:] {
+		if i := slices.IndexFunc(p.Environ, func(v string) bool { return strings.HasPrefix(v, name+"=") }); i >= 0 {
+			p.printf("%s\n", p.Environ[i][len(name)+1:])
+		} else {
+			status = 1
+		}
 	}
-	p.printf("%s\n", v)
-	return 0
+	return status
 }
 
 func nohup(ctx context.Context, p *Proc) int {
@@ -234,183 +235,6 @@ func nohup(ctx context.Context, p *Proc) int {
 		return p.errorf("missing operand")
 	}
 	return p.start(ctx, p.config(), args)
-}
-
-// duration reads sleep's 1.5, 2s, 3m, 1h.
-func duration(text string) (time.Duration, error) {
-	unit := time.Second
-	switch {
-	case strings.HasSuffix(text, "s"):
-		text = text[:len(text)-1]
-	case strings.HasSuffix(text, "m"):
-		text, unit = text[:len(text)-1], time.Minute
-	case strings.HasSuffix(text, "h"):
-		text, unit = text[:len(text)-1], time.Hour
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || f < 0 || f > 1e9 {
-		return 0, fmt.Errorf("invalid time interval '%s'", text)
-	}
-	return time.Duration(f * float64(unit)), nil
-}
-
-func sleepFor(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
-
-func sleep(ctx context.Context, p *Proc) int {
-	var total time.Duration
-	for _, a := range p.Args[1:] {
-		if a == "infinity" {
-			a = "1000000h"
-		}
-		d, err := duration(a)
-		if err != nil {
-			return p.errorf("%v", err)
-		}
-		total += d
-	}
-	sleepFor(ctx, total)
-	if ctx.Err() != nil {
-		return 130
-	}
-	return 0
-}
-
-func timeout(ctx context.Context, p *Proc) int {
-	args := p.Args[1:]
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
-		if args[0] == "-s" || args[0] == "-k" {
-			args = args[min(1, len(args)-1):]
-		}
-		args = args[1:]
-	}
-	if len(args) < 2 {
-		p.errorf("missing operand")
-		return 125
-	}
-	d, err := duration(args[0])
-	if err != nil {
-		p.errorf("%v", err)
-		return 125
-	}
-	limited, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	status := p.start(limited, p.config(), args[1:])
-	if limited.Err() != nil && ctx.Err() == nil {
-		return 124
-	}
-	return status
-}
-
-// xargs knows -n, -I, -0, -d, -r and -t; -P is accepted.
-func xargs(ctx context.Context, p *Proc) int {
-	args, size, replace, sep := p.Args[1:], 1000, "", ""
-	skipEmpty, show := false, false
-	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
-		flag, value := args[0][:2], args[0][2:]
-		if strings.Contains("-n-I-d-P-L", flag) && value == "" && len(args) > 1 {
-			value, args = args[1], args[1:]
-		}
-		args = args[1:]
-		switch flag {
-		case "-r":
-			skipEmpty = true
-		case "-t":
-			show = true
-		case "-0":
-			sep = "\x00"
-		case "-d":
-			sep = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\0`, "\x00").Replace(value)
-		case "-I":
-			replace, size = value, 1
-		case "-n", "-L":
-			n, err := strconv.Atoi(value)
-			if err != nil || n < 1 {
-				return p.errorf("invalid number '%s'", value)
-			}
-			size = n
-		case "-P":
-		default:
-			return p.errorf("invalid option %s", flag)
-		}
-	}
-	if len(args) == 0 {
-		args = []string{"echo"}
-	}
-	text, err := io.ReadAll(p.Stdin)
-	if err != nil {
-		return p.errorf("%s", words(err))
-	}
-	items := xargsItems(string(text), sep, replace != "")
-	if len(items) == 0 && (skipEmpty || replace != "") {
-		return 0
-	}
-	cfg := p.config()
-	cfg.Stdin = nil
-	status := 0
-	for first := true; (first || len(items) > 0) && ctx.Err() == nil; first = false {
-		n := min(size, len(items))
-		command := slices.Concat(args, items[:n])
-		if replace != "" {
-			command = slices.Clone(args)
-			for i := range command {
-				command[i] = strings.ReplaceAll(command[i], replace, items[0])
-			}
-		}
-		if show {
-			fmt.Fprintln(p.Stderr, strings.Join(command, " "))
-		}
-		switch code := p.start(ctx, cfg, command); code {
-		case 0:
-		case 126, 127:
-			return code
-		default:
-			status = 123
-		}
-		items = items[n:]
-	}
-	return status
-}
-
-// xargsItems splits the input: at a separator, at lines, or at blanks outside
-// quotes.
-func xargsItems(text, sep string, byLine bool) []string {
-	switch {
-	case sep != "":
-		return strings.Split(strings.TrimSuffix(text, sep), sep)
-	case byLine:
-		return slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
-	}
-	var out []string
-	var b strings.Builder
-	quote, inside := rune(0), false
-	for _, r := range text {
-		switch {
-		case quote != 0 && r == quote:
-			quote = 0
-		case quote == 0 && (r == '\'' || r == '"'):
-			quote, inside = r, true
-		case quote == 0 && (r == ' ' || r == '\t' || r == '\n'):
-			if inside {
-				out = append(out, b.String())
-				b.Reset()
-			}
-			inside = false
-		default:
-			b.WriteRune(r)
-			inside = true
-		}
-	}
-	if inside {
-		out = append(out, b.String())
-	}
-	return out
 }
 
 // Known reports whether a command of that name, or with that path, exists.

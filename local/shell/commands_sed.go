@@ -2,15 +2,11 @@ package shell
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -26,10 +22,13 @@ type sedCommand struct {
 	number   int    // which match s replaces, from 1
 	text     string // of a, i and c; both sets of y
 	inside   bool   // between from and to
+	until    int    // the line where that ends, 0 where it is not known
 }
 
 type sedAddress struct {
 	line int
+	step int // from line on every step-th one
+	plus int // as the end of a range: so many lines after the first, -1 for none
 	last bool
 	re   *regexp.Regexp
 }
@@ -40,11 +39,12 @@ type sedPart struct {
 	group int // -1 for text
 }
 
-// sed knows the commands s y d p q a i c = with line numbers, $, /re/ and
-// ranges as addresses, !, and the options -n -e -E -r -i -s.
+// sed knows the commands s y d p q a i c = with line numbers, FIRST~STEP, $,
+// /re/, ranges and FROM,+N as addresses, !, and the options -n -e -E -r -i -s.
+// What it does not know it refuses.
 func sed(ctx context.Context, p *Proc) int {
 	scripts, rest := sedScripts(p.Args[1:])
-	o, names, err := parseOptions(rest, "nErsuz quiet silent regexp-extended")
+	o, names, err := parseOptions(rest, "nErsu quiet silent regexp-extended separate unbuffered")
 	if err != nil {
 		return p.errorf("%v", err)
 	}
@@ -59,13 +59,33 @@ func sed(ctx context.Context, p *Proc) int {
 		return p.errorf("-e expression #1: %v", err)
 	}
 	quiet := o.has("n", "quiet", "silent")
-	if !slices.ContainsFunc(p.Args[1:], isInPlace) {
-		return p.each(names, func(_ string, r io.Reader) error { return runSed(ctx, program, r, p.Stdout, quiet) })
-	}
 	status := 0
-	for _, name := range names {
-		if err := p.sedInPlace(ctx, program, name, quiet); err != nil {
-			status = p.failed("can't edit "+name, err)
+	unreadable := func(name string, err error) int {
+		status = 2
+		p.errorf("can't read %s: %s", name, words(err))
+		return status
+	}
+	switch at := slices.IndexFunc(p.Args[1:], isInPlace); {
+	case at >= 0:
+		suffix := strings.TrimPrefix(strings.TrimPrefix(p.Args[1+at], "--in-place"), "=")
+		if strings.HasPrefix(p.Args[1+at], "-i") {
+			suffix = p.Args[1+at][2:]
+		}
+		for _, name := range names {
+			if err := p.sedInPlace(ctx, program, name, quiet, strings.TrimPrefix(suffix, "-Ei")); err != nil {
+				unreadable(name, err)
+			}
+		}
+	case o.has("s", "separate"):
+		return p.eachOr(names, unreadable, func(_ string, r io.Reader) error { return runSed(ctx, program, r, p.Stdout, quiet) })
+	default:
+		if len(names) == 0 {
+			names = []string{"-"}
+		}
+		in := &oneAfterAnother{names: names, open: p.open, unreadable: unreadable}
+		defer in.Close()
+		if err := runSed(ctx, program, in, p.Stdout, quiet); err != nil {
+			return p.failed("couldn't write", err)
 		}
 	}
 	return status
@@ -93,29 +113,7 @@ func sedScripts(args []string) (scripts, rest []string) {
 }
 
 func isInPlace(a string) bool {
-	return a == "-i" || strings.HasPrefix(a, "-i.") || a == "-Ei" || a == "--in-place"
-}
-
-func (p *Proc) sedInPlace(ctx context.Context, program []*sedCommand, name string, quiet bool) error {
-	file := p.Path(name)
-	i, err := p.Files().Stat(file)
-	if err != nil {
-		return err
-	}
-	text, err := p.Files().ReadFile(file)
-	if err != nil {
-		return err
-	}
-	var out bytes.Buffer
-	if err := runSed(ctx, program, bytes.NewReader(text), &out, quiet); err != nil {
-		return err
-	}
-	f, err := p.Files().OpenFile(file, os.O_WRONLY|os.O_TRUNC, i.Mode().Perm())
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(out.Bytes())
-	return errors.Join(err, f.Close())
+	return a == "-i" || strings.HasPrefix(a, "-i.") || a == "-Ei" || a == "--in-place" || strings.HasPrefix(a, "--in-place=")
 }
 
 // runSed runs a program over one input. Its state begins anew.
@@ -134,15 +132,15 @@ func runSed(ctx context.Context, program []*sedCommand, r io.Reader, w io.Writer
 			break
 		}
 		text, newline := strings.CutSuffix(line, "\n")
-		x := sedLine{text: text, number: n, out: out}
+		x := sedLine{text: text, newline: newline, number: n, out: out}
 		if asks { // else nobody is made to type a line ahead
 			_, err := in.Peek(1)
 			x.last = err != nil
 		}
 		quit := x.run(program)
 		if !quiet && !x.deleted {
-			out.WriteString(x.text)
-			if newline || x.after != "" {
+			x.print()
+			if !newline && x.after != "" {
 				out.WriteByte('\n')
 			}
 		}
@@ -162,11 +160,24 @@ func runSed(ctx context.Context, program []*sedCommand, r io.Reader, w io.Writer
 // sedLine is the line that a program works on.
 type sedLine struct {
 	text    string
+	newline bool // it has one: the last of a file may not
 	number  int
 	last    bool
 	deleted bool
 	after   string // to be printed behind the line
+	unended bool   // something was printed without a newline
 	out     *bufio.Writer
+}
+
+func (x *sedLine) print() {
+	if x.unended {
+		x.out.WriteByte('\n')
+	}
+	x.out.WriteString(x.text)
+	if x.newline {
+		x.out.WriteByte('\n')
+	}
+	x.unended = !x.newline
 }
 
 // run reports whether the program wants to end.
@@ -184,7 +195,7 @@ func (x *sedLine) run(program []*sedCommand) (quit bool) {
 			x.deleted = true
 			return false
 		case 'p':
-			fmt.Fprintln(x.out, x.text)
+			x.print()
 		case '=':
 			fmt.Fprintln(x.out, x.number)
 		case 'q':
@@ -211,10 +222,17 @@ func (c *sedCommand) selects(x *sedLine) bool {
 	case c.to == nil:
 		return c.from.matches(x)
 	case c.inside:
-		c.inside = !(c.to.matches(x) || c.to.line > 0 && x.number >= c.to.line)
+		if c.until > 0 && x.number > c.until { // others took the lines between
+			c.inside = c.from.matches(x)
+			return c.inside
+		}
+		c.inside = x.number != c.until && !c.to.matches(x)
 		return true
 	case c.from.matches(x):
-		c.inside = !x.last && !(c.to.line > 0 && x.number >= c.to.line)
+		if c.until = c.to.line; c.to.plus >= 0 {
+			c.until = x.number + c.to.plus
+		}
+		c.inside = !x.last && (c.until == 0 || x.number < c.until)
 		return true
 	}
 	return false
@@ -226,6 +244,8 @@ func (a *sedAddress) matches(x *sedLine) bool {
 		return a.re.MatchString(x.text)
 	case a.last:
 		return x.last
+	case a.step > 0:
+		return x.number >= a.line && (x.number-a.line)%a.step == 0
 	}
 	return a.line == x.number
 }
@@ -254,7 +274,7 @@ func (x *sedLine) substitute(c *sedCommand) {
 	}
 	x.text = b.String() + x.text[end:]
 	if c.print {
-		fmt.Fprintln(x.out, x.text)
+		x.print()
 	}
 }
 
@@ -268,218 +288,4 @@ func (x *sedLine) transliterate(c *sedCommand) {
 		}
 		return r
 	}, x.text)
-}
-
-// sedParser reads a script.
-type sedParser struct {
-	rest     string
-	extended bool
-}
-
-func parseSed(script string, extended bool) ([]*sedCommand, error) {
-	s := &sedParser{rest: script, extended: extended}
-	var out []*sedCommand
-	for {
-		s.rest = strings.TrimLeft(s.rest, " \t\n;")
-		if s.rest == "" {
-			return out, nil
-		}
-		if s.rest[0] == '#' {
-			_, s.rest, _ = strings.Cut(s.rest, "\n")
-			continue
-		}
-		c, err := s.command()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-	}
-}
-
-func (s *sedParser) command() (*sedCommand, error) {
-	c := &sedCommand{number: 1}
-	var err error
-	if c.from, err = s.address(); err != nil {
-		return nil, err
-	}
-	if strings.HasPrefix(s.rest, ",") {
-		s.rest = strings.TrimLeft(s.rest[1:], " ")
-		if c.to, err = s.address(); err != nil {
-			return nil, err
-		}
-		if c.from == nil || c.to == nil {
-			return nil, errors.New("unexpected `,'")
-		}
-	}
-	s.rest = strings.TrimLeft(s.rest, " \t")
-	if strings.HasPrefix(s.rest, "!") {
-		c.not, s.rest = true, strings.TrimLeft(s.rest[1:], " \t")
-	}
-	if s.rest == "" {
-		return nil, errors.New("missing command")
-	}
-	c.name, s.rest = s.rest[0], s.rest[1:]
-	switch c.name {
-	case 'd', 'p', 'q', '=':
-		return c, s.end()
-	case 's', 'y':
-		return c, s.replacement(c)
-	case 'a', 'i', 'c':
-		text, rest, _ := strings.Cut(s.rest, "\n")
-		s.rest = rest
-		c.text = strings.TrimLeft(strings.TrimPrefix(strings.TrimLeft(text, " \t"), "\\"), " \t\n")
-		return c, nil
-	}
-	return nil, fmt.Errorf("unknown command: `%c' (this sed knows s y d p q a i c =)", c.name)
-}
-
-func (s *sedParser) end() error {
-	s.rest = strings.TrimLeft(s.rest, " \t")
-	if s.rest != "" && s.rest[0] != ';' && s.rest[0] != '\n' && s.rest[0] != '}' {
-		return errors.New("extra characters after command")
-	}
-	return nil
-}
-
-func (s *sedParser) address() (*sedAddress, error) {
-	switch {
-	case s.rest == "":
-		return nil, nil
-	case s.rest[0] == '$':
-		s.rest = s.rest[1:]
-		return &sedAddress{last: true}, nil
-	case s.rest[0] == '/':
-		text, err := s.until('/')
-		if err != nil {
-			return nil, errors.New("unterminated address regex")
-		}
-		re, err := sedRegexp(text, s.extended, false)
-		return &sedAddress{re: re}, err
-	}
-	n := 0
-	for n < len(s.rest) && s.rest[n] >= '0' && s.rest[n] <= '9' {
-		n++
-	}
-	if n == 0 {
-		return nil, nil
-	}
-	line, err := strconv.Atoi(s.rest[:n])
-	s.rest = s.rest[n:]
-	return &sedAddress{line: line}, err
-}
-
-// until takes what stands between the delimiter at the beginning and the next
-// one, which stays.
-func (s *sedParser) until(delimiter byte) (string, error) {
-	var b strings.Builder
-	for i := 1; i < len(s.rest); i++ {
-		switch ch := s.rest[i]; {
-		case ch == '\\' && i+1 < len(s.rest):
-			i++
-			if s.rest[i] != delimiter {
-				b.WriteByte('\\')
-			}
-			b.WriteByte(s.rest[i])
-		case ch == delimiter:
-			s.rest = s.rest[i+1:]
-			return b.String(), nil
-		default:
-			b.WriteByte(ch)
-		}
-	}
-	return "", errors.New("unterminated")
-}
-
-func (s *sedParser) replacement(c *sedCommand) error {
-	unterminated := fmt.Errorf("unterminated `%c' command", c.name)
-	if s.rest == "" || s.rest[0] == '\n' || s.rest[0] == '\\' {
-		return unterminated
-	}
-	delimiter := s.rest[0]
-	pattern, err := s.until(delimiter)
-	if err != nil {
-		return unterminated
-	}
-	s.rest = string(delimiter) + s.rest
-	with, err := s.until(delimiter)
-	if err != nil {
-		return unterminated
-	}
-	if c.name == 'y' {
-		c.text, c.with = pattern, []sedPart{{text: with}}
-		if len([]rune(pattern)) != len([]rune(with)) {
-			return errors.New("strings for `y' command are different lengths")
-		}
-		return s.end()
-	}
-	fold := false
-	for s.rest != "" && strings.IndexByte("gpiI0123456789", s.rest[0]) >= 0 {
-		switch f := s.rest[0]; f {
-		case 'g':
-			c.global = true
-		case 'p':
-			c.print = true
-		case 'i', 'I':
-			fold = true
-		default:
-			c.number = int(f - '0')
-		}
-		s.rest = s.rest[1:]
-	}
-	c.with = sedParts(with)
-	if c.re, err = sedRegexp(pattern, s.extended, fold); err != nil {
-		return err
-	}
-	return s.end()
-}
-
-func sedRegexp(text string, extended, fold bool) (*regexp.Regexp, error) {
-	if !extended {
-		text = basicRegexp(text)
-	}
-	if fold {
-		text = "(?i)" + text
-	}
-	re, err := regexp.Compile(text)
-	if err != nil {
-		return nil, fmt.Errorf("invalid regular expression: %v", err)
-	}
-	return re, nil
-}
-
-// sedParts reads a replacement: & and \0 to \9 are groups.
-func sedParts(with string) []sedPart {
-	var out []sedPart
-	var text strings.Builder
-	group := func(n int) {
-		if text.Len() > 0 {
-			out = append(out, sedPart{text: text.String(), group: -1})
-			text.Reset()
-		}
-		out = append(out, sedPart{group: n})
-	}
-	for i := 0; i < len(with); i++ {
-		switch ch := with[i]; {
-		case ch == '&':
-			group(0)
-		case ch == '\\' && i+1 < len(with):
-			i++
-			switch next := with[i]; {
-			case next >= '0' && next <= '9':
-				group(int(next - '0'))
-			case next == 'n':
-				text.WriteByte('\n')
-			case next == 't':
-				text.WriteByte('\t')
-			default:
-				text.WriteByte(next)
-			}
-		default:
-			text.WriteByte(ch)
-		}
-	}
-	if text.Len() > 0 {
-		out = append(out, sedPart{text: text.String(), group: -1})
-	}
-	return out
 }

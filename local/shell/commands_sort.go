@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +14,7 @@ import (
 
 // sortLines knows -r -n -h -u -f -b, and -k with -t as far as one key goes.
 func sortLines(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("rnhufbsVk:t:o: reverse numeric-sort human-numeric-sort unique key= field-separator=")
+	o, names, ok := p.options("rnhufbsck:t:o: check output= reverse numeric-sort human-numeric-sort unique key= field-separator=")
 	if !ok {
 		return 2
 	}
@@ -24,9 +25,15 @@ func sortLines(_ context.Context, p *Proc) int {
 		return 2
 	}
 	var all []string
-	status := p.each(names, func(_ string, r io.Reader) error {
+	status := p.eachOr(names, func(name string, err error) int {
+		p.errorf("cannot read: %s: %s", name, words(err))
+		return 2
+	}, func(_ string, r io.Reader) error {
 		return lines(r, func(l string) error { all = append(all, l); return nil })
 	})
+	if status != 0 {
+		return 2
+	}
 	compare := func(a, b string) int {
 		x, y := key(a), key(b)
 		if o.has("f") {
@@ -37,25 +44,44 @@ func sortLines(_ context.Context, p *Proc) int {
 		}
 		return strings.Compare(x, y)
 	}
-	slices.SortStableFunc(all, func(a, b string) int {
+	order := func(a, b string) int {
 		n := compare(a, b)
-		if n == 0 && !o.has("s") {
+		if n == 0 && !o.has("s", "u", "unique") {
 			n = strings.Compare(a, b)
 		}
 		if reverse {
 			return -n
 		}
 		return n
-	})
+	}
+	if o.has("c", "check") {
+		for i := 1; i < len(all); i++ {
+			if n := order(all[i-1], all[i]); n > 0 || n == 0 && o.has("u", "unique") {
+				return p.errorf("%s:%d: disorder: %s", append(names, "-")[0], i+1, all[i])
+			}
+		}
+		return 0
+	}
+	slices.SortStableFunc(all, order)
 	if o.has("u", "unique") {
 		all = slices.CompactFunc(all, func(a, b string) bool { return compare(a, b) == 0 })
 	}
+	var out io.Writer = p.Stdout
+	if name := o["o"] + o["output"]; name != "" {
+		f, err := p.create(name, os.O_TRUNC)
+		if err != nil {
+			p.errorf("open failed: %s: %s", name, words(err))
+			return 2
+		}
+		defer f.Close()
+		out = f
+	}
 	for _, l := range all {
-		if _, err := fmt.Fprintln(p.Stdout, l); err != nil {
+		if _, err := fmt.Fprintln(out, l); err != nil {
 			return p.failed("write", err)
 		}
 	}
-	return status
+	return 0
 }
 
 // sortKey reads -k 2, -k 2,3n, -k 2r: the key is the line from that field on.
@@ -71,13 +97,13 @@ func sortKey(spec, separator string, reverse, numeric *bool) (func(string) strin
 			*reverse = true
 		case 'n', 'h':
 			*numeric = true
-		case 'b', 'f', 'd', 'i', 'V':
+		case 'b', 'f', 'd', 'i':
 		default:
 			return nil, fmt.Errorf("stray character in field spec: invalid field specification '%s'", spec)
 		}
 	}
 	field := func(text string) (int, error) {
-		text, _, _ = strings.Cut(strings.TrimRight(text, "rnhbfdiV"), ".")
+		text, _, _ = strings.Cut(strings.TrimRight(text, "rnhbfdi"), ".")
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
 			return 0, fmt.Errorf("invalid number at field start: invalid count at start of '%s'", spec)

@@ -2,18 +2,16 @@ package shell
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 func textCommands() map[string]Command {
@@ -26,11 +24,16 @@ func textCommands() map[string]Command {
 
 // lines calls fn for each line, without its newline.
 func lines(r io.Reader, fn func(string) error) error {
+	return wholeLines(r, func(line string) error { return fn(strings.TrimSuffix(line, "\n")) })
+}
+
+// wholeLines calls fn for each line, with its newline if it has one.
+func wholeLines(r io.Reader, fn func(string) error) error {
 	b := bufio.NewReader(r)
 	for {
 		line, err := b.ReadString('\n')
 		if line != "" {
-			if ferr := fn(strings.TrimSuffix(line, "\n")); ferr != nil {
+			if ferr := fn(line); ferr != nil {
 				return ferr
 			}
 		}
@@ -40,50 +43,6 @@ func lines(r io.Reader, fn func(string) error) error {
 			return err
 		}
 	}
-}
-
-func wc(_ context.Context, p *Proc) int {
-	o, names, ok := p.options("lwcmL lines words bytes chars")
-	if !ok {
-		return 1
-	}
-	wanted := []struct {
-		letter, long string
-		count        func([]byte) int
-	}{
-		{"l", "lines", func(t []byte) int { return bytes.Count(t, []byte("\n")) }}, {"w", "words", func(t []byte) int { return len(bytes.Fields(t)) }},
-		{"m", "chars", utf8.RuneCount}, {"c", "bytes", func(t []byte) int { return len(t) }},
-	}
-	total := make([]int, len(wanted))
-	show := func(counts []int, name string) {
-		var fields []string
-		for i, f := range wanted {
-			if o.has(f.letter, f.long) || len(o) == 0 && f.letter != "m" {
-				fields = append(fields, strconv.Itoa(counts[i]))
-			}
-		}
-		if name != "-" {
-			fields = append(fields, name)
-		}
-		p.printf("%s\n", strings.Join(fields, " "))
-	}
-	status := p.each(names, func(name string, r io.Reader) error {
-		text, err := io.ReadAll(r)
-		if err != nil {
-			return err
-		}
-		counts := make([]int, len(wanted))
-		for i, f := range wanted {
-			counts[i] = f.count(text)
-			total[i] += counts[i]
-		}
-		show(counts, name)
-		return nil
-	})
-	if len(names) > 1 {
-		show(total, "total")
-	}
-	return status
 }
 
 func uniq(_ context.Context, p *Proc) int {
@@ -122,28 +81,40 @@ func base64Command(_ context.Context, p *Proc) int {
 	if !ok {
 		return 1
 	}
-	return p.each(names, func(_ string, r io.Reader) error {
+	wrap := 76
+	if text, given := o["w"]; given || o.has("wrap") {
+		n, err := strconv.Atoi(text + o["wrap"])
+		if err != nil || n < 0 {
+			return p.errorf("invalid wrap size: '%s'", text+o["wrap"])
+		}
+		wrap = n
+	}
+	damaged := false
+	status := p.each(names, func(_ string, r io.Reader) error {
 		if o.has("d", "decode") {
 			_, err := io.Copy(p.Stdout, base64.NewDecoder(base64.StdEncoding, r))
+			if _, ok := errors.AsType[base64.CorruptInputError](err); ok || err == io.ErrUnexpectedEOF {
+				damaged, err = true, nil
+			}
 			return err
 		}
 		text, err := io.ReadAll(r)
-		p.printf("%s\n", base64.StdEncoding.EncodeToString(text))
-		return err
-	})
-}
-
-func sum(algorithm func() hash.Hash) Command {
-	return func(_ context.Context, p *Proc) int {
-		return p.each(p.Args[1:], func(name string, r io.Reader) error {
-			h := algorithm()
-			_, err := io.Copy(h, r)
-			if err == nil {
-				p.printf("%x  %s\n", h.Sum(nil), name)
-			}
+		if err != nil {
 			return err
-		})
+		}
+		code := base64.StdEncoding.EncodeToString(text)
+		for wrap > 0 && code != "" {
+			n := min(wrap, len(code))
+			p.printf("%s\n", code[:n])
+			code = code[n:]
+		}
+		p.printf("%s", code)
+		return nil
+	})
+	if damaged {
+		return p.errorf("invalid input")
 	}
+	return status
 }
 
 // seq counts: seq LAST, seq FIRST LAST, seq FIRST STEP LAST; -s and -w.
@@ -203,11 +174,11 @@ func seq(ctx context.Context, p *Proc) int {
 func tac(_ context.Context, p *Proc) int {
 	return p.each(p.Args[1:], func(_ string, r io.Reader) error {
 		var all []string
-		if err := lines(r, func(l string) error { all = append(all, l); return nil }); err != nil {
+		if err := wholeLines(r, func(l string) error { all = append(all, l); return nil }); err != nil {
 			return err
 		}
 		for _, l := range slices.Backward(all) {
-			if _, err := fmt.Fprintln(p.Stdout, l); err != nil {
+			if _, err := io.WriteString(p.Stdout, l); err != nil {
 				return err
 			}
 		}
@@ -215,9 +186,28 @@ func tac(_ context.Context, p *Proc) int {
 	})
 }
 
-func nl(ctx context.Context, p *Proc) int {
-	p.Args = append([]string{"cat", "-b"}, p.Args[1:]...)
-	return cat(ctx, p)
+// nl numbers lines: those with text, or all of them with -b a.
+func nl(_ context.Context, p *Proc) int {
+	o, names, ok := p.options("b: body-numbering=")
+	style := o["b"] + o["body-numbering"]
+	if !ok {
+		return 1
+	}
+	if style != "" && style != "a" && style != "t" {
+		return p.errorf("invalid body numbering style: '%s'", style)
+	}
+	n := 0
+	return p.each(names, func(_ string, r io.Reader) error {
+		return lines(r, func(line string) error {
+			if line == "" && style != "a" {
+				_, err := p.Stdout.Write([]byte("       \n"))
+				return err
+			}
+			n++
+			_, err := fmt.Fprintf(p.Stdout, "%6d\t%s\n", n, line)
+			return err
+		})
+	})
 }
 
 func yes(ctx context.Context, p *Proc) int {

@@ -118,6 +118,7 @@ func (s *Session) run(ctx context.Context, src string) (exit int, exited bool, e
 			io.WriteString(s.cfg.Terminal, "Quit")
 		}
 		io.WriteString(s.cfg.Terminal, "\n")
+		s.setStatus(ctx, sig.status())
 		return sig.status(), false, nil
 	}
 	return exit, exited, err
@@ -176,19 +177,26 @@ func (p *prompt) interrupt(sig terminal.Signal) {
 	if p.running != nil {
 		p.running(signalled{sig})
 	}
-	if p.waiting { // the interpreter waits for them, whatever happens
-		for _, cancel := range p.left {
-			cancel(signalled{sig})
-		}
-		p.left = nil
+	if p.waiting {
+		p.endLeftLocked(sig)
 	}
 }
 
-// waits notes that the line waits for what earlier ones left behind.
+// waits notes that the line waits for what earlier ones left behind: the
+// interpreter does so until they end, whatever happens to the line.
 func (p *prompt) waits() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waiting = true
+	if p.waiting = true; p.early != 0 {
+		p.endLeftLocked(p.early)
+	}
+}
+
+func (p *prompt) endLeftLocked(sig terminal.Signal) {
+	for _, cancel := range p.left {
+		cancel(signalled{sig})
+	}
+	p.left = nil
 }
 
 // readCommand reads lines until they make a whole command.
@@ -198,9 +206,11 @@ func (s *Session) readCommand(ctx context.Context) (string, error) {
 		line, err := s.edit(ctx, ps)
 		switch {
 		case errors.Is(err, errKeyInterrupt):
+			s.setStatus(ctx, 130)
 			return "", nil
 		case errors.Is(err, io.EOF) && src != "":
 			fmt.Fprintln(s.cfg.Stderr, "bash: syntax error: unexpected end of file")
+			s.setStatus(ctx, 2)
 			return "", nil
 		case err != nil:
 			return "", err

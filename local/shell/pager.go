@@ -3,7 +3,6 @@ package shell
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"regexp"
 	"strings"
@@ -11,78 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/rivo/uniseg"
-
 	"github.com/mesoslab/lab/local/terminal"
 )
-
-// less shows files a screen at a time; without a screen it is cat. more is the
-// same, but leaves at the end.
-func less(ctx context.Context, p *Proc) int {
-	toEnd, follow := false, false
-	var names []string
-	for _, a := range p.Args[1:] {
-		switch {
-		case a == "+F":
-			follow = true
-		case a == "+G":
-			toEnd = true
-		case strings.HasPrefix(a, "+"), strings.HasPrefix(a, "-") && a != "-": // how it shows: nothing to do
-		default:
-			names = append(names, a)
-		}
-	}
-	if len(names) == 0 && p.Keyboard() != nil {
-		return p.errorf("missing filename (\"%s --help\" does not help here: it is %s FILE, or … | %s)", p.name(), p.name(), p.name())
-	}
-	t := p.Screen()
-	if t == nil || p.Terminal() != t {
-		return p.each(names, func(_ string, r io.Reader) error { _, err := io.Copy(p.Stdout, r); return err })
-	}
-	if len(names) == 0 {
-		names = []string{"-"}
-	}
-	status := 0
-	for i, name := range names {
-		r, err := p.open(name)
-		if err != nil {
-			status = p.failed(name, err)
-			continue
-		}
-		g := newPager(t, title(name, i, len(names)))
-		g.leaveAtEnd, g.following = p.name() == "more", follow
-		if toEnd {
-			g.top = 1 << 30
-		}
-		err = g.show(ctx, r)
-		r.Close()
-		if err != nil && ctx.Err() == nil {
-			status = p.failed(name, err)
-		}
-	}
-	return status
-}
-
-func title(name string, i, n int) string {
-	switch {
-	case name == "-":
-		return ""
-	case n > 1:
-		return fmt.Sprintf("%s (file %d of %d)", name, i+1, n)
-	}
-	return name
-}
-
-// page shows a text as less does, or prints it where nobody can turn pages or
-// nothing is to be turned.
-func (p *Proc) page(ctx context.Context, text string) error {
-	t := p.Screen()
-	if t == nil || p.Terminal() != t || strings.Count(text, "\n") < t.Size().Rows {
-		_, err := io.WriteString(p.Stdout, text)
-		return err
-	}
-	return newPager(t, "").show(ctx, strings.NewReader(text))
-}
 
 // pager is one text on a terminal. Its input is read while it is shown.
 type pager struct {
@@ -90,7 +19,8 @@ type pager struct {
 	title      string
 	leaveAtEnd bool
 
-	top       int // the first line on the screen
+	top       int // the first line on the screen, once that much was read
+	from      int // what was the first line when top was asked for
 	following bool
 	pattern   *regexp.Regexp
 	typing    *string // what is typed behind /, else nil
@@ -106,14 +36,14 @@ func newPager(t *terminal.Terminal, title string) *pager { return &pager{t: t, t
 
 // show returns when the user leaves, or ctx ends.
 func (g *pager) show(ctx context.Context, r io.Reader) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var work sync.WaitGroup
-	defer work.Wait()
-	defer cancel()
 	mode := g.t.SetMode(terminal.Raw())
 	defer g.t.SetMode(mode)
 	io.WriteString(g.t, "\x1b[?1049h") // the other screen: what was there comes back
 	defer io.WriteString(g.t, "\x1b[?1049l")
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
 	more, keys := make(chan struct{}, 1), make(chan string)
 	work.Go(func() { g.read(ctx, r, more) })
 	work.Go(func() { pressedKeys(ctx, g.t, keys) })
@@ -122,6 +52,9 @@ func (g *pager) show(ctx context.Context, r io.Reader) error {
 	defer unblock(r)
 	for {
 		resized := g.t.Resized()
+		if g.over() {
+			return g.failure()
+		}
 		g.draw()
 		select {
 		case <-more:
@@ -160,6 +93,7 @@ func (g *pager) read(ctx context.Context, r io.Reader, more chan<- struct{}) {
 	for ctx.Err() == nil {
 		line, err := b.ReadString('\n')
 		g.mu.Lock()
+		news := line != "" || !g.ended
 		if line = partial + line; strings.HasSuffix(line, "\n") || err != nil && err != io.EOF {
 			g.lines, partial = append(g.lines, strings.TrimSuffix(line, "\n")), ""
 		} else {
@@ -175,9 +109,11 @@ func (g *pager) read(ctx context.Context, r io.Reader, more chan<- struct{}) {
 			g.err, g.ended = err, true
 		}
 		g.mu.Unlock()
-		select {
-		case more <- struct{}{}:
-		default:
+		if news {
+			select {
+			case more <- struct{}{}:
+			default:
+			}
 		}
 		if err == io.EOF {
 			sleepFor(ctx, followEvery)
@@ -185,40 +121,6 @@ func (g *pager) read(ctx context.Context, r io.Reader, more chan<- struct{}) {
 			return
 		}
 	}
-}
-
-// pressedKeys passes keys on, sequences as a whole.
-func pressedKeys(ctx context.Context, t *terminal.Terminal, keys chan<- string) {
-	defer close(keys)
-	r := t.Reader(ctx)
-	buf := make([]byte, 256)
-	for {
-		n, err := r.Read(buf)
-		if err != nil {
-			return
-		}
-		for _, k := range splitKeys(string(buf[:n])) {
-			select {
-			case keys <- k:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
-
-var keySequence = regexp.MustCompile(`^\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])`)
-
-func splitKeys(typed string) []string {
-	var out []string
-	for typed != "" {
-		n := len(keySequence.FindString(typed))
-		if n == 0 {
-			_, n = utf8.DecodeRuneInString(typed)
-		}
-		out, typed = append(out, typed[:n]), typed[n:]
-	}
-	return out
 }
 
 // key does what a key asks for, and reports whether that is to leave.
@@ -234,26 +136,27 @@ func (g *pager) key(k string) (leave bool) {
 		}
 		return k == "q" || k == "Q"
 	}
-	before := g.top
+	seen := g.clamp()
+	move := func(lines int) { g.top, g.from = seen+lines, seen }
 	switch k {
 	case "q", "Q", "Z":
 		return true
 	case " ", "f", "\x06", "\x16", "z", "\x1b[6~":
-		g.top += page
+		move(page)
 	case "b", "\x02", "w", "\x1b[5~":
-		g.top -= page
+		move(-page)
 	case "d", "\x04":
-		g.top += page / 2
+		move(page / 2)
 	case "u", "\x15":
-		g.top -= page / 2
+		move(-page / 2)
 	case "j", "e", "\r", "\n", "\x0e", "\x1b[B", "\x1bOB":
-		g.top++
+		move(1)
 	case "k", "y", "\x10", "\x1b[A", "\x1bOA":
-		g.top--
+		move(-1)
 	case "g", "<", "\x1b[H", "\x1b[1~", "\x1bOH":
-		g.top = 0
+		move(-seen)
 	case "G", ">", "\x1b[F", "\x1b[4~", "\x1bOF":
-		g.top = 1 << 30
+		move(1 << 30)
 	case "F":
 		g.following = true
 	case "/":
@@ -267,11 +170,20 @@ func (g *pager) key(k string) (leave bool) {
 	case "\x03":
 		g.note = "q leaves"
 	}
-	at := g.clamp()
-	return g.leaveAtEnd && g.top > before && at == before
+	return false
 }
 
-// clamp keeps the top within the text, and returns it.
+// over reports whether more has been asked to go on from the last page.
+func (g *pager) over() bool {
+	wanted := g.top
+	at := g.clamp()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.leaveAtEnd && !g.following && g.ended && wanted > at && at <= g.from
+}
+
+// clamp returns the first line to show: top, as far as there is text yet. At
+// the end of the text top is no further.
 func (g *pager) clamp() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -284,7 +196,7 @@ func (g *pager) clamp() int {
 		last--
 	}
 	at := max(0, min(g.top, last))
-	if g.top < 1<<29 || g.ended {
+	if g.top = max(0, g.top); g.ended {
 		g.top = at
 	}
 	return at
@@ -333,110 +245,4 @@ func (g *pager) find(step int) {
 		}
 	}
 	g.note = "pattern not found"
-}
-
-// rows is a line as it fills the screen.
-func (g *pager) rows(line string) []string {
-	width := max(1, g.t.Size().Columns)
-	if g.t.Size().Columns == 0 {
-		width = 80
-	}
-	var out []string
-	var b strings.Builder
-	used := 0
-	for text := plainText(line); text != ""; {
-		cluster, rest, w, _ := uniseg.FirstGraphemeClusterInString(text, -1)
-		if used+w > width {
-			out = append(out, b.String())
-			b.Reset()
-			used = 0
-		}
-		b.WriteString(cluster)
-		used, text = used+w, rest
-	}
-	return append(out, b.String())
-}
-
-// plainText is a line without anything that moves the cursor.
-func plainText(line string) string {
-	var b strings.Builder
-	column := 0
-	for _, r := range colours.ReplaceAllString(line, "") {
-		switch {
-		case r == '\t':
-			n := 8 - column%8
-			b.WriteString(strings.Repeat(" ", n))
-			column += n
-		case r < 0x20 || r == 0x7f:
-			if r != '\r' {
-				b.WriteString("^" + string(r^0x40))
-				column += 2
-			}
-		default:
-			b.WriteRune(r)
-			column++
-		}
-	}
-	return b.String()
-}
-
-var colours = regexp.MustCompile(`\x1b\[[0-9;]*[mK]`)
-
-// draw shows the screen as it is to be.
-func (g *pager) draw() {
-	if g.following {
-		g.top = 1 << 30
-	}
-	at := g.clamp()
-	g.mu.Lock()
-	rows := max(1, g.t.Size().Rows-1)
-	var b strings.Builder
-	b.WriteString("\x1b[H")
-	n, next := 0, at
-	for ; next < len(g.lines) && n < rows; next++ {
-		for _, row := range g.rows(g.lines[next]) {
-			if n < rows {
-				b.WriteString(row + "\x1b[K\r\n")
-				n++
-			}
-		}
-	}
-	for ; n < rows; n++ {
-		b.WriteString("~\x1b[K\r\n")
-	}
-	b.WriteString(g.prompt(next) + "\x1b[K\x1b[J")
-	g.mu.Unlock()
-	io.WriteString(g.t, b.String()) // a screen that is gone ends ctx
-}
-
-// prompt is the last line; mu is held.
-func (g *pager) prompt(next int) string {
-	text := ":"
-	switch {
-	case g.typing != nil:
-		return "/" + plainText(*g.typing)
-	case g.note != "":
-		text, g.note = g.note, ""
-	case g.following:
-		text = "Waiting for data... (ctrl-C to stop)"
-	case g.ended && next >= len(g.lines):
-		text = strings.TrimSpace(g.title + " (END)")
-	case g.title != "" && g.top == 0:
-		text = g.title
-	case g.leaveAtEnd:
-		text = "--More--"
-	default:
-		return ":"
-	}
-	return "\x1b[7m" + text + "\x1b[m"
-}
-
-// man has no pages.
-func man(_ context.Context, p *Proc) int {
-	if len(p.Args) < 2 {
-		p.printf("What manual page do you want?\n")
-		return 1
-	}
-	fmt.Fprintf(p.Stderr, "No manual entry for %s: an embedded machine has no manual pages. help lists its commands; your own computer has the manual.\n", p.Args[len(p.Args)-1])
-	return 16
 }

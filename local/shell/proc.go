@@ -110,16 +110,29 @@ func (p *Proc) config() Config {
 // each calls fn for every file named, or standard input, and returns the worst
 // status.
 func (p *Proc) each(names []string, fn func(name string, r io.Reader) error) int {
+	return p.eachOr(names, func(name string, err error) int { return p.failed(name, err) }, fn)
+}
+
+// eachOpened is each in the words of head and tail.
+func (p *Proc) eachOpened(names []string, fn func(name string, r io.Reader) error) int {
+	return p.eachOr(names, func(name string, err error) int {
+		return p.errorf("cannot open '%s' for reading: %s", name, words(err))
+	}, fn)
+}
+
+func (p *Proc) eachOr(names []string, unopened func(string, error) int, fn func(name string, r io.Reader) error) int {
 	if len(names) == 0 {
 		names = []string{"-"}
 	}
 	status := 0
 	for _, name := range names {
 		r, err := p.open(name)
-		if err == nil {
-			err = fn(name, r)
-			r.Close()
+		if err != nil {
+			status = unopened(name, err)
+			continue
 		}
+		err = fn(name, r)
+		r.Close()
 		if err != nil {
 			status = p.failed(name, err)
 		}

@@ -68,7 +68,7 @@ func parseRead(args []string) (readOptions, error) {
 func (s *Session) read(ctx context.Context, args []string) []string {
 	r, err := parseRead(args[1:])
 	if err != nil {
-		return []string{builtinPrefix + "usage", "read: " + err.Error()}
+		return []string{builtinPrefix + "refuse", "read: " + err.Error()}
 	}
 	hc := interp.HandlerCtx(ctx)
 	status := 0
@@ -222,7 +222,7 @@ func (s *Session) mapfile(ctx context.Context, args []string) []string {
 		}
 	}
 	if err != nil {
-		return []string{builtinPrefix + "usage", args[0] + ": " + err.Error()}
+		return []string{builtinPrefix + "refuse", args[0] + ": " + err.Error()}
 	}
 	r := readOptions{raw: true, delimiter: '\n', limit: -1}
 	if o.has("d") {
@@ -247,40 +247,6 @@ func (s *Session) mapfile(ctx context.Context, args []string) []string {
 		}
 	}
 	return []string{"eval", script.String() + ")"}
-}
-
-// choose is the condition of the loop that stands for select: it asks, and
-// sets REPLY and the loop's variable.
-func (s *Session) choose(ctx context.Context, args []string) []string {
-	hc := interp.HandlerCtx(ctx)
-	name, items := args[1], args[2:]
-	ps3 := "#? "
-	if v := hc.Env.Get("PS3"); v.IsSet() {
-		ps3 = v.String()
-	}
-	for {
-		io.WriteString(hc.Stderr, ps3)
-		line, err := s.readLine(ctx, hc, readOptions{raw: true, delimiter: '\n', limit: -1})
-		if err != nil {
-			io.WriteString(hc.Stderr, "\n")
-			return []string{"false"}
-		}
-		if line == "" {
-			showMenu(hc.Stderr, items)
-			continue
-		}
-		chosen := ""
-		if n, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && n >= 1 && n <= len(items) {
-			chosen = items[n-1]
-		}
-		return []string{"eval", "REPLY=" + quote(line) + "\n" + name + "=" + quote(chosen)}
-	}
-}
-
-func showMenu(w io.Writer, items []string) {
-	for i, item := range items {
-		fmt.Fprintf(w, "%d) %s\n", i+1, item)
-	}
 }
 
 // onTerminal answers test -t.

@@ -68,31 +68,3 @@ func homesInAlias(text string) string { return aliasTilde.ReplaceAllString(text,
 func word(text string) *syntax.Word {
 	return &syntax.Word{Parts: []syntax.WordPart{&syntax.Lit{Value: text}}}
 }
-
-// menu turns "select x in a b; do …; done" into a block of two of our own
-// builtins: one shows the menu, the other is the condition of a loop.
-func menu(stmt *syntax.Stmt) {
-	f, ok := stmt.Cmd.(*syntax.ForClause)
-	if !ok || !f.Select {
-		return
-	}
-	iter, ok := f.Loop.(*syntax.WordIter)
-	if !ok {
-		return
-	}
-	items := iter.Items
-	if !iter.InPos.IsValid() { // the parameters
-		at := &syntax.ParamExp{Short: true, Param: &syntax.Lit{Value: "@"}}
-		items = []*syntax.Word{{Parts: []syntax.WordPart{&syntax.DblQuoted{Parts: []syntax.WordPart{at}}}}}
-	}
-	call := func(first ...string) *syntax.Stmt {
-		c := &syntax.CallExpr{}
-		for _, w := range first {
-			c.Args = append(c.Args, word(w))
-		}
-		c.Args = append(c.Args, items...)
-		return &syntax.Stmt{Cmd: c}
-	}
-	loop := &syntax.WhileClause{Cond: []*syntax.Stmt{call(builtinPrefix+"choose", iter.Name.Value)}, Do: f.Do}
-	stmt.Cmd = &syntax.Block{Stmts: []*syntax.Stmt{call(builtinPrefix + "menu"), {Cmd: loop}}}
-}

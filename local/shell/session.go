@@ -23,6 +23,7 @@ type Session struct {
 	files    Files
 	runner   *interp.Runner
 	depth    int      // of scripts that run scripts
+	status   int      // of the last Line
 	keyboard *os.File // stands for the terminal; nil where that is not the input
 	ttys     sync.Map // other files that stand for it: /dev/tty
 	prompt   *prompt  // of an interactive shell, else nil
@@ -150,14 +151,17 @@ func (s *Session) Line(ctx context.Context, src string, stdin io.Reader) (exit i
 	file, err := parse(src, "")
 	if err != nil {
 		fmt.Fprintf(s.cfg.Stderr, "bash: %v\n", err)
+		s.setStatus(ctx, 2)
 		return 2, false, nil
 	}
+	exit = s.status // of a line without a command
 	for _, stmt := range file.Stmts {
 		if stmt.Background && s.prompt != nil {
-			exit = s.background(stmt)
+			exit = s.background(ctx, stmt)
 			continue
 		}
 		exit, err = s.interpret(ctx, stdin, s.prompt.lastJob(stmt))
+		s.status = exit
 		if err != nil || s.runner.Exited() {
 			return exit, err == nil && s.runner.Exited(), err
 		}
@@ -165,11 +169,16 @@ func (s *Session) Line(ctx context.Context, src string, stdin io.Reader) (exit i
 	return exit, false, nil
 }
 
-// Incomplete reports whether src is the beginning of something that goes on
-// in the next line.
-func Incomplete(src string) bool {
-	_, err := parse(src, "")
-	return syntax.IsIncomplete(err)
+// setStatus makes status the last one, $?: of what the interpreter did not run
+// to its end, or not at all.
+func (s *Session) setStatus(ctx context.Context, status int) {
+	file, err := parse(fmt.Sprintf("(exit %d)", status), "")
+	if err == nil {
+		s.status, err = s.interpret(context.WithoutCancel(ctx), s.cfg.Stdin, file)
+	}
+	if err != nil { // the computer has no more pipes
+		fmt.Fprintf(s.cfg.Stderr, "bash: %v\n", err)
+	}
 }
 
 // Dir is the current directory.
@@ -223,30 +232,21 @@ func pipe(r io.Reader) (*os.File, func(), error) {
 	return pr, func() { pr.Close() }, nil
 }
 
-// parse reads a script and prepares it for the interpreter.
-func parse(src, name string) (*syntax.File, error) {
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(src), name)
-	if err != nil {
-		return nil, err
-	}
-	return file, rewrite(file)
-}
-
-// runScript runs the file p as a script: sh p args.
-func (s *Session) runScript(ctx context.Context, cfg Config, p string, args []string) int {
-	f, err := s.files.Open(p)
+// runScript runs a file as a script: sh NAME ARGS.
+func (s *Session) runScript(ctx context.Context, cfg Config, file, name string, args []string) int {
+	f, err := s.files.Open(file)
 	if err == nil {
 		defer f.Close()
 		var text []byte
 		if text, err = io.ReadAll(f); err == nil {
 			if first, _, _ := bytes.Cut(text, []byte("\n")); bytes.IndexByte(first, 0) >= 0 {
-				fmt.Fprintf(cfg.Stderr, "bash: %s: cannot execute binary file: Exec format error\n", p)
+				fmt.Fprintf(cfg.Stderr, "bash: %s: cannot execute binary file: Exec format error\n", name)
 				return 126
 			}
-			return s.nested(cfg, func(n *Session) (int, error) { return n.script(ctx, string(text), p, args) })
+			return s.nested(cfg, func(n *Session) (int, error) { return n.script(ctx, string(text), name, args) })
 		}
 	}
-	fmt.Fprintf(cfg.Stderr, "bash: %s: %s\n", p, words(err))
+	fmt.Fprintf(cfg.Stderr, "bash: %s: %s\n", name, words(err))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 127
 	}
