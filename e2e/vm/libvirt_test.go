@@ -78,6 +78,12 @@ func startLibvirt(t *testing.T, dir string) {
 		}
 		return nil
 	}); err != nil {
+		if text, err := os.ReadFile("/var/log/libvirt/libvirtd.log"); err == nil {
+			t.Logf("libvirtd's log ends:\n%s", text[max(0, len(text)-4000):])
+		}
+		if out, err := exec.Command("ps", "-eo", "pid,ppid,etimes,stat,wchan:20,args").Output(); err == nil {
+			t.Logf("what runs:\n%s", out)
+		}
 		t.Fatal(err)
 	}
 	virsh(t, "pool-define-as", "default", "dir", "--target", pool)

@@ -81,6 +81,9 @@ func TestVM(t *testing.T) {
 	}
 	cmd := exec.CommandContext(t.Context(), "ip", "netns", "exec", ns,
 		"unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", // whatever happens, no process outlives it
+		// libvirt waits for orphans to disappear: the first process is one that
+		// waits for any child.
+		"sh", "-c", `"$@"; exit $?`, "sh",
 		os.Args[0], "-test.run=^TestInside$", "-test.v", "-test.timeout=50m")
 	cmd.Env = append(os.Environ(), insideEnv+"="+string(data))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr // it takes long: somebody watches
