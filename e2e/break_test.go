@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,6 +47,46 @@ func TestKilledBreak(t *testing.T) {
 			}
 			l.Refuse(1, []string{"it is broken already", "lab heal mends it"}, "break", "pause", "node2")
 			if r := l.Must("heal"); !strings.Contains(r.Stdout, "undone: ") {
+				t.Error(r)
+			}
+			if s := l.AwaitWhole(); len(s.Faults) != 0 {
+				t.Errorf("after heal: %+v", s.Faults)
+			}
+			answering(t, l, 2)
+		})
+	}
+	l.Must("destroy")
+	l.MustBeGone()
+}
+
+// TestKilledBreakInside does the same to what runs on machines: the Docker
+// daemon, containers of the platform, a task.
+func TestKilledBreakInside(t *testing.T) {
+	t.Parallel()
+	l := rig.New(t)
+	l.Create("--fast")
+	for words, happens := range map[string]string{
+		"stop docker on=slave1":          "⚡ docker on node2 is stopped",
+		"kill docker on=slave2":          "⚡ docker on node3 is killed",
+		"pause docker on=master":         "⚡ docker on node1 freezes",
+		"kill mesos_slave on=slave1":     "⚡ mesos_slave1 is killed",
+		"stop marathon-lb":               "⚡ marathon-lb is stopped",
+		"pause mesos_master":             "⚡ mesos_master freezes",
+		"restart zookeeper":              "⚡ zookeeper restarts", // with a length of time: stopped until then
+		"pause task of=nginx pick=first": " freezes",
+	} {
+		t.Run(words, func(t *testing.T) {
+			l := l.In(t)
+			r := l.Start(slices.Concat([]string{"break"}, strings.Fields(words), []string{"--for", "10m"})...)
+			r.AwaitEvent(happens)
+			r.Signal(syscall.SIGKILL)
+			r.Wait(nil)
+			verb, _, _ := strings.Cut(words, " ")
+			s := l.Status()
+			if len(s.Faults) != 1 || s.Whole || !strings.HasPrefix(s.Faults[0].Fault, verb+" ") || s.Faults[0].By != "lab break" {
+				t.Errorf("after the kill: whole %t, %+v", s.Whole, s.Faults)
+			}
+			if r := l.Must("heal"); !strings.Contains(r.Stdout, "undone: "+verb) {
 				t.Error(r)
 			}
 			if s := l.AwaitWhole(); len(s.Faults) != 0 {
@@ -95,7 +136,7 @@ func TestWatch(t *testing.T) {
 	t.Cleanup(func() { cmd.Process.Kill() })
 	out.await(t, l, "= node1 running · node2 running, slave S", " active: nginx.", "healthy", "nginx 2 of 2 run, 2 healthy · clients fine")
 	l.Must("break", "kill", "node2")
-	out.await(t, l, "break: ⚡ node2 loses power", "node2 cut", "is TASK_LOST", "Mesos has removed the slave on node2", "cut node2 (lab break); lab heal mends it")
+	out.await(t, l, "break: ⚡ node2 loses power", "node2 cut", "is TASK_LOST", "Mesos has removed the slave on node2", "kill node2 (lab break); lab heal mends it")
 	l.Must("heal")
 	out.await(t, l, "a slave has registered on node2", "TASK_RUNNING")
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
