@@ -41,6 +41,7 @@ type machine struct {
 	children *children
 	programs programs
 	docker   *dockerService
+	ears     ears
 	life     context.Context // ends with the machine
 }
 
