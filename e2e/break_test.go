@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/e2e/rig"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/local/silence"
 	"github.com/mesoslab/lab/scenarios/watch"
 )
 
@@ -95,6 +97,60 @@ func TestKilledBreakInside(t *testing.T) {
 			answering(t, l, 2)
 		})
 	}
+	l.Must("destroy")
+	l.MustBeGone()
+}
+
+// TestKilledCut cuts a slave off and ends lab with SIGKILL: Mesos gives the
+// slave up while its task still answers on its own port, side by side with the
+// new one. Heal joins the two sides, and the surplus goes.
+func TestKilledCut(t *testing.T) {
+	if err := silence.Supported(); err != nil {
+		labtest.Missing(t, "cuts need socket filters: "+err.Error())
+	}
+	t.Parallel()
+	l := rig.New(t)
+	l.Create("--fast")
+	r := l.Start("break", "cut", "slave1", "--for", "10m")
+	r.AwaitEvent("⚡ node2 is cut off")
+	r.Signal(syscall.SIGKILL)
+	r.Wait(nil)
+	old := ""
+	for _, task := range l.Status().Marathon.Tasks {
+		if task.Node == "node2" && len(task.Ports) > 0 {
+			old = fmt.Sprintf("%s:%d", task.Host, task.Ports[0])
+		}
+	}
+	l.Await("the slave on node2 to be given up", func(context.Context) error {
+		s := l.Status()
+		if n := len(s.Mesos.Slaves); n != 1 {
+			return fmt.Errorf("mesos has %d slaves", n)
+		}
+		for _, a := range s.Marathon.Apps {
+			if a.Running < a.Instances {
+				return fmt.Errorf("%d of %d tasks run", a.Running, a.Instances)
+			}
+		}
+		return nil
+	})
+	if old != "" { // a task was there: it lives on
+		resp, err := http.Get("http://" + old + "/")
+		if err != nil {
+			t.Errorf("the old task on the cut machine: %v", err)
+		} else {
+			resp.Body.Close()
+		}
+	}
+	s := l.Status()
+	if len(s.Faults) != 1 || s.Faults[0].Fault != "cut node2" || s.Whole {
+		t.Errorf("after the kill: whole %t, %+v", s.Whole, s.Faults)
+	}
+	l.Refuse(2, []string{"fault-unsupported", "delays and loses nothing"}, "break", "slow", "node3", "delay=100ms")
+	l.Must("heal")
+	if s := l.AwaitWhole(); len(s.Faults) != 0 {
+		t.Errorf("after heal: %+v", s.Faults)
+	}
+	answering(t, l, 2)
 	l.Must("destroy")
 	l.MustBeGone()
 }
