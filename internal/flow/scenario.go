@@ -230,13 +230,7 @@ func (v *live) Containers(ctx context.Context, node string) ([]scenarios.Contain
 		if err != nil {
 			return nil, err
 		}
-		task := ""
-		for _, kv := range info.Container.Config.Env {
-			if id, ok := strings.CutPrefix(kv, "MESOS_TASK_ID="); ok {
-				task = id
-			}
-		}
-		out = append(out, scenarios.Container{ID: c.ID, TaskID: task})
+		out = append(out, scenarios.Container{ID: c.ID, TaskID: taskOf(info.Container.Config.Env)})
 	}
 	return out, nil
 }
