@@ -164,16 +164,13 @@ func (v *live) breakContainer(ctx context.Context, f scenarios.Fault) error {
 	return nil
 }
 
+// crashPatience is how long a container that is being restarted may take to
+// have a process to crash.
+const crashPatience = 5 * time.Second
+
 // crashContainer ends the process itself: an engine that is asked to kill it
 // takes that for a wish, and does not start it again.
 func (v *live) crashContainer(ctx context.Context, docker *client.Client, f scenarios.Fault) error {
-	info, err := docker.ContainerInspect(ctx, f.Container, client.ContainerInspectOptions{})
-	if err != nil {
-		return err
-	}
-	if info.Container.State == nil || info.Container.State.Pid == 0 {
-		return errors.New("it does not run")
-	}
 	host, err := v.host(ctx, f.Node)
 	if err != nil {
 		return err
@@ -182,8 +179,20 @@ func (v *live) crashContainer(ctx context.Context, docker *client.Client, f scen
 	if host.Root() {
 		sudo = ""
 	}
-	_, err = host.Run(ctx, fmt.Sprintf("%skill -s KILL %d", sudo, info.Container.State.Pid), nil)
-	return err
+	ctx, cancel := context.WithTimeout(ctx, crashPatience)
+	defer cancel()
+	return lab.Until(ctx, 100*time.Millisecond, "a process to crash", func(ctx context.Context) error {
+		info, err := docker.ContainerInspect(ctx, f.Container, client.ContainerInspectOptions{})
+		switch {
+		case err != nil:
+			return lab.Permanent(err)
+		case info.Container.State == nil || !info.Container.State.Running || info.Container.State.Pid == 0:
+			return errors.New("it does not run")
+		}
+		// It may end by itself before the signal comes.
+		_, err = host.Run(ctx, fmt.Sprintf("%skill -s KILL %d", sudo, info.Container.State.Pid), nil)
+		return err
+	})
 }
 
 func (v *live) docker(ctx context.Context, node string) (*client.Client, error) {
