@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,9 +29,15 @@ func TestMain(m *testing.M) {
 		for {
 			c, err := l.Accept()
 			if err != nil {
+				fmt.Fprintln(os.Stderr, "accept:", err)
 				os.Exit(1)
 			}
-			go io.Copy(c, c)
+			go func() {
+				defer c.Close()
+				if _, err := io.Copy(c, c); err != nil {
+					fmt.Fprintln(os.Stderr, "echo:", err)
+				}
+			}()
 		}
 	}
 	os.Exit(m.Run())
@@ -69,10 +77,11 @@ func TestSilence(t *testing.T) {
 		}
 		t.Skip("silencing needs socket filters and pidfd_getfd:", err)
 	}
-	subnet := labtest.Subnet(t)[:len(labtest.Subnet(t))-len("0/24")]
-	_, a, b := subnet+"1", subnet+"2", subnet+"3"
+	subnet := strings.TrimSuffix(labtest.Subnet(t), "0/24")
+	a, b := subnet+"2", subnet+"3"
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "SILENCE_TEST_LISTEN="+subnet+"1:0")
+	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
