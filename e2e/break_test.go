@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +21,7 @@ import (
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/e2e/rig"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/local/silence"
 	"github.com/mesoslab/lab/scenarios/watch"
 )
 
@@ -54,6 +57,100 @@ func TestKilledBreak(t *testing.T) {
 			answering(t, l, 2)
 		})
 	}
+	l.Must("destroy")
+	l.MustBeGone()
+}
+
+// TestKilledBreakInside does the same to what runs on machines: the Docker
+// daemon, containers of the platform, a task.
+func TestKilledBreakInside(t *testing.T) {
+	t.Parallel()
+	l := rig.New(t)
+	l.Create("--fast")
+	for words, happens := range map[string]string{
+		"stop docker on=slave1":          "⚡ docker on node2 is stopped",
+		"kill docker on=slave2":          "⚡ docker on node3 is killed",
+		"pause docker on=master":         "⚡ docker on node1 freezes",
+		"kill mesos_slave on=slave1":     "⚡ mesos_slave1 is killed",
+		"stop marathon-lb":               "⚡ marathon-lb is stopped",
+		"pause mesos_master":             "⚡ mesos_master freezes",
+		"restart zookeeper":              "⚡ zookeeper restarts", // with a length of time: stopped until then
+		"pause task of=nginx pick=first": " freezes",
+	} {
+		t.Run(words, func(t *testing.T) {
+			l := l.In(t)
+			r := l.Start(slices.Concat([]string{"break"}, strings.Fields(words), []string{"--for", "10m"})...)
+			r.AwaitEvent(happens)
+			r.Signal(syscall.SIGKILL)
+			r.Wait(nil)
+			verb, _, _ := strings.Cut(words, " ")
+			s := l.Status()
+			if len(s.Faults) != 1 || s.Whole || !strings.HasPrefix(s.Faults[0].Fault, verb+" ") || s.Faults[0].By != "lab break" {
+				t.Errorf("after the kill: whole %t, %+v", s.Whole, s.Faults)
+			}
+			if r := l.Must("heal"); !strings.Contains(r.Stdout, "undone: "+verb) {
+				t.Error(r)
+			}
+			if s := l.AwaitWhole(); len(s.Faults) != 0 {
+				t.Errorf("after heal: %+v", s.Faults)
+			}
+			answering(t, l, 2)
+		})
+	}
+	l.Must("destroy")
+	l.MustBeGone()
+}
+
+// TestKilledCut cuts a slave off and ends lab with SIGKILL: Mesos gives the
+// slave up while its task still answers on its own port, side by side with the
+// new one. Heal joins the two sides, and the surplus goes.
+func TestKilledCut(t *testing.T) {
+	if err := silence.Supported(); err != nil {
+		labtest.Missing(t, "cuts need socket filters: "+err.Error())
+	}
+	t.Parallel()
+	l := rig.New(t)
+	l.Create("--fast")
+	r := l.Start("break", "cut", "slave1", "--for", "10m")
+	r.AwaitEvent("⚡ node2 is cut off")
+	r.Signal(syscall.SIGKILL)
+	r.Wait(nil)
+	old := ""
+	for _, task := range l.Status().Marathon.Tasks {
+		if task.Node == "node2" && len(task.Ports) > 0 {
+			old = fmt.Sprintf("%s:%d", task.Host, task.Ports[0])
+		}
+	}
+	l.Await("the slave on node2 to be given up", func(context.Context) error {
+		s := l.Status()
+		if n := len(s.Mesos.Slaves); n != 1 {
+			return fmt.Errorf("mesos has %d slaves", n)
+		}
+		for _, a := range s.Marathon.Apps {
+			if a.Running < a.Instances {
+				return fmt.Errorf("%d of %d tasks run", a.Running, a.Instances)
+			}
+		}
+		return nil
+	})
+	if old != "" { // a task was there: it lives on
+		resp, err := http.Get("http://" + old + "/")
+		if err != nil {
+			t.Errorf("the old task on the cut machine: %v", err)
+		} else {
+			resp.Body.Close()
+		}
+	}
+	s := l.Status()
+	if len(s.Faults) != 1 || s.Faults[0].Fault != "cut node2" || s.Whole {
+		t.Errorf("after the kill: whole %t, %+v", s.Whole, s.Faults)
+	}
+	l.Refuse(2, []string{"fault-unsupported", "delays and loses nothing"}, "break", "slow", "node3", "delay=100ms")
+	l.Must("heal")
+	if s := l.AwaitWhole(); len(s.Faults) != 0 {
+		t.Errorf("after heal: %+v", s.Faults)
+	}
+	answering(t, l, 2)
 	l.Must("destroy")
 	l.MustBeGone()
 }
@@ -95,7 +192,7 @@ func TestWatch(t *testing.T) {
 	t.Cleanup(func() { cmd.Process.Kill() })
 	out.await(t, l, "= node1 running · node2 running, slave S", " active: nginx.", "healthy", "nginx 2 of 2 run, 2 healthy · clients fine")
 	l.Must("break", "kill", "node2")
-	out.await(t, l, "break: ⚡ node2 loses power", "node2 cut", "is TASK_LOST", "Mesos has removed the slave on node2", "cut node2 (lab break); lab heal mends it")
+	out.await(t, l, "break: ⚡ node2 loses power", "node2 cut", "is TASK_LOST", "Mesos has removed the slave on node2", "kill node2 (lab break); lab heal mends it")
 	l.Must("heal")
 	out.await(t, l, "a slave has registered on node2", "TASK_RUNNING")
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {

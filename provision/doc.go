@@ -36,7 +36,9 @@
 // loopback addresses of the machines' names), the clock, on systemd
 // /etc/systemd/system/docker.service.d/lab.conf where the unit wants it; where
 // the stack wants cgroup v1, /etc/default/grub.d/zz-lab-cgroup.cfg and a reboot; where
-// Docker is missing, the packages docker.io and what it needs. Here: nothing.
+// Docker is missing, the packages docker.io and what it needs. While a fault is
+// in force: signals to dockerd, a chain LAB-CUT in iptables' table mangle, a
+// queue 7ab: of tc. Here: nothing.
 //
 // # Not here
 //

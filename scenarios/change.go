@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,18 +52,6 @@ func (r *run) change(text string, nodes []string, do func() error) error {
 	return nil
 }
 
-// breakNode does a fault. What runs on the machine at that moment are its
-// victims, whatever the baseline said.
-func (r *run) breakNode(ctx context.Context, node string, how lab.Power, text string) error {
-	r.victims = append(r.victims, r.tasksOn(node)...)
-	return r.change(text, []string{node}, func() error {
-		r.mu.Lock()
-		r.broken = append(r.broken, node)
-		r.mu.Unlock()
-		return r.lab.Break(ctx, node, how)
-	})
-}
-
 func (r *run) tasksOn(node string) []TaskHistory {
 	var out []TaskHistory
 	for _, t := range r.history.App().Tasks {
@@ -97,41 +86,55 @@ func (r *run) brokenAt(node string) (asked, inForce time.Time) {
 	return r.fault, r.fault
 }
 
-// mend undoes the fault of a machine, where there is one.
-func (r *run) mend(ctx context.Context, node string) error {
+// mend undoes the faults that match, machines first, and returns them.
+func (r *run) mend(ctx context.Context, match func(Fault) bool) ([]Fault, error) {
+	r.mending.Lock()
+	defer r.mending.Unlock()
 	r.mu.Lock()
-	i := slices.Index(r.broken, node)
+	broken := slices.Clone(r.broken)
 	r.mu.Unlock()
-	if i < 0 {
-		return nil
+	broken = slices.DeleteFunc(broken, func(f Fault) bool { return !match(f) })
+	order := Parts()
+	slices.SortStableFunc(broken, func(f, g Fault) int {
+		return cmp.Compare(slices.Index(order, f.Part), slices.Index(order, g.Part))
+	})
+	var mended []Fault
+	var errs []error
+	for _, f := range broken {
+		if err := r.lab.Mend(ctx, f); err != nil {
+			errs = append(errs, fmt.Errorf("mend %s: %w", f.Thing(), err))
+			continue
+		}
+		r.mu.Lock()
+		r.broken = slices.DeleteFunc(r.broken, f.Same)
+		r.mu.Unlock()
+		r.ended(f.Node)
+		mended = append(mended, f)
 	}
-	if err := r.lab.Mend(ctx, node); err != nil {
-		return fmt.Errorf("mend %s: %w", node, err)
-	}
+	return mended, errors.Join(errs...)
+}
+
+// ended notes that what was broken on a machine no longer is.
+func (r *run) ended(node string) {
 	until := time.Since(r.begun).Seconds()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.broken = slices.DeleteFunc(r.broken, func(n string) bool { return n == node })
+	if slices.ContainsFunc(r.broken, func(f Fault) bool { return f.Node == node }) {
+		return
+	}
 	for i := range r.faults {
 		if slices.Contains(r.faults[i].Nodes, node) && r.faults[i].Until == nil {
 			r.faults[i].Until = &until
 		}
 	}
-	return nil
 }
 
 // heal undoes every fault that is still in force.
 func (r *run) heal(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	r.mu.Lock()
-	broken := slices.Clone(r.broken)
-	r.mu.Unlock()
-	var errs []error
-	for _, node := range broken {
-		errs = append(errs, r.mend(ctx, node))
-	}
-	return errors.Join(errs...)
+	_, err := r.mend(ctx, func(Fault) bool { return true })
+	return err
 }
 
 // putBack gives every app its instances again and removes what the run has
@@ -194,28 +197,21 @@ func possible(ctx context.Context, l Lab, c Cluster, sc Scenario) error {
 
 // possibleLine looks at one line.
 func possibleLine(ctx context.Context, l Lab, c Cluster, v verb, a arguments, deployed, checked map[string]bool) error {
-	if v.power != "" && !slices.Contains(l.PowerModes(), v.power) {
-		return fmt.Errorf("%s: machines of this kind cannot do that (they know %v)", v.name, l.PowerModes())
+	if v.isFault(a) {
+		if err := l.Can(ctx, fromWords(v.fault, a)); err != nil {
+			return err
+		}
 	}
 	for _, p := range append(slices.Clone(v.args), v.options...) {
 		switch p.kind {
-		case kindNode, kindNodes, kindWho:
-			if word := a[p.name]; !slices.Contains([]string{"victim", "slave", "slaves"}, word) {
-				if _, err := findMachine(l.Machines(), word); err != nil {
-					return err
-				}
+		case kindNode, kindNodes, kindWho, kindTarget, kindTargetMachine, kindTargetOrApp:
+			if err := possibleTarget(ctx, l, c, p, a[p.name], deployed, checked); err != nil {
+				return err
 			}
 		case kindApp:
-			app := a[p.name]
-			if app == "" || deployed[app] || checked[app] {
-				continue
-			}
-			if _, err := c.App(ctx, app); errors.Is(err, lab.ErrNotFound) {
+			if err := possibleApp(ctx, c, a[p.name], deployed, checked); err != nil {
 				return err
-			} else if err != nil {
-				return fmt.Errorf("ask for app %s: %w", app, err)
 			}
-			checked[app] = true
 		case kindFile:
 			d, err := loadApp(a[p.name])
 			if err != nil {
@@ -227,5 +223,35 @@ func possibleLine(ctx context.Context, l Lab, c Cluster, v verb, a arguments, de
 			deployed[d.ID] = true
 		}
 	}
+	return nil
+}
+
+// possibleTarget looks for a machine, a component or an app by its name.
+func possibleTarget(ctx context.Context, l Lab, c Cluster, p param, word string, deployed, checked map[string]bool) error {
+	switch part := partOf(word); {
+	case word == "" || slices.Contains([]string{wordVictim, wordSlave, wordSlaves, wordLeader, wordDocker, wordTask, "mesos_slave"}, word):
+		return nil
+	case p.kind == kindTargetOrApp && part == "":
+		return possibleApp(ctx, c, word, deployed, checked)
+	case part == PartComponent:
+		if all := l.Components(); !slices.ContainsFunc(all, func(c Component) bool { return c.Name == word }) {
+			return unknownComponent(word, all)
+		}
+		return nil
+	}
+	_, err := findMachine(l.Machines(), word)
+	return err
+}
+
+func possibleApp(ctx context.Context, c Cluster, app string, deployed, checked map[string]bool) error {
+	if app == "" || deployed[app] || checked[app] {
+		return nil
+	}
+	if _, err := c.App(ctx, app); errors.Is(err, lab.ErrNotFound) {
+		return err
+	} else if err != nil {
+		return fmt.Errorf("ask for app %s: %w", app, err)
+	}
+	checked[app] = true
 	return nil
 }

@@ -18,7 +18,6 @@ func changing() []verb {
 	return []verb{
 		{name: "scale", summary: "ask Marathon for another number of instances",
 			args: append(slices.Clone(app), param{name: "instances", kind: kindCount}), options: within, gives: change, do: verbScale},
-		{name: "restart", summary: "let Marathon replace all tasks of an app", args: app, options: within, gives: change, do: verbRestart},
 		{name: "deploy", summary: "bring an app of lab's own, or one from a JSON file; it is removed at the end",
 			args: []param{{name: "app", kind: kindFile}}, options: within, gives: change, do: verbDeploy},
 		{name: "remove", summary: "remove an app that the script has deployed", args: app, gives: change, sane: onlyOwn, do: verbRemove},
@@ -62,7 +61,8 @@ func verbScale(ctx context.Context, r *run, a arguments) error {
 }
 
 func verbRestart(ctx context.Context, r *run, a arguments) error {
-	return r.request(ctx, a["app"], "Marathon is asked to restart "+a["app"], 0, a, func(ctx context.Context) error { return r.cluster.Restart(ctx, a["app"]) })
+	app := a["target"]
+	return r.request(ctx, app, "Marathon is asked to restart "+app, 0, a, func(ctx context.Context) error { return r.cluster.Restart(ctx, app) })
 }
 
 func verbDeploy(ctx context.Context, r *run, a arguments) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,8 +74,8 @@ func (k *knowledge) judge(v verb, a arguments, finally bool) error {
 				return fmt.Errorf("%s: %s", v.name, lacking[f])
 			}
 		}
-		for _, p := range v.args {
-			if (p.kind == kindNode || p.kind == kindNodes) && a[p.name] == "victim" && !k.facts[factVictim] {
+		for _, p := range slices.Concat(v.args, v.options) {
+			if p.kind.isMachine() && a[p.name] == wordVictim && !k.facts[factVictim] {
 				return fmt.Errorf("%s: %s", v.name, lacking[factVictim])
 			}
 		}
@@ -92,7 +93,7 @@ func (k *knowledge) judge(v verb, a arguments, finally bool) error {
 func (k *knowledge) take(v verb, a arguments) {
 	for _, f := range v.gives {
 		// Before the baseline, a change of an app is preparation.
-		if f == factChange && v.power == "" && !k.facts[factBaseline] {
+		if f == factChange && !v.isFault(a) && !k.facts[factBaseline] {
 			continue
 		}
 		k.facts[f] = true

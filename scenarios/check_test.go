@@ -27,7 +27,7 @@ expect silense node2
 explain it's 5 o'clock: no verb is parsed here
 baseline nginx request=5
 finally heal now
-`, []string{"2: did you mean spread?", `3: rate="fast" must be`, "4: machine is missing", "5: did you mean silence?", "7: did you mean requests=?", "8: surplus word"}},
+`, []string{"2: did you mean spread?", `3: rate="fast" must be`, "4: target is missing", "5: did you mean silence?", "7: did you mean requests=?", "8: surplus word"}},
 		{"units and machines", `# x
 traffic nginx
 baseline nginx within=10
@@ -87,6 +87,36 @@ expect
 ! kill node2
 kill 'node2
 `, []string{"2: nothing to say", "3: quantity is missing", "4: did you mean detect?", "5: the question is missing", "7: expect what?", "8: no verb", "9: no verb", "10: "}},
+		{"faults", `# x
+kill markathon
+kil docker on=node2
+kill docker
+kill docker on=marathon
+kill task of=nginx for=3s
+pause task
+restart task of=nginx
+crash mesos_slave
+stop marathon on=node2
+kill slave pick=most
+kill slave running=nginx pick=moste
+kill slave pick=random
+kill node2 seed=7
+cut docker
+cut node2 from=noed2
+slow node2
+slow node2 loss=5
+slow node2 loss=101%
+slow node2 delay=100
+slow node2 jitter=10ms loss=1%
+slow node2 delay=10ms jitter=1s
+kill node2 for=10
+restart nginx on=node2
+kill node2 on=node3
+restore mesos_slav
+`, []string{`2: did you mean marathon?`, "3: did you mean kill?", "4: on which machine? give on=node2", `5: on "marathon" must be a machine`, "6: for= makes no sense", "7: a task of which app?",
+			"8: behind Mesos' back", "9: which slave's?", "10: on= goes with docker, mesos_slave and task only", "11: most of what?", "12: did you mean most?", "13: pick=random needs seed=",
+			"14: seed= goes with pick=random only", `15: must be a machine`, `16: did you mean node2?`, "17: how slow?", "18: did you mean 5%?", "19: at most 100%", "20: did you mean 100s?",
+			"21: jitter= goes with delay=", "22: must not be more than delay=10ms", "23: did you mean 10s?", "24: goes with machines, docker and containers, not with apps", "25: on= goes with", "26: did you mean mesos_slave?"}},
 		{"needs", "# x\n# needs: 2 slaves, VMs\nsay hello\n", []string{`2: needs "VMs": must be a number of slaves`}},
 		{"apps", "# x\ndeploy webb\ndeploy ./nowhere.json\ndeploy $app\n", []string{"2: did you mean web?", "3: nowhere.json", "4: $app is not set"}},
 	} {
@@ -165,6 +195,9 @@ func TestImpossibleIsSaidFirst(t *testing.T) {
 		{"no such machine", "# x\nkill node2\nkill node7\n", `mine.txt:3: find machine: wrong usage: no machine "node7" in this lab`, nil},
 		{"no such app", "# x\nkill node2\nexpect whole ngin\n", "mine.txt:3: app ngin: not found", nil},
 		{"not on these machines", "# x\nkill node2\ncrash node3\n", "mine.txt:3: crash: machines of this kind cannot do that", func(p *platform) { p.modes = []lab.Power{lab.PowerOn, lab.PowerCut} }},
+		{"no lost packets", "# x\nkill node2\nslow node3 loss=5%\n", "mine.txt:3: slow: these machines lose no packets", func(p *platform) { p.noLoss = true }},
+		{"no such container", "# x\nkill mesos_slave9\n", "mine.txt:2: wrong usage: this lab has no container mesos_slave9: it has zookeeper, mesos_master, marathon, marathon-lb, mesos_slave1, mesos_slave2; did you mean mesos_slave1?", nil},
+		{"no such machine for docker", "# x\nstop docker on=node7\n", `mine.txt:2: find machine: wrong usage: no machine "node7"`, nil},
 		{"an app of somebody else", "# x\nkill node2\ndeploy web\n", "mine.txt:3: deploy: there is an app web already", func(p *platform) { p.apps["web"] = &twinApp{id: "web"} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -7,17 +7,20 @@ import (
 	"github.com/mesoslab/lab"
 )
 
-// Lab is what a scenario may do to machines. Break writes the journal before
+// Lab is what a scenario may do to a lab. Break writes the journal before
 // it acts, Mend strikes it afterwards; both return when the change is in
 // force.
 type Lab interface {
 	Machines() []lab.Machine
-	// PowerModes are those that Break accepts here.
-	PowerModes() []lab.Power
+	// Components lists the platform's containers.
+	Components() []Component
+	// Can says why this lab cannot do a fault exactly, or nil. Of the fault no
+	// more than verb, part, delay, jitter and loss need be known.
+	Can(ctx context.Context, f Fault) error
 	// Settings are the figures that rule how fast the platform heals.
 	Settings() Settings
-	Break(ctx context.Context, node string, how lab.Power) error
-	Mend(ctx context.Context, node string) error
+	Break(ctx context.Context, f Fault) error
+	Mend(ctx context.Context, f Fault) error
 	// Reach asks the machine from to open a TCP connection to the machine to,
 	// and returns how that went: nil, or what the peer saw.
 	Reach(ctx context.Context, from, to string) error
@@ -46,6 +49,12 @@ func (s Settings) Law() (earliest, latest time.Duration) {
 	return earliest, earliest + s.PingTimeout
 }
 
+// Component is one of the platform's containers.
+type Component struct {
+	Name string // mesos_slave1
+	Node string
+}
+
 // Container is one task container as an engine reports it.
 type Container struct {
 	ID     string
@@ -55,6 +64,8 @@ type Container struct {
 // Cluster is what a scenario sees of, and asks from, the platform. Changes
 // wait while another deployment holds the app, unless they are forced.
 type Cluster interface {
+	// Leader is the address of the leading Mesos master's machine.
+	Leader(ctx context.Context) (string, error)
 	// Agents lists the slaves that the leading Mesos master knows.
 	Agents(ctx context.Context) ([]Agent, error)
 	// App is Marathon's view of one app. One that is not there wraps

@@ -33,6 +33,9 @@ type run struct {
 	line    Line // that runs
 	lang    *language
 
+	mending sync.Mutex     // one mends at a time
+	later   sync.WaitGroup // ends of faults that are still to come
+
 	watchCtx context.Context // of observers; ends with the run
 	observed sync.WaitGroup
 	app, url string
@@ -50,7 +53,7 @@ type run struct {
 	timeline  []Moment
 	criteria  []Criterion
 	asked     []*Question
-	broken    []string // nodes
+	broken    []Fault
 	events    []PastEvent
 
 	victimNodes []string      // that the word victim means
@@ -99,6 +102,7 @@ func Run(ctx context.Context, l Lab, c Cluster, sc Scenario, opt Options) (*Resu
 	res := r.result(failed)
 	close(r.stop)
 	stopWatching()
+	r.later.Wait()
 	healed := errors.Join(r.heal(context.WithoutCancel(ctx)), r.putBack(context.WithoutCancel(ctx)))
 	r.observed.Wait()
 	switch {
@@ -256,25 +260,7 @@ func (r *run) node(word string) (lab.Machine, error) {
 
 // nodes finds the machines that a script's word means.
 func (r *run) nodes(word string) ([]lab.Machine, error) {
-	machines := r.lab.Machines()
-	names := []string{word}
-	switch word {
-	case "slaves":
-		return r.slaves(), nil
-	case "victim":
-		if names = r.victimNodes; len(names) == 0 {
-			return nil, errors.New("no victim was chosen yet")
-		}
-	}
-	var out []lab.Machine
-	for _, name := range names {
-		m, err := findMachine(machines, name)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, m)
-	}
-	return out, nil
+	return r.aim().machines(r.watchCtx, word, arguments{})
 }
 
 func findMachine(machines []lab.Machine, word string) (lab.Machine, error) {

@@ -20,8 +20,8 @@ func run1(t *testing.T, sc Scenario, opt Options, s sabotage) (res *Result, err 
 		p := newPlatform(t, n, s)
 		opt.Dial = n.Host("10.0.0.9").Dial
 		res, err = Run(t.Context(), p, p, sc, opt)
-		if len(p.broken) > 0 {
-			t.Errorf("still broken after the run: %v", p.broken)
+		if len(p.broken)+len(p.parts) > 0 {
+			t.Errorf("still broken after the run: %v, %v", p.broken, p.parts)
 		}
 		if a := p.apps["nginx"]; a.count != 2 || len(p.apps) != 1 {
 			t.Errorf("not put back: %d apps, nginx with %d instances", len(p.apps), a.count)
@@ -267,6 +267,126 @@ func TestInterruptedRunIsHealed(t *testing.T) {
 		}
 		if len(p.broken) > 0 || p.apps["nginx"].count != 2 {
 			t.Errorf("still broken: %v, %d instances", p.broken, p.apps["nginx"].count)
+		}
+	})
+}
+
+// inside breaks what runs on machines, and their network.
+const inside = `# Faults inside of machines
+spread nginx
+traffic nginx
+baseline nginx
+victim slave running=nginx pick=random seed=7
+stop docker on=victim
+expect lost victim
+restore docker on=victim
+expect agents all
+restart marathon
+crash task of=nginx on=node3
+pause mesos_slave2
+cut node3 from=master for=2s
+slow victim delay=50ms jitter=10ms
+kill leader for=1s
+say still broken
+heal
+finally heal
+`
+
+// TestFaultsInside does faults of every part: each is done to what the words
+// mean, and mended, machines first.
+func TestFaultsInside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := labtest.NewNetwork()
+		p := newPlatform(t, n, sabotage{})
+		_, err := Run(t.Context(), p, p, Parse("inside.txt", inside), Options{Dial: n.Host("10.0.0.9").Dial})
+		if errors.Is(err, lab.ErrUsage) || ended(err) {
+			t.Fatal(err)
+		}
+		if len(p.broken)+len(p.parts) > 0 {
+			t.Errorf("still broken: %v %v", p.broken, p.parts)
+		}
+		victim := strings.TrimPrefix(p.did[0], "stop docker on ")
+		want := []string{"stop docker on " + victim, "mend docker on " + victim, "restart marathon", "", "pause mesos_slave2", "cut node3 from=node1",
+			"slow " + victim + " delay=50ms jitter=10ms", "kill node1", "mend node1", "mend mesos_slave2", "mend node3", "mend " + victim}
+		if len(p.did) != len(want) {
+			t.Fatalf("did %q, want %q", p.did, want)
+		}
+		for i, w := range want {
+			if w != "" && p.did[i] != w {
+				t.Errorf("%d: did %q, want %q", i, p.did[i], w)
+			}
+		}
+		if !strings.HasPrefix(p.did[3], "crash nginx.") || !strings.HasSuffix(p.did[3], " on node3") {
+			t.Errorf("crashed %q", p.did[3])
+		}
+	})
+}
+
+// ended says whether a run ended with something else than a verdict.
+func ended(err error) bool { return err != nil && !isUnmet(err) }
+
+// TestFaultsEnd does a fault with an end: it is undone by itself.
+func TestFaultsEnd(t *testing.T) {
+	for script, want := range map[string]string{
+		"# x\ntraffic nginx\nbaseline nginx\nkill node2 for=9s\nexpect lost node2\nexpect agents all within=5s\n":               "kill node2|mend node2",
+		"# x\ntraffic nginx\nbaseline nginx\nstop mesos_slave on=slave1 for=9s\nexpect lost node2\nexpect agents all within=5s": "stop mesos_slave1|mend mesos_slave1",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := labtest.NewNetwork()
+			p := newPlatform(t, n, sabotage{})
+			res, err := Run(t.Context(), p, p, Parse("mine.txt", script), Options{Dial: n.Host("10.0.0.9").Dial})
+			if err != nil || res.Verdict != Pass {
+				t.Fatalf("%v, %+v", err, res)
+			}
+			if got := strings.Join(p.did, "|"); got != want {
+				t.Errorf("did %s, want %s", got, want)
+			}
+			if f := res.Recording.Faults[0]; f.Until == nil || *f.Until-f.InForce < 9 || *f.Until-f.InForce > 9.5 {
+				t.Errorf("record %+v", f)
+			}
+		})
+	}
+}
+
+func TestAim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlatform(t, labtest.NewNetwork(), sabotage{})
+		for words, want := range map[string]string{
+			"kill slave1 node2 10.0.0.3":                "kill node2|kill node3",
+			"pause slaves":                              "pause node2|pause node3",
+			"crash leader":                              "crash node1",
+			"kill slave running=nginx pick=most":        "kill node2",
+			"stop docker on=slaves":                     "stop docker on node2|stop docker on node3",
+			"kill marathon zookeeper":                   "kill marathon|kill zookeeper",
+			"kill mesos_slave on=node3":                 "kill mesos_slave2",
+			"kill task of=nginx on=node2":               "kill nginx.1 on node2",
+			"cut node2":                                 "cut node2",
+			"slow node2 from=master delay=1s loss=0.5%": "slow node2 from=node1 delay=1s loss=0.5%",
+			"kill victim":                               "! a word of scripts",
+			"kill nginx":                                `! must be a machine`,
+			"restart nginx":                             `! must be a machine`,
+			"kill":                                      "! target is missing",
+			"kill mesos_slave9":                         "! it has zookeeper",
+			"kill task of=nginx on=node3":               "! no task of nginx runs there",
+			"cut node2 from=slave1":                     "! a machine from one other",
+			"kill node2 node9":                          `! no machine "node9"`,
+			"kill task of=ngnix":                        "! app ngnix",
+		} {
+			list := strings.Fields(words)
+			faults, err := Aim(t.Context(), p, p, list[0], list[1:])
+			if problem, bad := strings.CutPrefix(want, "! "); bad {
+				if err == nil || !strings.Contains(err.Error(), problem) {
+					t.Errorf("%s: %v, %v; want %q", words, faults, err, problem)
+				}
+				continue
+			}
+			var got []string
+			for _, f := range faults {
+				got = append(got, f.String())
+			}
+			if err != nil || strings.Join(got, "|") != want {
+				t.Errorf("%s: %q, %v; want %q", words, got, err, want)
+			}
 		}
 	})
 }

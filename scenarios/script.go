@@ -134,9 +134,13 @@ func (sc Scenario) Requires() []string {
 	out := append([]string{}, sc.Needs...)
 	known := verbs()
 	for _, l := range sc.Lines {
-		word, _, _ := strings.Cut(l.Text, " ")
-		if v := known[word]; l.Chapter == "" && v.power != "" && !slices.Contains(out, v.name) {
-			out = append(out, v.name)
+		words := strings.Fields(l.Text)
+		if l.Chapter != "" || len(words) < 2 {
+			continue
+		}
+		v := known[words[0]]
+		if need := v.name; v.isFault(arguments{"target": words[1]}) && !slices.Contains(out, need) {
+			out = append(out, need)
 		}
 	}
 	return out

@@ -52,7 +52,10 @@ type platform struct {
 	mu       sync.Mutex
 	machines int
 	broken   map[string]lab.Power // by address
-	agents   map[string]*Agent    // by address; nil while lost
+	parts    []Fault              // what is broken inside of machines
+	did      []string             // faults and mendings, in order
+	noLoss   bool
+	agents   map[string]*Agent // by address; nil while lost
 	returned int
 	apps     map[string]*twinApp
 	next     int            // number of the next task
@@ -115,37 +118,11 @@ func (p *platform) Machines() []lab.Machine {
 	return out
 }
 
-func (p *platform) PowerModes() []lab.Power { return p.modes }
-
 func (p *platform) Settings() Settings {
 	return Settings{PingTimeout: 2 * time.Second, PingTimeouts: 3, AppURL: "http://10.0.0.1:10000/"}
 }
 
 func (p *platform) ip(node string) string { return "10.0.0." + strings.TrimPrefix(node, "node") }
-
-// Break does what the real ones do: a crash breaks connections at once, and
-// whatever a machine dies of, only unanswered pings remove its slave.
-func (p *platform) Break(_ context.Context, node string, how lab.Power) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	ip := p.ip(node)
-	p.broken[ip] = how
-	p.frozen = p.deafMarathon
-	agent := p.agents[ip]
-	if how == lab.PowerCrash && !p.staysActive {
-		time.AfterFunc(50*time.Millisecond, func() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			agent.Active = false
-		})
-	}
-	after := p.lossAfter
-	if p.killsAtOnce {
-		after = 20 * time.Millisecond
-	}
-	time.AfterFunc(after, func() { p.lose(ip, agent) })
-	return nil
-}
 
 // lose is what the master and the scheduler do about a dead slave.
 func (p *platform) lose(ip string, agent *Agent) {
@@ -165,23 +142,6 @@ func (p *platform) lose(ip string, agent *Agent) {
 			time.AfterFunc(time.Second, p.reconcile)
 		}
 	}
-}
-
-// Mend brings a machine back. Its tasks died with its power; a slave that was
-// removed meanwhile comes as a new one.
-func (p *platform) Mend(_ context.Context, node string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	ip := p.ip(node)
-	delete(p.broken, ip)
-	if p.agents[ip] != nil {
-		p.agents[ip].Active = true
-	} else if !p.rejoinsNever {
-		p.returned++
-		agent := &Agent{ID: fmt.Sprintf("master-S%d", 10+p.returned), IP: ip, Active: true, Registered: time.Now().Add(500 * time.Millisecond)}
-		time.AfterFunc(500*time.Millisecond, func() { p.join(agent) })
-	}
-	return nil
 }
 
 func (p *platform) join(agent *Agent) {

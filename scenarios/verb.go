@@ -28,8 +28,8 @@ type verb struct {
 	// watched says that the first argument must be the app that traffic goes
 	// to: about others the observers know nothing.
 	watched bool
-	// power is what the verb does to a machine, where it does.
-	power lab.Power
+	// fault is the kind of fault that the verb does, where it does.
+	fault string
 	// sane finds what can never hold, beyond each value by itself.
 	sane func(a arguments, k *knowledge) error
 	do   func(ctx context.Context, r *run, a arguments) error
@@ -50,7 +50,7 @@ var lacking = map[fact]string{
 	factTraffic:  "no traffic runs by then: give the verb traffic before it",
 	factBaseline: "nothing is known of the time before: give the verb baseline before it",
 	factVictim:   "no victim is chosen by then: give the verb victim before it",
-	factChange:   "nothing is broken or changed by then: give kill, crash, pause or scale before it",
+	factChange:   "nothing is broken or changed by then: give kill, cut, scale or another fault before it",
 }
 
 // param is one argument of a verb.
@@ -76,7 +76,19 @@ const (
 	kindAll           // the word all
 	kindFile          // an app of lab's own, or a JSON file
 	kindQuantity      // something that a run measures
+
+	kindTarget        // what a fault hits: a machine, docker, a component, a task
+	kindTargetMachine // the same, a machine only
+	kindTargetOrApp   // the same, or an app
+	kindPick          // first, most, fewest or random
+	kindSeed          // a whole number from 1
+	kindPercent       // 5%
 )
+
+// isMachine says whether the word victim may stand there.
+func (k kind) isMachine() bool {
+	return slices.Contains([]kind{kindNode, kindNodes, kindTarget, kindTargetMachine, kindTargetOrApp}, k)
+}
 
 // arguments are a verb's values by parameter name, complete with defaults.
 type arguments map[string]string
@@ -160,7 +172,11 @@ func (v verb) usage() string {
 		parts = append(parts, strings.ToUpper(p.name))
 	}
 	for _, p := range v.options {
-		parts = append(parts, "["+p.name+"="+p.fallback+"]")
+		value := p.fallback
+		if value == "" {
+			value = "…"
+		}
+		parts = append(parts, "["+p.name+"="+value+"]")
 	}
 	if v.rest != "" {
 		parts = append(parts, strings.ToUpper(v.rest)+"…")
@@ -175,7 +191,7 @@ const (
 
 func (p param) check(value string) error {
 	switch p.kind {
-	case kindCount:
+	case kindCount, kindSeed:
 		return p.number(value, maxCount)
 	case kindRate:
 		return p.number(value, maxRate)
@@ -189,6 +205,16 @@ func (p param) check(value string) error {
 		}
 	case kindNode, kindNodes, kindWho:
 		return p.machine(value)
+	case kindTarget, kindTargetMachine:
+		return p.target(value)
+	case kindPick:
+		return p.oneOf(value, pickFirst, pickMost, pickFewest, pickRandom)
+	case kindPercent:
+		return p.percent(value)
+	case kindTargetOrApp:
+		if partOf(value) == "" && !appID.MatchString(value) {
+			return p.target(value)
+		}
 	case kindAll:
 		return p.oneOf(value, "all")
 	case kindPlace:

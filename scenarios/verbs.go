@@ -32,9 +32,9 @@ func preparing() []verb {
 		{name: "baseline", summary: "see that nothing fails before anything is broken",
 			args: app, options: []param{{"requests", kindCount, "100"}, {"within", kindDuration, "30s"}},
 			after: []fact{factTraffic}, gives: []fact{factBaseline}, watched: true, sane: enoughTime, do: verbBaseline},
-		{name: "victim", summary: "choose whom to break: a machine, the first slave that runs a task of the app, or all slaves",
-			args: []param{{name: "who", kind: kindWho}}, options: []param{{"running", kindApp, ""}},
-			after: []fact{factBaseline}, gives: []fact{factVictim}, sane: sameApp, do: verbVictim},
+		{name: "victim", summary: "choose whom to break: a machine, a slave that runs a task of the app (the first, the one with most, a random one), or all slaves",
+			args: []param{{name: "who", kind: kindWho}}, options: picking(),
+			after: []fact{factBaseline}, gives: []fact{factVictim}, sane: saneVictim, do: verbVictim},
 	}
 }
 
@@ -58,6 +58,13 @@ func sameApp(a arguments, k *knowledge) error {
 		return fmt.Errorf("running=%s, but traffic goes to %s, and only that is watched", app, k.app)
 	}
 	return nil
+}
+
+func saneVictim(a arguments, k *knowledge) error {
+	if err := saneOptions(Kind{}, PartMachine, a["who"], a); err != nil {
+		return fmt.Errorf("victim %s: %w", a["who"], err)
+	}
+	return sameApp(a, k)
 }
 
 func verbTraffic(ctx context.Context, r *run, a arguments) error {
@@ -121,8 +128,8 @@ func verbBaseline(ctx context.Context, r *run, a arguments) error {
 }
 
 // verbVictim chooses the machines to break, and knows their tasks by id.
-func verbVictim(_ context.Context, r *run, a arguments) error {
-	nodes, err := r.choose(a["who"])
+func verbVictim(ctx context.Context, r *run, a arguments) error {
+	nodes, err := r.choose(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -147,14 +154,16 @@ func verbVictim(_ context.Context, r *run, a arguments) error {
 	return c.pass("%s, %d elsewhere", strings.Join(names, ", "), len(r.before)-len(names))
 }
 
-func (r *run) choose(who string) ([]string, error) {
-	if who == "slave" {
+// choose finds the victims. The first slave is that of the first task, as the
+// baseline lists them.
+func (r *run) choose(ctx context.Context, a arguments) ([]string, error) {
+	if a["who"] == wordSlave && a["pick"] == pickFirst {
 		if len(r.before) == 0 {
 			return nil, errors.New("no slave is known to run a task")
 		}
 		return []string{r.before[0].Node}, nil
 	}
-	machines, err := r.nodes(who)
+	machines, err := r.aim().machines(ctx, a["who"], a)
 	var nodes []string
 	for _, m := range machines {
 		nodes = append(nodes, m.Name)

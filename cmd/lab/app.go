@@ -69,7 +69,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetIn(a.in)
-	root.AddCommand(a.createCommand(), a.destroyCommand(), a.statusCommand(), a.listCommand(), a.scenarioCommand(), a.replayCommand(), a.watchCommand(), a.breakCommand(), a.eventsCommand(), a.healCommand(),
+	root.AddCommand(a.createCommand(), a.destroyCommand(), a.statusCommand(), a.listCommand(), a.scenarioCommand(), a.replayCommand(), a.watchCommand(), a.breakCommand(), a.eventsCommand(), a.healCommand(), a.resetCommand(),
 		a.suspendCommand(), a.resumeCommand(), a.snapshotCommand(),
 		a.sshCommand(), a.imagesCommand(), a.logsCommand(), a.deployCommand(), a.openCommand(), a.vagrantfileCommand(), a.boxCommand(), a.doctorCommand(), a.versionCommand())
 	return root

@@ -16,49 +16,55 @@ import (
 
 // Broken tells what Break did.
 type Broken struct {
-	Fault    string   `json:"fault"`    // kill, crash, pause or stop
-	Machines []string `json:"machines"` // node2 …
+	Fault    string   `json:"fault"`    // kill, crash, pause …
+	Things   []string `json:"things"`   // node2, docker on node2, marathon …
+	Machines []string `json:"machines"` // where they are
 	Seconds  float64  `json:"seconds"`  // how long the fault was in force, if it was undone
 	Undone   bool     `json:"undone"`
+	Passed   bool     `json:"passed"` // nothing is left to undo
 }
 
 // undoPatience bounds the undoing of faults after an interruption.
 const undoPatience = time.Minute
 
-// Break does a fault to machines by hand. With a length of time it waits for
-// so long and undoes the fault, also when ctx ends before; without, the fault
-// stays in the journal until somebody heals it.
-func (f *Flow) Break(ctx context.Context, name string, fault scenarios.Fault, words []string, length time.Duration) (out *Broken, err error) {
-	err = f.onLab(ctx, name, "lab break "+fault.Verb+" "+strings.Join(words, " "), func(c change) error {
+// Break does a fault by hand; words are what follows the verb, as in scripts.
+// With a length of time it waits for so long and undoes the fault, also when
+// ctx ends before; without, the fault stays in the journal until somebody
+// heals it.
+func (f *Flow) Break(ctx context.Context, name, verb string, words []string, length time.Duration) (out *Broken, err error) {
+	err = f.onLab(ctx, name, "lab break "+verb+" "+strings.Join(words, " "), func(c change) error {
 		v, err := f.open(c.lab, "lab break")
 		if err != nil {
 			return err
 		}
 		defer v.close()
-		nodes, err := v.breakable(ctx, fault, words)
+		faults, err := v.breakable(ctx, verb, words, length)
 		if err != nil {
 			return err
 		}
-		out = &Broken{Fault: fault.Verb, Machines: nodes}
-		return v.breakFor(ctx, fault, out, length, c.report)
+		out = &Broken{Fault: verb}
+		for _, fault := range faults {
+			out.Things = append(out.Things, fault.Thing())
+			if !slices.Contains(out.Machines, fault.Node) {
+				out.Machines = append(out.Machines, fault.Node)
+			}
+		}
+		return v.breakFor(ctx, faults, out, c.report)
 	})
 	return out, err
 }
 
-// breakable finds the machines that words mean and says why they cannot be
-// broken, if they cannot.
-func (v *live) breakable(ctx context.Context, fault scenarios.Fault, words []string) ([]string, error) {
-	if modes := v.PowerModes(); !slices.Contains(modes, fault.Power) {
-		var can []string
-		for _, f := range scenarios.Faults() {
-			if slices.Contains(modes, f.Power) {
-				can = append(can, f.Verb)
-			}
-		}
-		return nil, &lab.Error{ID: "fault-unsupported", Op: fault.Verb, Err: fmt.Errorf("%w: machines of provider %s cannot do that", lab.ErrUsage, v.lab.Provider),
-			Advice: "they know " + strings.Join(can, ", ")}
+// breakable finds what the words mean and says why it cannot be broken, if it
+// cannot.
+func (v *live) breakable(ctx context.Context, verb string, words []string, length time.Duration) ([]scenarios.Fault, error) {
+	if length > 0 {
+		words = append(slices.Clone(words), "for="+length.String())
 	}
-	faults, err := v.lab.Faults()
+	faults, err := scenarios.Aim(ctx, v, &cluster{v.clients, v.platform}, verb, words)
+	if err != nil {
+		return nil, err
+	}
+	broken, err := v.lab.Faults()
 	if err != nil {
 		return nil, err
 	}
@@ -66,46 +72,46 @@ func (v *live) breakable(ctx context.Context, fault scenarios.Fault, words []str
 	if err != nil {
 		return nil, err
 	}
-	var nodes []string
-	for _, word := range words {
-		n, err := lab.FindNode(v.plan.Nodes, word)
-		if err != nil {
-			return nil, err
-		}
-		if i := slices.IndexFunc(faults, func(f state.Fault) bool { return slices.Contains(f.Nodes, n.Name) }); i >= 0 {
-			return nil, &lab.Error{ID: "already-broken", Op: fault.Verb, Machine: n.Name, Err: fmt.Errorf("it is broken already: %s", faults[i]), Advice: faults[i].Mends() + " mends it"}
+	for _, f := range faults {
+		i := slices.IndexFunc(broken, func(e state.Fault) bool {
+			return faultIn(e).Same(f) || e.Part == "" && slices.Contains(e.Nodes, f.Node)
+		})
+		if i >= 0 {
+			return nil, &lab.Error{ID: "already-broken", Op: verb, Machine: f.Node, Err: fmt.Errorf("it is broken already: %s", broken[i]), Advice: broken[i].Mends() + " mends it"}
 		}
 		for _, s := range power {
-			if s.Machine.Name == n.Name && s.State != lab.StateRunning {
-				return nil, &lab.Error{ID: "lab-not-whole", Op: fault.Verb, Machine: n.Name, Err: fmt.Errorf("it is %s", s.State), Advice: "lab create repairs what is missing"}
+			if s.Machine.Name == f.Node && s.State != lab.StateRunning {
+				return nil, &lab.Error{ID: "lab-not-whole", Op: verb, Machine: f.Node, Err: fmt.Errorf("it is %s", s.State), Advice: "lab create repairs what is missing"}
 			}
 		}
-		if !slices.Contains(nodes, n.Name) {
-			nodes = append(nodes, n.Name)
+		if err := v.Can(ctx, f); err != nil {
+			return nil, err
 		}
 	}
-	return nodes, nil
+	return faults, nil
 }
 
-// breakFor does the fault, and undoes it where it has an end. A fault that
-// failed half-way is undone at once.
-func (v *live) breakFor(ctx context.Context, fault scenarios.Fault, out *Broken, length time.Duration, report lab.Report) error {
+// breakFor does the faults, and undoes them where they have an end. Of several
+// that failed half-way none stays.
+func (v *live) breakFor(ctx context.Context, faults []scenarios.Fault, out *Broken, report lab.Report) error {
 	start := time.Now()
-	err := v.breakAll(ctx, fault, out.Machines, report)
+	err := v.breakAll(ctx, faults, report)
+	length := faults[0].Length
 	if err == nil && length == 0 {
+		out.Passed = faults[0].Passing()
 		return nil
 	}
 	if err == nil {
-		err = report.Step("break", "", fault.Verb+" "+strings.Join(out.Machines, " "), func(wait func(string)) error {
+		err = report.Step("break", "", out.Fault+" "+strings.Join(out.Things, ", "), func(wait func(string)) error {
 			return v.elapse(ctx, start.Add(length), wait)
 		})
 	}
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoPatience)
 	defer cancel()
-	for _, n := range out.Machines {
-		healed := report.Step("break", n, "undo", func(wait func(string)) error {
-			wait("power to return")
-			return v.Mend(undo, n)
+	for _, f := range faults {
+		healed := report.Step("break", f.Node, "undo", func(wait func(string)) error {
+			wait(awaited(entry(f, "")))
+			return v.Mend(undo, f)
 		})
 		err = errors.Join(err, healed)
 	}
@@ -113,12 +119,16 @@ func (v *live) breakFor(ctx context.Context, fault scenarios.Fault, out *Broken,
 	return err
 }
 
-func (v *live) breakAll(ctx context.Context, fault scenarios.Fault, nodes []string, report lab.Report) error {
-	for _, n := range nodes {
-		if err := v.Break(ctx, n, fault.Power); err != nil {
-			return fmt.Errorf("%s %s: %w", fault.Verb, n, err)
+func (v *live) breakAll(ctx context.Context, faults []scenarios.Fault, report lab.Report) error {
+	for _, f := range faults {
+		err := report.Step("break", f.Node, f.Verb, func(wait func(string)) error {
+			wait(f.Thing())
+			return v.Break(ctx, f)
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", f, err)
 		}
-		report.Emit(lab.Event{Op: "break", Kind: lab.EventNote, Node: n, Text: "⚡ " + n + " " + fault.Does})
+		report.Emit(lab.Event{Op: "break", Kind: lab.EventNote, Node: f.Node, Text: "⚡ " + f.Text()})
 	}
 	return nil
 }

@@ -11,36 +11,42 @@ import (
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/state"
-	"github.com/mesoslab/lab/scenarios"
 	"github.com/mesoslab/lab/stack"
 )
 
-func faultNamed(t *testing.T, verb string) scenarios.Fault {
+// madeInMemory is such a lab after its create.
+func madeInMemory(t *testing.T, provider string) (*Flow, *vms, *state.Lab) {
 	t.Helper()
-	all := scenarios.Faults()
-	i := slices.IndexFunc(all, func(f scenarios.Fault) bool { return f.Verb == verb })
-	if i < 0 {
-		t.Fatalf("no fault %s", verb)
+	f, v, l := onMemory(t, provider)
+	nodes, err := l.Spec.Nodes()
+	for _, n := range nodes {
+		l.Machines = append(l.Machines, lab.Machine{Node: n})
 	}
-	return all[i]
+	if err == nil {
+		err = l.Save()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, v, l
 }
 
 func TestBreakIsInTheJournalFirst(t *testing.T) {
-	f, v, l := onMemory(t, "memory")
+	f, v, l := madeInMemory(t, "memory")
 	v.Fail = func(op, machine string) error {
-		if faults := journal(t, l); op == string(lab.PowerCut) && (len(faults) != 1 || faults[0].By != "lab break" || faults[0].Fault != "cut node2") {
+		if faults := journal(t, l); op == string(lab.PowerCut) && (len(faults) != 1 || faults[0].By != "lab break" || faults[0].Fault != "kill node2") {
 			t.Errorf("%s loses power and the journal says %v", machine, faults)
 		}
 		return nil
 	}
-	res, err := f.Break(t.Context(), "lab", faultNamed(t, "kill"), []string{"slave1", "node2"}, 0)
+	res, err := f.Break(t.Context(), "lab", "kill", []string{"slave1", "node2"}, 0)
 	if err != nil || res.Undone || !slices.Equal(res.Machines, []string{"node2"}) {
 		t.Fatalf("%+v, %v", res, err)
 	}
 	if got := machineStates(t, f, l); !slices.Equal(got, []lab.MachineState{lab.StateRunning, lab.StateCut}) {
 		t.Errorf("machines are %v", got)
 	}
-	if _, err := f.Break(t.Context(), "lab", faultNamed(t, "pause"), []string{"node2"}, 0); lab.ErrorID(err) != "already-broken" {
+	if _, err := f.Break(t.Context(), "lab", "pause", []string{"node2"}, 0); lab.ErrorID(err) != "already-broken" {
 		t.Errorf("broken twice: %v", err)
 	}
 	if mended, err := f.Heal(t.Context(), "lab"); err != nil || len(mended) != 1 {
@@ -53,7 +59,7 @@ func TestBreakIsInTheJournalFirst(t *testing.T) {
 func TestBreakHasAnEnd(t *testing.T) {
 	for _, interrupted := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			f, v, l := onMemory(t, "memory")
+			f, v, l := madeInMemory(t, "memory")
 			defer func() { // ends what they run
 				plan, err := f.plan(l, nil)
 				if err == nil {
@@ -72,7 +78,7 @@ func TestBreakHasAnEnd(t *testing.T) {
 				want = 5 * time.Second
 			}
 			start := time.Now()
-			res, err := f.Break(ctx, "lab", faultNamed(t, "pause"), []string{"node1", "node2"}, 30*time.Second)
+			res, err := f.Break(ctx, "lab", "pause", []string{"node1", "node2"}, 30*time.Second)
 			if interrupted != errors.Is(err, context.DeadlineExceeded) || !res.Undone {
 				t.Errorf("%+v, %v", res, err)
 			}
@@ -87,14 +93,14 @@ func TestBreakHasAnEnd(t *testing.T) {
 }
 
 func TestHalfABreakIsUndone(t *testing.T) {
-	f, v, l := onMemory(t, "memory")
+	f, v, l := madeInMemory(t, "memory")
 	v.Fail = func(op, machine string) error {
 		if op == string(lab.PowerCrash) && machine == "node2" {
 			return errors.New("no power over node2")
 		}
 		return nil
 	}
-	if _, err := f.Break(t.Context(), "lab", faultNamed(t, "crash"), []string{"node1", "node2"}, 0); err == nil || !strings.Contains(err.Error(), "no power over node2") {
+	if _, err := f.Break(t.Context(), "lab", "crash", []string{"node1", "node2"}, 0); err == nil || !strings.Contains(err.Error(), "no power over node2") {
 		t.Errorf("error %v", err)
 	}
 	if got := machineStates(t, f, l); !slices.Equal(got, []lab.MachineState{lab.StateRunning, lab.StateRunning}) || len(journal(t, l)) != 0 {
@@ -103,14 +109,14 @@ func TestHalfABreakIsUndone(t *testing.T) {
 }
 
 func TestBreakRefuses(t *testing.T) {
-	f, _, _ := onMemory(t, "stiff")
-	if _, err := f.Break(t.Context(), "lab", faultNamed(t, "crash"), []string{"node2"}, 0); lab.ErrorID(err) != "fault-unsupported" || !errors.Is(err, lab.ErrUsage) {
+	f, _, _ := madeInMemory(t, "stiff")
+	if _, err := f.Break(t.Context(), "lab", "crash", []string{"node2"}, 0); lab.ErrorID(err) != "fault-unsupported" || !errors.Is(err, lab.ErrUsage) {
 		t.Errorf("a fault that the provider does not know: %v", err)
 	}
-	if _, err := f.Break(t.Context(), "lab", faultNamed(t, "stop"), []string{"node7"}, 0); lab.ErrorID(err) != "unknown-machine" {
+	if _, err := f.Break(t.Context(), "lab", "stop", []string{"node7"}, 0); lab.ErrorID(err) != "unknown-machine" {
 		t.Errorf("a machine that is not there: %v", err)
 	}
-	if _, err := f.Break(t.Context(), "lab", faultNamed(t, "stop"), []string{"node2"}, 0); err != nil {
+	if _, err := f.Break(t.Context(), "lab", "stop", []string{"node2"}, 0); err != nil {
 		t.Error(err)
 	}
 }

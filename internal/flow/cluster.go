@@ -23,6 +23,20 @@ type cluster struct {
 
 var _ scenarios.Cluster = (*cluster)(nil)
 
+// Leader is the address in the pid of the elected master: master@10.0.0.1:5050.
+func (c *cluster) Leader(ctx context.Context) (string, error) {
+	pid, err := c.Mesos.Leader(ctx)
+	if err != nil {
+		return "", err
+	}
+	_, address, _ := strings.Cut(pid, "@")
+	ip, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", fmt.Errorf("address of the leading master %q: %w", pid, err)
+	}
+	return ip, nil
+}
+
 // Agents lists the slaves of the leading master.
 func (c *cluster) Agents(ctx context.Context) ([]scenarios.Agent, error) {
 	slaves, err := c.Mesos.Slaves(ctx)

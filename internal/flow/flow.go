@@ -1,5 +1,5 @@
-// Package flow leads a lab through the rooms: create, destroy, status, heal,
-// suspend and resume, snapshots, scenario. Its functions are plain and in the
+// Package flow leads a lab through the rooms: create, destroy, status, break, heal,
+// reset, suspend and resume, snapshots, scenario. Its functions are plain and in the
 // order in which things happen; each room does its own work and reports its own
 // events.
 //

@@ -147,9 +147,8 @@ func (f *Flow) deploySample(ctx context.Context, l *state.Lab, p stack.Platform,
 		return nil, nil
 	}
 	d := app.definitions(p)[0]
-	sum := sha256.Sum256(d.JSON)
-	hash := hex.EncodeToString(sum[:8])
-	if hash == l.App {
+	deployed := d
+	if hashOf(d) == l.App {
 		if _, err := c.Marathon.App(ctx, d.ID); err == nil {
 			d.JSON, _ = json.Marshal(map[string]string{"id": d.ID})
 		} else if !errors.Is(err, lab.ErrNotFound) {
@@ -160,11 +159,22 @@ func (f *Flow) deploySample(ctx context.Context, l *state.Lab, p stack.Platform,
 	if err != nil {
 		return nil, err
 	}
-	l.App = hash
+	// What people have made of it since is not what create deployed.
+	if action != stack.DeployUnchanged || hashOf(deployed) != l.App {
+		if err := remember(l, deployed, got); err != nil {
+			return nil, err
+		}
+	}
 	if action != stack.DeployUnchanged {
 		did.add("%s %s", action, d.ID)
 	}
 	return placement(p, got), nil
+}
+
+// hashOf tells one definition from another.
+func hashOf(d stack.Definition) string {
+	sum := sha256.Sum256(d.JSON)
+	return hex.EncodeToString(sum[:8])
 }
 
 // named gives the step in which an app is deployed the app's name.

@@ -3,7 +3,6 @@ package flow
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -171,9 +170,6 @@ func (v *live) close() {
 // Machines returns the lab's machines.
 func (v *live) Machines() []lab.Machine { return v.lab.Machines }
 
-// PowerModes are what the provider can do to a machine.
-func (v *live) PowerModes() []lab.Power { return v.provider.Features().PowerModes }
-
 // Settings returns the figures that rule the phases of healing.
 func (v *live) Settings() scenarios.Settings {
 	return scenarios.Settings{
@@ -181,35 +177,6 @@ func (v *live) Settings() scenarios.Settings {
 		SameClock: !v.provider.Features().Real, // what is not a whole system has this computer's clock
 		AppURL:    fmt.Sprintf("http://%s:%d/", v.platform.Master().IP, v.platform.Spec.Ports.App),
 	}
-}
-
-// Break writes the journal, then does the fault.
-func (v *live) Break(ctx context.Context, node string, how lab.Power) error {
-	fault := state.Fault{ID: rand.Text(), Time: time.Now().UTC(), By: v.by, Fault: string(how) + " " + node, Undo: lab.PowerOn, Nodes: []string{node}}
-	if err := v.lab.RecordFault(fault); err != nil {
-		return err
-	}
-	v.forget(node)
-	return v.provider.Power(ctx, v.plan, []string{node}, how)
-}
-
-// Mend undoes every fault of the machine, then strikes them.
-func (v *live) Mend(ctx context.Context, node string) error {
-	if err := v.provider.Power(ctx, v.plan, []string{node}, lab.PowerOn); err != nil {
-		return err
-	}
-	faults, err := v.lab.Faults()
-	if err != nil {
-		return err
-	}
-	for _, f := range faults {
-		if slices.Contains(f.Nodes, node) {
-			if err := v.lab.StrikeFault(f.ID); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // reachPatience is how long a peer waits before it calls a machine silent.
@@ -246,11 +213,7 @@ func isTimeout(err error) bool {
 
 // Containers asks a machine's own engine for Mesos' task containers.
 func (v *live) Containers(ctx context.Context, node string) ([]scenarios.Container, error) {
-	host, err := v.host(ctx, node)
-	if err != nil {
-		return nil, err
-	}
-	docker, err := host.Docker(ctx)
+	docker, err := v.docker(ctx, node)
 	if err != nil {
 		return nil, err
 	}
@@ -267,13 +230,7 @@ func (v *live) Containers(ctx context.Context, node string) ([]scenarios.Contain
 		if err != nil {
 			return nil, err
 		}
-		task := ""
-		for _, kv := range info.Container.Config.Env {
-			if id, ok := strings.CutPrefix(kv, "MESOS_TASK_ID="); ok {
-				task = id
-			}
-		}
-		out = append(out, scenarios.Container{ID: c.ID, TaskID: task})
+		out = append(out, scenarios.Container{ID: c.ID, TaskID: taskOf(info.Container.Config.Env)})
 	}
 	return out, nil
 }
@@ -288,11 +245,7 @@ func (v *live) Logged(ctx context.Context, node, taskID, word string) (int, erro
 	if i < 0 {
 		return 0, fmt.Errorf("container of task %s on %s: %w", taskID, node, lab.ErrNotFound)
 	}
-	host, err := v.host(ctx, node)
-	if err != nil {
-		return 0, err
-	}
-	docker, err := host.Docker(ctx)
+	docker, err := v.docker(ctx, node)
 	if err != nil {
 		return 0, err
 	}

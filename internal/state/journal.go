@@ -20,9 +20,19 @@ type Fault struct {
 	Time  time.Time `json:"time"`
 	By    string    `json:"by"`    // scenario failover, or the command
 	Fault string    `json:"fault"` // kill node2
-	// Undo is the power that mends it, on Nodes.
-	Undo  lab.Power `json:"undo"`
+	// Undo is the power that mends it, on Nodes, where Part is empty.
+	Undo  lab.Power `json:"undo,omitempty"`
 	Nodes []string  `json:"nodes"`
+	// Verb is the kind of fault. Part is what is broken of the machine, "" for
+	// the machine itself; the rest says what exactly (scenarios.Fault).
+	Verb      string        `json:"verb,omitempty"`
+	Part      string        `json:"part,omitempty"`
+	Container string        `json:"container,omitempty"`
+	Task      string        `json:"task,omitempty"`
+	From      string        `json:"from,omitempty"`
+	Delay     time.Duration `json:"delay,omitempty"`  // ns
+	Jitter    time.Duration `json:"jitter,omitempty"` // ns
+	Loss      float64       `json:"loss,omitempty"`   // 0 … 1
 	// Mender is the command that mends it best; "" means heal.
 	Mender string `json:"mender,omitempty"`
 }

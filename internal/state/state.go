@@ -31,6 +31,8 @@ type Record struct {
 	Ready    time.Time     `json:"ready,omitzero"`
 	// App is the hash of the sample app as it was deployed last.
 	App string `json:"app,omitempty"`
+	// AppConfig is that app's configuration as Marathon showed it then.
+	AppConfig json.RawMessage `json:"app_config,omitempty"`
 }
 
 // Store is the folder that holds all labs of a user.

@@ -37,6 +37,7 @@ type Engine struct {
 	names      map[string]string     // name to id
 	execs      map[string]*execRun   // by id
 	closing    bool                  // nothing is created or started any more
+	halted     bool                  // closing, but not by Close
 	ended      bool                  // no goroutine begins any more
 	nextPort   int                   // where the search for a free host port goes on
 }
@@ -183,13 +184,23 @@ func (e *Engine) Boot(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// Halt is what SIGKILL is to dockerd: the engine creates, starts and restarts
+// nothing any more, and its containers run on. Close ends them.
+func (e *Engine) Halt() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closing {
+		e.closing, e.halted = true, true
+	}
+}
+
 // Close stops all containers as dockerd does on SIGTERM, each with its own stop
 // signal and time-out, and then ends everything else. When ctx ends they are
 // killed at once. The engine answers no more after it.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
-	closing := e.closing
-	e.closing = true
+	closing := e.closing && !e.halted
+	e.closing, e.halted = true, false
 	e.mu.Unlock()
 	if closing {
 		return nil

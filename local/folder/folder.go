@@ -9,6 +9,8 @@
 //	lock             locked by the machine while it lives; pid and start time in it
 //	authorized_keys  who may come in by SSH
 //	host_key         the machine's own SSH key, host_key.pub the public half
+//	network.json     Network: whom the machine shall not hear; gone with a boot
+//	heard.json       Heard: which of that is in force
 //	log              what the machine has to say
 //	root/            its disk
 //
@@ -39,6 +41,8 @@ const (
 	HostKeyFile    = "host_key"
 	HostKeyPubFile = "host_key.pub"
 	LogFile        = "log"
+	NetworkFile    = "network.json"
+	HeardFile      = "heard.json"
 	RootDir        = "root"
 )
 
@@ -109,6 +113,51 @@ type Proc struct {
 	Name string    `json:"name"` // the container's
 	Argv []string  `json:"argv"`
 	At   time.Time `json:"at"`
+}
+
+// Network is what is wrong with the machine's network. The provider writes it
+// and sends SIGHUP.
+type Network struct {
+	Version int64    `json:"version"` // of this file
+	Cut     []string `json:"cut"`     // addresses from which nothing is heard
+}
+
+// Heard is the machine's answer.
+type Heard struct {
+	Version int64  `json:"version"` // of the Network that is in force
+	Problem string `json:"problem,omitempty"`
+}
+
+// Network reads network.json; where there is none, nothing is wrong.
+func (f Folder) Network() (n Network, err error) {
+	if err = f.read(NetworkFile, &n); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return n, err
+}
+
+// WriteNetwork writes network.json.
+func (f Folder) WriteNetwork(n Network) error { return f.write(NetworkFile, n) }
+
+// Heard reads heard.json; where there is none, nothing was heard.
+func (f Folder) Heard() (h Heard, err error) {
+	if err = f.read(HeardFile, &h); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return h, err
+}
+
+// WriteHeard writes heard.json.
+func (f Folder) WriteHeard(h Heard) error { return f.write(HeardFile, h) }
+
+// ForgetNetwork removes both: a boot begins with a network that is whole.
+func (f Folder) ForgetNetwork() error {
+	for _, name := range []string{NetworkFile, HeardFile} {
+		if err := os.Remove(f.Path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Settings reads machine.json.

@@ -19,12 +19,21 @@
 //	SIGUSR1   power cut: children frozen, listeners hushed, then itself frozen
 //	SIGUSR2   pause: the same, but SIGCONT goes on where it stood
 //	SIGKILL   crash: the kernel answers for it, its children die with it
+//	SIGHUP    the network: network.json has changed
 //
 // A hushed listener is still there, but takes nobody: its backlog is zero and
 // filled by one connection of the machine's own, so that newcomers time out.
 // Connections that are open stay open, and silent. What is not lab's own
 // program (HAProxy, a task's command) is frozen, but its listeners are not
 // hushed: newcomers get a connection and then silence.
+//
+// # Network
+//
+// What network.json calls cut is not heard any more: filters on all sockets of
+// the machine's processes drop what comes from there (package silence). The
+// other machine does the same. Sockets that foreign programs open later are
+// found within a quarter of a second; their own connections count as the
+// machine's only if they come from its address.
 //
 // # Foreign programs
 //

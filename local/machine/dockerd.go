@@ -12,8 +12,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/mesoslab/lab/internal/guard"
@@ -31,7 +33,44 @@ type dockerService struct {
 
 	mu     sync.Mutex // held through every change
 	daemon *dockerd   // nil while it does not run
+	dead   *dockerd   // killed; its containers run on until the next start
 	failed string     // why it does not, in dockerd's words
+}
+
+// respawnAfter is when the service is started again after dockerd was killed:
+// systemd's RestartSec of Docker's own unit.
+const respawnAfter = 2 * time.Second
+
+// signal is what dockerd does on a signal. The caller has looked up its pid.
+func (s *dockerService) signal(ctx context.Context, sig syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.daemon == nil {
+		return syscall.ESRCH
+	}
+	switch sig {
+	case 0:
+	case syscall.SIGSTOP:
+		s.daemon.gate.set(true)
+	case syscall.SIGCONT:
+		s.daemon.gate.set(false)
+	case syscall.SIGTERM, syscall.SIGINT:
+		s.stopLocked(ctx)
+	case syscall.SIGKILL:
+		killed := s.daemon
+		killed.kill()
+		s.daemon, s.dead, s.failed = nil, killed, "killed"
+		time.AfterFunc(respawnAfter, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.dead == killed && s.failed != "" && s.machine.life.Err() == nil {
+				s.startLocked(s.machine.life)
+			}
+		})
+	default:
+		return syscall.EINVAL
+	}
+	return nil
 }
 
 // act implements the verbs of service(8).
@@ -46,7 +85,7 @@ func (s *dockerService) act(ctx context.Context, verb string) (shell.ServiceResu
 		}
 	case "stop":
 		s.stopLocked(ctx)
-		s.failed = ""
+		s.failed = "" // also: not to be started again after a kill
 	case "restart":
 		s.stopLocked(ctx)
 		s.startLocked(ctx)
@@ -63,6 +102,7 @@ func (s *dockerService) act(ctx context.Context, verb string) (shell.ServiceResu
 
 func (s *dockerService) startLocked(ctx context.Context) {
 	s.failed = ""
+	s.buryLocked(ctx)
 	d, err := s.machine.startDockerd(ctx)
 	if err != nil {
 		s.failed = err.Error()
@@ -70,6 +110,20 @@ func (s *dockerService) startLocked(ctx context.Context) {
 		return
 	}
 	s.daemon = d
+}
+
+// buryLocked ends the containers that a killed dockerd has left running, as
+// dockerd does at its start without live-restore.
+func (s *dockerService) buryLocked(ctx context.Context) {
+	if s.dead == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	cancel() // nobody gets time for a clean end
+	if err := s.dead.stop(ctx); err != nil {
+		s.machine.dockerLog("error", err.Error())
+	}
+	s.dead = nil
 }
 
 func (s *dockerService) stopLocked(ctx context.Context) {
@@ -80,10 +134,14 @@ func (s *dockerService) stopLocked(ctx context.Context) {
 	// A stop that was begun is finished, whoever asked for it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
+	s.daemon.gate.set(false)
 	if err := s.daemon.stop(ctx); err != nil {
 		s.machine.dockerLog("error", err.Error())
 	}
 	s.daemon = nil
+	if err := s.machine.files().Remove(dockerPIDFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.machine.log.Warn(dockerPIDFile, "error", err)
+	}
 }
 
 // dockerd is one run of the engine.
@@ -92,11 +150,15 @@ type dockerd struct {
 	since   time.Time
 	cancel  context.CancelFunc
 	servers []*http.Server
+	gate    *apiGate
 	log     io.Closer
 	serving sync.WaitGroup
 }
 
-const dockerLogFile = "/var/log/docker.log"
+const (
+	dockerLogFile = "/var/log/docker.log"
+	dockerPIDFile = "/var/run/docker.pid" // where real ones have it
+)
 
 // dockerLog appends a line to the service's log, as dockerd writes it.
 func (m *machine) dockerLog(level, text string) {
@@ -109,6 +171,18 @@ func (m *machine) dockerLog(level, text string) {
 	for line := range strings.Lines(text) {
 		fmt.Fprintf(f, "time=%q level=%s msg=%q\n", time.Now().Format(time.RFC3339Nano), level, strings.TrimSpace(line))
 	}
+}
+
+func (m *machine) writePID() error {
+	if err := m.files().MkdirAll(dirOf(dockerPIDFile), 0o755); err != nil {
+		return err
+	}
+	f, err := m.files().OpenFile(dockerPIDFile, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(strconv.Itoa(os.Getpid()))
+	return errors.Join(err, f.Close())
 }
 
 // daemonFlags reads DOCKER_OPTS.
@@ -143,7 +217,7 @@ func (m *machine) startDockerd(ctx context.Context) (*dockerd, error) {
 		return nil, fmt.Errorf("error starting daemon: %w", err)
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	d := &dockerd{cancel: cancel, since: time.Now()}
+	d := &dockerd{cancel: cancel, since: time.Now(), gate: newGate()}
 	logFile, err := m.files().OpenFile(dockerLogFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err == nil {
 		d.log = logFile
@@ -162,11 +236,14 @@ func (m *machine) startDockerd(ctx context.Context) (*dockerd, error) {
 		srv.ErrorLog = errorLog
 		d.servers = append(d.servers, srv)
 		d.serving.Go(func() {
-			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := srv.Serve(d.gate.guard(l)); !errors.Is(err, http.ErrServerClosed) {
 				m.dockerLog("error", "API server: "+err.Error())
 			}
 		})
 		m.dockerLog("info", "API listen on "+strings.TrimPrefix(l.Addr().String(), rootDir))
+	}
+	if err := m.writePID(); err != nil {
+		m.log.Warn(dockerPIDFile, "error", err)
 	}
 	if err := d.engine.Boot(ctx); err != nil {
 		m.dockerLog("error", err.Error())
@@ -245,6 +322,16 @@ func (m *machine) listenDocker(ctx context.Context, e endpoint) (*socket, error)
 		}
 		return l, nil
 	}
+}
+
+// kill is SIGKILL: all connections break at once, and nobody watches over the
+// containers any more, which run on. stop ends them.
+func (d *dockerd) kill() {
+	d.engine.Halt()
+	for _, srv := range d.servers {
+		_ = srv.Close() // a process that dies closes everything
+	}
+	d.gate.drop()
 }
 
 // stop stops the containers, as dockerd without live-restore does, and then

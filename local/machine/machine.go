@@ -41,6 +41,7 @@ type machine struct {
 	children *children
 	programs programs
 	docker   *dockerService
+	ears     ears
 	life     context.Context // ends with the machine
 }
 
@@ -218,8 +219,12 @@ func (m *machine) Sockets() []shell.Socket {
 	return out
 }
 
-// Kill implements shell.Machine. Only the machine's children can be reached.
+// Kill implements shell.Machine. The machine's children can be reached, and
+// dockerd, which is a part of this process.
 func (m *machine) Kill(pid int, sig syscall.Signal) error {
+	if pid == os.Getpid() {
+		return m.docker.signal(m.life, sig)
+	}
 	for _, p := range m.children.list() {
 		if p.Pid() == pid {
 			return p.Signal(sig)

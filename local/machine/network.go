@@ -18,6 +18,7 @@ import (
 
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/handoff"
+	"github.com/mesoslab/lab/local/silence"
 )
 
 // network is everything the machine listens on, and the way out.
@@ -31,6 +32,7 @@ type network struct {
 	open      map[*socket]struct{}
 	hushed    bool
 	accepting int // calls of Accept that are inside the kernel
+	quiet     silence.List
 }
 
 func newNetwork(ip string, hosts handoff.Hosts) *network {
@@ -76,9 +78,15 @@ func (n *network) listen(ctx context.Context, network, address string) (*socket,
 		n.change.Wait()
 	}
 	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // its sockets could not be cut off
 	l, err := lc.Listen(ctx, network, address)
 	if err != nil {
 		return nil, err
+	}
+	if c, ok := l.(syscall.Conn); ok && len(n.quiet) > 0 {
+		if err := n.quiet.Socket(c); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
 	}
 	s := &socket{net: n, program: "lab", pid: os.Getpid()}
 	switch l := l.(type) {

@@ -48,9 +48,9 @@ func Run(ctx context.Context, dir string, cfg Config) int {
 	}
 	m := &machine{cfg: cfg, folder: ".", boot: time.Now(), log: slog.New(slog.NewTextHandler(cfg.Log, nil))}
 	signals, orphans := make(chan os.Signal, 16), make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGCONT)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGCONT, syscall.SIGHUP)
 	signal.Notify(orphans, syscall.SIGCHLD)
-	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGINT)
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGINT)
 	defer signal.Stop(signals)
 	defer signal.Stop(orphans)
 	ctx, cancel := context.WithCancel(ctx)
@@ -132,6 +132,9 @@ func (m *machine) bootUp(ctx context.Context) (err error) {
 		m.log.Warn("boot", "error", err)
 	}
 	if err := m.buryThePast(ctx); err != nil {
+		return err
+	}
+	if err := m.folder.ForgetNetwork(); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(rootDir, 0o755); err != nil {
@@ -235,6 +238,8 @@ func (m *machine) loop(ctx context.Context, signals, orphans <-chan os.Signal) i
 				if !m.freeze(ctx, folder.Paused, signals) {
 					return m.die(ctx)
 				}
+			case syscall.SIGHUP:
+				m.listenTo(ctx)
 			}
 		case <-orphans:
 			m.children.reap()
