@@ -11,7 +11,8 @@
 //	machines/<node>/              each machine's folder, see package folder
 //
 // What a machine is lies in local/machine, its engine in local/engine, its
-// shell in local/shell; local/handoff gives its processes their network,
+// shell in local/shell, the line discipline under it in local/terminal, its
+// docker command in local/docker; local/handoff gives its processes their network,
 // local/proctab knows processes by identity.
 //
 // # Promises
