@@ -57,8 +57,8 @@ func TestOpenSSHOnATerminal(t *testing.T) {
 	seen.await(t, prompt)
 	io.WriteString(keys, "stty size; echo $TERM\r")
 	seen.await(t, "\r\n24 80\r\nxterm\r\n"+prompt)
-	io.WriteString(keys, "cat > f\r")
-	seen.await(t, "\r\n")
+	io.WriteString(keys, "echo go; cat > f\r")
+	seen.await(t, "\r\ngo\r\n") // what is typed before is the prompt's, and not echoed
 	io.WriteString(keys, "typed\r\x04")
 	seen.await(t, "typed\r\n"+prompt)
 	io.WriteString(keys, "cat f; while sleep 0.01; do stty size; done\r")
