@@ -7,6 +7,7 @@ require (
 	github.com/bmatcuk/go-vagrant v1.6.0
 	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/containerd/errdefs v1.0.0
+	github.com/creack/pty v1.1.24
 	github.com/distribution/reference v0.6.0
 	github.com/docker/go-units v0.5.0
 	github.com/gambol99/go-marathon v0.7.1

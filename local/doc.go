@@ -11,9 +11,10 @@
 //	machines/<node>/              each machine's folder, see package folder
 //
 // What a machine is lies in local/machine, its engine in local/engine, its
-// shell in local/shell; local/silence cuts machines off from each other,
-// local/handoff gives its processes their network,
-// internal/proctab knows processes by identity.
+// shell in local/shell, the line discipline under it in local/terminal, its
+// docker command in local/docker; local/silence cuts machines off from each
+// other, local/handoff gives its processes their network, internal/proctab
+// knows processes by identity.
 //
 // # Promises
 //

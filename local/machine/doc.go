@@ -12,6 +12,13 @@
 // wants them. Without that file it listens on its unix socket only, like a
 // fresh Docker.
 //
+// # Sessions
+//
+// An SSH session is a shell, a command or sftp. With a terminal (pty-req, with
+// the modes of RFC 4254, section 8) the shell is interactive, and ctrl-C is a
+// key that ends what runs; window-change is heard at once. A connection that
+// cannot be accepted for want of descriptors is waited for: see acceptEach.
+//
 // # Power
 //
 //	SIGTERM   clean shutdown: containers are stopped, then foreign programs,
@@ -55,5 +62,6 @@
 //
 // # Left out on purpose
 //
-// A kernel, users with rights, ptys, ssh -R, X11 and agent forwarding.
+// A kernel (terminals are package terminal's), users with rights, ssh -R, X11
+// and agent forwarding.
 package machine

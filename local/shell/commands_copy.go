@@ -44,7 +44,7 @@ func cp(ctx context.Context, p *Proc) int {
 			status = p.errorf("cannot copy a directory, '%s', into itself, '%s'", name, to)
 			continue
 		}
-		if err := p.copy(ctx, p.Path(name), p.Path(to), o.has("a", "d", "P", "archive")); err != nil {
+		if err := p.copy(ctx, p.Path(name), p.Path(to), copying{links: o.has("a", "d", "P", "archive"), times: o.has("a", "p", "archive")}); err != nil {
 			status = p.errorf("cannot copy '%s': %s", name, words(err))
 		} else if o.has("v", "verbose") {
 			p.printf("'%s' -> '%s'\n", name, to)
@@ -53,41 +53,51 @@ func cp(ctx context.Context, p *Proc) int {
 	return status
 }
 
-// copy copies a file or a tree. links says to copy links as links.
-func (p *Proc) copy(ctx context.Context, from, to string, links bool) error {
+// copying is how to copy: links as links, and with the time of change.
+type copying struct{ links, times bool }
+
+// copy copies a file or a tree.
+func (p *Proc) copy(ctx context.Context, from, to string, how copying) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	look := p.Files().Stat
-	if links {
+	if how.links {
 		look = p.Files().Lstat
 	}
 	i, err := look(from)
 	if err != nil {
 		return err
 	}
-	switch {
-	case i.Mode()&fs.ModeSymlink != 0:
+	if i.Mode()&fs.ModeSymlink != 0 {
 		target, err := p.Files().Readlink(from)
 		if err != nil {
 			return err
 		}
 		return p.Files().Symlink(target, to)
-	case i.IsDir():
-		return p.copyDir(ctx, from, to, i.Mode().Perm())
-	case i.Mode().IsRegular():
-		return p.copyFile(from, to, i.Mode().Perm())
 	}
-	return &fs.PathError{Op: "copy", Path: from, Err: fs.ErrInvalid}
+	switch {
+	case i.IsDir():
+		err = p.copyDir(ctx, from, to, i.Mode().Perm(), how)
+	case i.Mode().IsRegular():
+		err = p.copyFile(from, to, i.Mode().Perm())
+	default:
+		return &fs.PathError{Op: "copy", Path: from, Err: fs.ErrInvalid}
+	}
+	if err == nil && how.times {
+		err = p.Files().Chtimes(to, i.ModTime(), i.ModTime())
+	}
+	return err
 }
 
-func (p *Proc) copyDir(ctx context.Context, from, to string, perm fs.FileMode) error {
+func (p *Proc) copyDir(ctx context.Context, from, to string, perm fs.FileMode, how copying) error {
+	how.links = true
 	if err := p.Files().MkdirAll(to, perm|0o700); err != nil {
 		return err
 	}
 	entries, err := p.Files().ReadDir(from)
 	for _, e := range entries {
-		err = errors.Join(err, p.copy(ctx, path.Join(from, e.Name()), path.Join(to, e.Name()), true))
+		err = errors.Join(err, p.copy(ctx, path.Join(from, e.Name()), path.Join(to, e.Name()), how))
 	}
 	return err
 }

@@ -18,5 +18,23 @@
 // relative ones, because os.Root refuses absolute links.
 //
 // Users are names only: every file belongs to whoever runs the machine, sudo
-// asks nothing, and permission bits are kept but not enforced. No job control.
+// asks nothing, and permission bits are kept but not enforced.
+//
+// # At a terminal
+//
+// Interactive is a shell for somebody at a terminal (package terminal): a
+// prompt with x/term's line editor, history in ~/.bash_history, completion,
+// ~/.profile and ~/.bashrc. At every instant one party reads the keyboard: the
+// editor, or the command that runs. Commands are functions of this process, so
+// a ctrl-C cancels their context; & makes a job, which can be waited for and
+// killed, but none can be stopped: ctrl-Z says so. The exit status after a
+// ctrl-C is 130, as bash has it.
+//
+// # Commands
+//
+// They print what the real ones print (bash, GNU coreutils, sed, grep, find), as
+// far as they go: testdata/real holds outputs of the real ones for some 500
+// lines. A flag or a word of a small language that is not known is refused with
+// an error; it is never accepted and ignored where it would change the result.
+// awk is goawk's and jq gojq's, without files and processes.
 package shell

@@ -3,6 +3,7 @@ package shell
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -30,6 +31,7 @@ func rewrite(file *syntax.File) error {
 					lit.Value = homesIn(lit.Value, i == 0)
 				}
 			}
+			plainTilde(n)
 		case *syntax.Stmt:
 			if n.Background {
 				null := &syntax.Redirect{Op: syntax.RdrIn, Word: word("/dev/null")}
@@ -40,6 +42,18 @@ func rewrite(file *syntax.File) error {
 		return refused == nil
 	})
 	return refused
+}
+
+// plainTilde puts a tilde at the start of a word that stands for nobody's home
+// in quotes: in an assignment a backslash would stay.
+func plainTilde(w *syntax.Word) {
+	if len(w.Parts) == 0 {
+		return
+	}
+	if lit, ok := w.Parts[0].(*syntax.Lit); ok && strings.HasPrefix(lit.Value, `\~`) {
+		lit.Value = lit.Value[2:]
+		w.Parts = append([]syntax.WordPart{&syntax.SglQuoted{Value: "~"}}, w.Parts...)
+	}
 }
 
 var tilde = regexp.MustCompile(`(^|[{,])~([A-Za-z_][A-Za-z0-9_.-]*)`)
