@@ -148,7 +148,8 @@ func TestAppFilesAreRead(t *testing.T) {
 		}
 	}
 	for _, name := range appNames() {
-		if app, err := loadApp(name); err != nil || app.ID != name || !app.Builtin {
+		id, _, _ := strings.Cut(name, "-") // web-v2 is an update of web
+		if app, err := loadApp(name); err != nil || app.ID != id || !app.Builtin {
 			t.Errorf("%s: %+v, %v", name, app, err)
 		}
 	}

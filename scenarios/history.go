@@ -39,7 +39,10 @@ type TaskHistory struct {
 	Ended    time.Time
 	EndState string // TASK_LOST, TASK_KILLED, …
 	OutOfLB  time.Time
-	Served   int // requests, as the load balancer counts them while it lists the task
+	// Failed health checks until Marathon decided to kill the task for them.
+	FailedChecks  int
+	UnhealthyKill time.Time
+	Served        int // requests, as the load balancer counts them while it lists the task
 }
 
 // AgentHistory is one Mesos slave's life as seen from outside.
@@ -214,6 +217,14 @@ func (h *History) SawEvent(now time.Time, e StreamEvent, nodeOf func(ip string) 
 			t.Ended, t.EndState = now, e.TaskStatus
 			h.changed(fmt.Sprintf("◆ %s is %s", t.Name, e.TaskStatus))
 		}
+	case "failed_health_check_event":
+		if t := h.task(e.TaskID, now); t.UnhealthyKill.IsZero() {
+			t.FailedChecks++
+		}
+	case "unhealthy_task_kill_event":
+		t := h.task(e.TaskID, now)
+		t.UnhealthyKill = now
+		h.changed(fmt.Sprintf("◆ Marathon kills %s: unhealthy, %d failed checks", t.Name, t.FailedChecks))
 	case "health_status_changed_event":
 		t := h.task(e.TaskID, now)
 		if e.Alive && t.Healthy.IsZero() {

@@ -67,6 +67,8 @@ type Cluster interface {
 	Scale(ctx context.Context, app string, instances int, force bool) error
 	Restart(ctx context.Context, app string) error
 	Deploy(ctx context.Context, app AppFile) error
+	// Rollback brings an old version of an app back, over any deployment.
+	Rollback(ctx context.Context, app, version string) error
 	Remove(ctx context.Context, app string) error
 	// KillTasks kills tasks and scales the app down by their number.
 	KillTasks(ctx context.Context, ids []string) error
@@ -78,13 +80,19 @@ type Agent struct {
 	IP         string
 	Active     bool // connected, too
 	Registered time.Time
+	FreeCPUs   float64
+	FreeMem    float64 // MiB
 }
 
 // App is one Marathon app with its tasks.
 type App struct {
 	ID          string
-	URL         string // behind the load balancer, or ""
+	URL         string  // behind the load balancer, or ""
+	Version     string  // an id
+	CPUs        float64 // of one instance
+	Mem         float64 // MiB
 	Instances   int
+	MaxFailures int // maxConsecutiveFailures of its first check
 	HasChecks   bool
 	Deployments int
 	Queued      int  // launches that Marathon still owes
@@ -102,6 +110,7 @@ type Task struct {
 	Staged  time.Time
 	Started time.Time // zero while staging
 	Healthy bool
+	Version string // of the app that it was started as
 }
 
 // Backend is one server of the load balancer.
