@@ -88,6 +88,21 @@ expect
 kill 'node2
 `, []string{"2: nothing to say", "3: quantity is missing", "4: did you mean detect?", "5: the question is missing", "7: expect what?", "8: no verb", "9: no verb", "10: "}},
 		{"needs", "# x\n# needs: 2 slaves, VMs\nsay hello\n", []string{`2: needs "VMs": must be a number of slaves`}},
+		{"updates", `# x
+rollback web
+deploy web
+update web web-v3
+update web slow-v2
+update nginx web-v2
+updat web web-v2
+rollback web
+traffic web
+baseline web
+expect relase web v2
+expect release web
+expect stuck web for=5
+`, []string{"2: no app was updated", "4: did you mean web-v2?", "5: that is the app slow", "6: only what the script has deployed", "7: did you mean update?",
+			"11: did you mean release?", "12: release is missing", "13: did you mean 5s?"}},
 		{"apps", "# x\ndeploy webb\ndeploy ./nowhere.json\ndeploy $app\n", []string{"2: did you mean web?", "3: nowhere.json", "4: $app is not set"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -15,7 +15,7 @@ func (r *run) replacements() []TaskHistory {
 	var out []TaskHistory
 	fault := r.faultTime()
 	for _, t := range r.history.Tasks() {
-		if t.Seen.After(fault) && t.Ended.IsZero() && t.Address != "" {
+		if !t.Seen.Before(fault) && t.Ended.IsZero() && t.Address != "" {
 			out = append(out, t)
 		}
 	}

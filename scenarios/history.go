@@ -21,6 +21,7 @@ type History struct {
 	gaps     []Gap
 	lost     time.Time // when the event stream broke
 	changed  func(text string)
+	overdue  []time.Time    // when Marathon's back-off was seen over, and a launch still missing
 	counters map[string]int // the load balancer's, by address; nil before its first sample
 }
 
@@ -96,6 +97,9 @@ func (h *History) SawApp(asked, now time.Time, app App, nodeOf func(ip string) s
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sampled("marathon", now)
+	if app.Overdue && !h.last.Overdue {
+		h.overdue = append(h.overdue, now)
+	}
 	h.last, h.asked = app, asked
 	for _, s := range app.Tasks {
 		t := h.task(s.ID, now)
@@ -301,6 +305,19 @@ func (h *History) Agents() []AgentHistory {
 	}
 	slices.SortFunc(out, func(a, b AgentHistory) int { return cmp.Or(a.Seen.Compare(b.Seen), cmp.Compare(a.Node, b.Node)) })
 	return out
+}
+
+// OverdueAfter returns when Marathon was first seen waiting for offers after a
+// moment, or zero.
+func (h *History) OverdueAfter(at time.Time) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, o := range h.overdue {
+		if o.After(at) {
+			return o
+		}
+	}
+	return time.Time{}
 }
 
 // NameOf is the short word for a task, or the id itself for one that no

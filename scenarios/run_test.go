@@ -145,7 +145,7 @@ var mutants = []struct {
 
 	{"crash", "placebo", sabotage{}, Inconclusive, "crashing"},
 	{"crash", "no back-off", sabotage{patientCrash: true}, Fail, "crashing"},
-	{"crash", "the rollback is forgotten", sabotage{forgetsBack: true}, Inconclusive, "release"},
+	{"crash", "the rollback is forgotten", sabotage{forgetsBack: true}, Fail, "release"},
 
 	{"zombie", "placebo", sabotage{}, Inconclusive, "restarted"},
 	{"zombie", "nobody is killed", sabotage{forgives: true}, Inconclusive, "unhealthy"},
