@@ -295,3 +295,21 @@ func TestInterruptedRunIsHealed(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitForRoomIsNoBackoff: what a launch waits for after its back-off is
+// told apart from it.
+func TestWaitForRoomIsNoBackoff(t *testing.T) {
+	for _, name := range []string{"placement", "crowded"} {
+		res, err := run1(t, builtinScenario(t, name), Options{}, sabotage{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]float64{}
+		for _, p := range res.Phases {
+			seen[p.Name] = p.Seconds
+		}
+		if b := seen["back-off"]; b < 0.9 || b > 1.2 || seen["no-offer"] < 5 {
+			t.Errorf("%s: phases %+v", name, res.Phases)
+		}
+	}
+}
