@@ -19,6 +19,8 @@ func onVersions() []verb {
 		{name: "release", summary: "Marathon and the load balancer are done, and so many requests in a row are answered by that release, none fails",
 			args: []param{app[0], {name: "release", kind: kindWord}}, options: []param{{"requests", kindCount, "100"}, within("60s")},
 			after: changed, watched: true, sane: enoughTime, do: expectRelease},
+		{name: "moved", summary: "every task has another address: the old ones are refused, haproxy.cfg has the new ones, clients notice nothing any more",
+			args: app, options: []param{{"requests", kindCount, "100"}, within("60s")}, after: changed, watched: true, sane: enoughTime, do: expectMoved},
 		{name: "stuck", summary: "the deployment of an update does not end, for a while: old tasks live, no new one is healthy",
 			args: app, options: []param{{"for", kindDuration, "8s"}, within("60s")}, after: updated, watched: true, do: expectStuck},
 		{name: "errors", summary: "clients get error pages, all of them from tasks of the new version",

@@ -62,6 +62,9 @@ type Cluster interface {
 	App(ctx context.Context, id string) (App, error)
 	// Backends lists the load balancer's servers for the app.
 	Backends(ctx context.Context, app string) ([]Backend, error)
+	// BalancerConfig is the configuration that the load balancer runs with: the
+	// text of haproxy.cfg.
+	BalancerConfig(ctx context.Context) (string, error)
 	// Events calls fn for every event of Marathon's stream until it ends.
 	Events(ctx context.Context, fn func(StreamEvent)) error
 	Scale(ctx context.Context, app string, instances int, force bool) error

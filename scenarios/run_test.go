@@ -139,6 +139,10 @@ var mutants = []struct {
 	{"upgrade", "half of it is not replaced", sabotage{forgetsOld: true}, Inconclusive, "restarted"},
 	{"upgrade", "the old release goes on answering", sabotage{mixes: true}, Fail, "release"},
 
+	{"discovery", "placebo", sabotage{}, Inconclusive, "restarted"},
+	{"discovery", "an old address still answers", sabotage{squatter: true}, Inconclusive, "moved"},
+	{"discovery", "the configuration is not rewritten", sabotage{staleConfig: true}, Inconclusive, "moved"},
+
 	{"bad-deploy", "placebo", sabotage{}, Inconclusive, "errors"},
 	{"bad-deploy", "the deployment ends", sabotage{gullible: true}, Inconclusive, "stuck"},
 	{"bad-deploy", "the rollback is forgotten", sabotage{forgetsBack: true}, Inconclusive, "release"},

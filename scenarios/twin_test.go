@@ -46,6 +46,8 @@ type sabotage struct {
 	gullible      bool          // a deployment ends although nobody is healthy
 	forgetsOld    bool          // an update leaves one old task
 	mixes         bool          // an old release goes on answering
+	squatter      bool          // somebody listens on an old address
+	staleConfig   bool          // haproxy.cfg is not rewritten
 	forgetsBack   bool          // a rollback changes nothing
 	tolerant      bool          // a wrong label harms nobody else
 	nameless      bool          // no sabotage: instances do not say who they are
@@ -93,6 +95,15 @@ func newPlatform(t *testing.T, n *labtest.Network, s sabotage) *platform {
 		p.apps["nginx"].tasks[i].Started, p.apps["nginx"].tasks[i].Healthy = time.Now(), true
 	}
 	p.apps["nginx"].servers = slices.Clone(p.apps["nginx"].tasks)
+	if s.squatter {
+		l, err := n.Host("10.0.0.2").Listen(t.Context(), "tcp", ":31001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := &http.Server{}
+		go srv.Serve(l)
+		t.Cleanup(func() { srv.Close() })
+	}
 	for port := 10000; port < 10010; port++ {
 		l, err := n.Host("10.0.0.1").Listen(t.Context(), "tcp", fmt.Sprintf(":%d", port))
 		if err != nil {

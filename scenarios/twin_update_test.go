@@ -245,3 +245,20 @@ func (p *platform) misled() bool {
 	}
 	return false
 }
+
+// BalancerConfig is as much of haproxy.cfg as anybody reads.
+func (p *platform) BalancerConfig(context.Context) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	text := "defaults\n  retries 3\n"
+	for _, a := range p.apps {
+		text += fmt.Sprintf("backend %s_%d\n", a.id, a.port)
+		for _, t := range a.servers {
+			if p.staleConfig && t.Port > 31002 {
+				continue
+			}
+			text += fmt.Sprintf("  server x %s:%d check\n", t.IP, t.Port)
+		}
+	}
+	return text, nil
+}

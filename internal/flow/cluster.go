@@ -116,6 +116,12 @@ func (c *cluster) Backends(ctx context.Context, app string) ([]scenarios.Backend
 	return out, nil
 }
 
+// BalancerConfig reads haproxy.cfg as the load balancer has it.
+func (c *cluster) BalancerConfig(ctx context.Context) (string, error) {
+	text, err := c.LB.Config(ctx)
+	return string(text), err
+}
+
 // serverAddress is the host:port that a server's name is made of.
 func serverAddress(s stack.Stat) (string, bool) {
 	i := strings.LastIndex(s.Server, "_")
