@@ -30,6 +30,14 @@ func TestScenarios(t *testing.T) {
 		{"balance", []string{"baseline", "shares", "youngest", "shares", "instances", "shares", "whole"}, []string{"offer", "launch", "stop", "out"}},
 		{"rejoin", []string{"baseline", "victim", "silence", "lost", "replaced", "serving", "agents", "steady", "whole"}, []string{"detect", "back-off", "launch"}},
 		{"last-slave", []string{"baseline", "victim", "silence", "lost", "outage", "queued", "agents", "replaced", "serving", "whole"}, []string{"detect", "no-slave", "offer", "launch"}},
+		{"upgrade", []string{"baseline", "restarted", "release", "whole"}, []string{"launch", "stop"}},
+		{"discovery", []string{"baseline", "restarted", "moved", "whole"}, []string{"launch", "stop"}},
+		{"bad-deploy", []string{"baseline", "errors", "stuck", "release", "whole"}, []string{"launch"}},
+		{"crash", []string{"baseline", "crashing", "outage", "release", "whole"}, []string{"launch"}},
+		{"zombie", []string{"baseline", "restarted", "unhealthy", "errors", "release", "whole"}, []string{"launch", "stop"}},
+		{"bad-label", []string{"baseline", "ignored", "instances", "whole"}, []string{"launch"}},
+		{"placement", []string{"baseline", "placed", "victim", "silence", "lost", "blocked", "agents", "replaced", "serving", "whole"}, []string{"detect"}},
+		{"crowded", []string{"baseline", "victim", "silence", "lost", "crowded", "agents", "instances", "whole"}, []string{"detect"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := l.In(t)

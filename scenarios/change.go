@@ -150,6 +150,9 @@ func (r *run) putBack(ctx context.Context) error {
 		}
 	}
 	for _, app := range slices.Sorted(maps.Keys(r.original)) {
+		if slices.Contains(r.deployed, app) {
+			continue // it is gone
+		}
 		now, err := r.cluster.App(ctx, app)
 		if err == nil && now.Instances != r.original[app] {
 			err = r.cluster.Scale(ctx, app, r.original[app], true)

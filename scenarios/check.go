@@ -29,14 +29,14 @@ type knowledge struct {
 	rate  int    // requests a second
 	asked map[string]bool
 	// deployed are apps that the script brings itself.
-	deployed map[string]bool
+	deployed, updated map[string]bool
 }
 
 // Check finds every mistake of a script without running it and without a lab:
 // unknown verbs, wrong or missing arguments, lines that come too early for
 // what they need, expectations that can never hold.
 func Check(ctx context.Context, sc Scenario) ([]Mistake, error) {
-	k := &knowledge{facts: map[fact]bool{}, deployed: map[string]bool{}, asked: map[string]bool{}}
+	k := &knowledge{facts: map[fact]bool{}, deployed: map[string]bool{}, updated: map[string]bool{}, asked: map[string]bool{}}
 	finally := false
 	l, err := newLanguage(ctx, func(_ context.Context, v verb, a arguments) error { return k.judge(v, a, finally) })
 	if err != nil {
@@ -103,6 +103,8 @@ func (k *knowledge) take(v verb, a arguments) {
 		k.app, k.rate = a["app"], a.count("rate")
 	case "ask":
 		k.asked[a["quantity"]] = true
+	case "update":
+		k.updated[a["app"]] = true
 	case "deploy":
 		if d, err := loadApp(a["app"]); err == nil {
 			k.deployed[d.ID] = true

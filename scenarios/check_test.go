@@ -118,6 +118,21 @@ restore mesos_slav
 			"14: seed= goes with pick=random only", `15: must be a machine`, `16: did you mean node2?`, "17: how slow?", "18: did you mean 5%?", "19: at most 100%", "20: did you mean 100s?",
 			"21: jitter= goes with delay=", "22: must not be more than delay=10ms", "23: did you mean 10s?", "24: goes with machines, docker and containers, not with apps", "25: on= goes with", "26: did you mean mesos_slave?"}},
 		{"needs", "# x\n# needs: 2 slaves, VMs\nsay hello\n", []string{`2: needs "VMs": must be a number of slaves`}},
+		{"updates", `# x
+rollback web
+deploy web
+update web web-v3
+update web slow-v2
+update nginx web-v2
+updat web web-v2
+rollback web
+traffic web
+baseline web
+expect relase web v2
+expect release web
+expect stuck web for=5
+`, []string{"2: no app was updated", "4: did you mean web-v2?", "5: that is the app slow", "6: only what the script has deployed", "7: did you mean update?",
+			"11: did you mean release?", "12: release is missing", "13: did you mean 5s?"}},
 		{"apps", "# x\ndeploy webb\ndeploy ./nowhere.json\ndeploy $app\n", []string{"2: did you mean web?", "3: nowhere.json", "4: $app is not set"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -178,7 +193,8 @@ func TestAppFilesAreRead(t *testing.T) {
 		}
 	}
 	for _, name := range appNames() {
-		if app, err := loadApp(name); err != nil || app.ID != name || !app.Builtin {
+		id, _, _ := strings.Cut(name, "-") // web-v2 is an update of web
+		if app, err := loadApp(name); err != nil || app.ID != id || !app.Builtin {
 			t.Errorf("%s: %+v, %v", name, app, err)
 		}
 	}

@@ -21,6 +21,7 @@ type History struct {
 	gaps     []Gap
 	lost     time.Time // when the event stream broke
 	changed  func(text string)
+	overdue  []time.Time    // when Marathon's back-off was seen over, and a launch still missing
 	counters map[string]int // the load balancer's, by address; nil before its first sample
 }
 
@@ -39,7 +40,10 @@ type TaskHistory struct {
 	Ended    time.Time
 	EndState string // TASK_LOST, TASK_KILLED, …
 	OutOfLB  time.Time
-	Served   int // requests, as the load balancer counts them while it lists the task
+	// Failed health checks until Marathon decided to kill the task for them.
+	FailedChecks  int
+	UnhealthyKill time.Time
+	Served        int // requests, as the load balancer counts them while it lists the task
 }
 
 // AgentHistory is one Mesos slave's life as seen from outside.
@@ -93,6 +97,9 @@ func (h *History) SawApp(asked, now time.Time, app App, nodeOf func(ip string) s
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sampled("marathon", now)
+	if app.Overdue && !h.last.Overdue {
+		h.overdue = append(h.overdue, now)
+	}
 	h.last, h.asked = app, asked
 	for _, s := range app.Tasks {
 		t := h.task(s.ID, now)
@@ -214,6 +221,14 @@ func (h *History) SawEvent(now time.Time, e StreamEvent, nodeOf func(ip string) 
 			t.Ended, t.EndState = now, e.TaskStatus
 			h.changed(fmt.Sprintf("◆ %s is %s", t.Name, e.TaskStatus))
 		}
+	case "failed_health_check_event":
+		if t := h.task(e.TaskID, now); t.UnhealthyKill.IsZero() {
+			t.FailedChecks++
+		}
+	case "unhealthy_task_kill_event":
+		t := h.task(e.TaskID, now)
+		t.UnhealthyKill = now
+		h.changed(fmt.Sprintf("◆ Marathon kills %s: unhealthy, %d failed checks", t.Name, t.FailedChecks))
 	case "health_status_changed_event":
 		t := h.task(e.TaskID, now)
 		if e.Alive && t.Healthy.IsZero() {
@@ -290,6 +305,19 @@ func (h *History) Agents() []AgentHistory {
 	}
 	slices.SortFunc(out, func(a, b AgentHistory) int { return cmp.Or(a.Seen.Compare(b.Seen), cmp.Compare(a.Node, b.Node)) })
 	return out
+}
+
+// OverdueAfter returns when Marathon was first seen waiting for offers after a
+// moment, or zero.
+func (h *History) OverdueAfter(at time.Time) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, o := range h.overdue {
+		if o.After(at) {
+			return o
+		}
+	}
+	return time.Time{}
 }
 
 // NameOf is the short word for a task, or the id itself for one that no

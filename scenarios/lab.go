@@ -73,11 +73,16 @@ type Cluster interface {
 	App(ctx context.Context, id string) (App, error)
 	// Backends lists the load balancer's servers for the app.
 	Backends(ctx context.Context, app string) ([]Backend, error)
+	// BalancerConfig is the configuration that the load balancer runs with: the
+	// text of haproxy.cfg.
+	BalancerConfig(ctx context.Context) (string, error)
 	// Events calls fn for every event of Marathon's stream until it ends.
 	Events(ctx context.Context, fn func(StreamEvent)) error
 	Scale(ctx context.Context, app string, instances int, force bool) error
 	Restart(ctx context.Context, app string) error
 	Deploy(ctx context.Context, app AppFile) error
+	// Rollback brings an old version of an app back, over any deployment.
+	Rollback(ctx context.Context, app, version string) error
 	Remove(ctx context.Context, app string) error
 	// KillTasks kills tasks and scales the app down by their number.
 	KillTasks(ctx context.Context, ids []string) error
@@ -89,13 +94,19 @@ type Agent struct {
 	IP         string
 	Active     bool // connected, too
 	Registered time.Time
+	FreeCPUs   float64
+	FreeMem    float64 // MiB
 }
 
 // App is one Marathon app with its tasks.
 type App struct {
 	ID          string
-	URL         string // behind the load balancer, or ""
+	URL         string  // behind the load balancer, or ""
+	Version     string  // an id
+	CPUs        float64 // of one instance
+	Mem         float64 // MiB
 	Instances   int
+	MaxFailures int // maxConsecutiveFailures of its first check
 	HasChecks   bool
 	Deployments int
 	Queued      int  // launches that Marathon still owes
@@ -113,6 +124,7 @@ type Task struct {
 	Staged  time.Time
 	Started time.Time // zero while staging
 	Healthy bool
+	Version string // of the app that it was started as
 }
 
 // Backend is one server of the load balancer.

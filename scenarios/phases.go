@@ -23,6 +23,7 @@ const (
 	phaseDetect  = "detect"   // fault → the tasks are lost
 	phaseNoSlave = "no-slave" // lost → the first slave is there again
 	phaseBackoff = "back-off" // lost → Marathon launches
+	phaseNoFit   = "no-offer" // back-off over → Marathon launches, after offers that it could not use
 	phaseOffer   = "offer"    // request → Marathon launches
 	phaseLaunch  = "launch"   // → running
 	phaseLB      = "LB"       // → in the load balancer
@@ -33,7 +34,7 @@ const (
 )
 
 func phaseNames() []string {
-	return []string{phaseDetect, phaseNoSlave, phaseBackoff, phaseOffer, phaseLaunch, phaseLB, phaseHealth, phaseClients, phaseStop, phaseOut}
+	return []string{phaseDetect, phaseNoSlave, phaseBackoff, phaseNoFit, phaseOffer, phaseLaunch, phaseLB, phaseHealth, phaseClients, phaseStop, phaseOut}
 }
 
 // cut is the end of a phase.
@@ -65,6 +66,9 @@ func (r *run) phases() (out []Phase, whole bool) {
 			to = r.at(faults[i+1].At)
 		}
 		up, down := r.growing(from, to), r.shrinking(from, to)
+		if len(up) > 0 && len(down) > 0 {
+			down[0].rule = "upgradeStrategy: when old tasks may go; then docker_stop_timeout 0 s"
+		}
 		out = append(out, phasesFrom(fault, from, up)...)
 		out = append(out, phasesFrom(fault, from, down)...)
 		whole = len(up)+len(down) > 0
@@ -131,7 +135,10 @@ func (r *run) healing(fault time.Time) (start time.Time, cuts []cut, whole bool)
 	}
 	last := latestRunning(fresh[:len(r.victims)])
 	backoff := cut{name: phaseBackoff, at: launched(last, from), rule: "backoffSeconds 1 × 1.15ⁿ of the app"}
-	if from.Equal(lost) {
+	if over := r.history.OverdueAfter(lost); from.Equal(lost) && !over.IsZero() && backoff.at.Sub(over) > longOffer {
+		cuts = append(cuts, cut{name: phaseBackoff, at: over, rule: backoff.rule})
+		backoff.name, backoff.rule = phaseNoFit, "no offer fits: a constraint, or too little room"
+	} else if from.Equal(lost) {
 		own := backoff.at.Sub(lost) - s.Backoff
 		backoff.own = &own
 	} else {
@@ -148,6 +155,10 @@ func (r *run) healing(fault time.Time) (start time.Time, cuts []cut, whole bool)
 	}
 	return start, cuts, whole
 }
+
+// longOffer is how long a launch that is overdue waits at most where an offer
+// fits: some allocation_intervals of 1 s.
+const longOffer = 3 * time.Second
 
 // beyondPings is what lies beyond the pings that a master sends each T from
 // the slave's registration on. It can only be told by the master's own clock.
@@ -181,7 +192,14 @@ func (r *run) serving(t TaskHistory) (cuts []cut, whole bool) {
 
 // growing are the cuts of a request for more instances.
 func (r *run) growing(from, to time.Time) []cut {
-	last := latestRunning(freshTasks(r.history.Tasks(), from, to))
+	fresh := freshTasks(r.history.Tasks(), from, to)
+	for i, t := range fresh { // what comes after one has ended stands for that one
+		if slices.ContainsFunc(fresh[:i], func(f TaskHistory) bool { return !f.Ended.IsZero() && f.Ended.Before(t.Seen) }) {
+			fresh = fresh[:i]
+			break
+		}
+	}
+	last := latestRunning(fresh)
 	if last.ID == "" {
 		return nil
 	}
@@ -194,7 +212,7 @@ func (r *run) growing(from, to time.Time) []cut {
 func (r *run) shrinking(from, to time.Time) []cut {
 	var ended, out time.Time
 	for _, t := range r.history.Tasks() {
-		if !t.Ended.Before(from) && t.Ended.Before(to) {
+		if t.Seen.Before(from) && !t.Ended.Before(from) && t.Ended.Before(to) {
 			ended = later(ended, t.Ended)
 			out = later(out, t.OutOfLB)
 		}

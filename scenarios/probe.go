@@ -55,6 +55,7 @@ type Answer struct {
 	Due     time.Time
 	Latency time.Duration
 	Task    string // who answered, in its own words
+	Release string // its release, where it names one
 	Err     string // "" for status 200
 	Pending bool   // it has no end yet: only Due is known
 }
@@ -123,7 +124,7 @@ func (p *Probe) ask(ctx context.Context, due time.Time) {
 	} else {
 		_, err = io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
-		a.Task = resp.Header.Get("X-Lab-Task")
+		a.Task, a.Release = resp.Header.Get("X-Lab-Task"), resp.Header.Get("X-Lab-Release")
 		switch {
 		case err != nil:
 			a.Err = "answer broke off"
@@ -193,6 +194,19 @@ func (p *Probe) Between(from, to time.Time) Traffic {
 		}
 	}
 	return t
+}
+
+// Since returns the requests that were due from a moment on and have an end.
+func (p *Probe) Since(from time.Time) []Answer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []Answer
+	for _, a := range p.order {
+		if !a.Due.Before(from) {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // LastGood returns when the last answered request from since on was due.

@@ -65,6 +65,7 @@ type run struct {
 	scaledFrom  App                  // as it was when it was scaled last
 	wanted      int                  // instances, since then
 	original    map[string]int       // instances before this run scaled an app
+	previous    map[string]string    // version before the last update, by app
 	deployed    []string             // apps that this run has brought
 }
 

@@ -22,12 +22,16 @@ type twinApp struct {
 	turn        int
 	backoff     time.Time
 	deployments int
+
+	def      twinDef
+	versions map[string]twinDef
+	crashes  int
 }
 
 // add launches a task; the caller holds the lock.
 func (p *platform) add(a *twinApp, ip string) Task {
 	p.next++
-	t := Task{ID: fmt.Sprintf("%s.%d", a.id, p.next), IP: ip, Port: 31000 + p.next, Staged: time.Now()}
+	t := Task{Version: a.def.version, ID: fmt.Sprintf("%s.%d", a.id, p.next), IP: ip, Port: 31000 + p.next, Staged: time.Now()}
 	a.tasks = append(a.tasks, t)
 	return t
 }
@@ -55,11 +59,15 @@ func (p *platform) reconcile() {
 				break
 			}
 			t := p.add(a, ip)
+			p.misbehave(a, t)
 			p.change(a, t.ID, 50*time.Millisecond, func(t *Task) {
 				t.Started = time.Now()
 				p.tell(StreamEvent{Type: "status_update_event", App: a.id, TaskID: t.ID, TaskStatus: "TASK_RUNNING"})
 				p.follow(a)
 			})
+			if a.def.sick && a.def.sickAfter == 0 {
+				continue
+			}
 			p.change(a, t.ID, 400*time.Millisecond, func(t *Task) {
 				t.Healthy = true
 				p.tell(StreamEvent{Type: "health_status_changed_event", App: a.id, TaskID: t.ID, Alive: true})
@@ -85,6 +93,9 @@ func (p *platform) emptiest(a *twinApp) string {
 				n++
 			}
 		}
+		if a.def.unique && n > 0 && !p.anywhere || p.free(ip) < a.def.cpus {
+			continue
+		}
 		if best == "" || n < least && !p.crowds {
 			best, least = ip, n
 		}
@@ -101,6 +112,9 @@ func (p *platform) end(a *twinApp, t Task, state string) {
 
 // follow lets the load balancer take over what runs.
 func (p *platform) follow(a *twinApp) {
+	if p.misled() {
+		return
+	}
 	if p.blindBalancer && p.requests > 60 { // traffic flows, a baseline is being taken
 		return
 	}
@@ -145,6 +159,7 @@ func (p *platform) serve(w http.ResponseWriter, r *http.Request, port int) {
 			if !p.nameless {
 				w.Header().Set("X-Lab-Task", s.ID)
 			}
+			p.answer(w, s)
 			return
 		case lab.PowerCrash:
 			continue
@@ -180,7 +195,7 @@ func (p *platform) App(ctx context.Context, id string) (App, error) {
 	}
 	out := App{
 		ID: id, URL: fmt.Sprintf("http://10.0.0.1:%d/", a.port), Instances: a.count, HasChecks: true, Deployments: a.deployments,
-		Queued: a.count - len(a.tasks), Backoff: time.Second, CheckEvery: time.Second, Tasks: slices.Clone(a.tasks),
+		Queued: max(0, a.count-len(a.tasks)), Backoff: time.Second, Version: a.def.version, CPUs: a.def.cpus, MaxFailures: 3, CheckEvery: time.Second, Tasks: slices.Clone(a.tasks),
 	}
 	out.Overdue = out.Queued > 0 && !time.Now().Before(a.backoff) && !p.neverOverdue
 	if p.emptyQueue {
@@ -282,14 +297,6 @@ func (p *platform) Restart(_ context.Context, id string) error {
 	return nil
 }
 
-func (p *platform) Deploy(_ context.Context, app AppFile) error {
-	p.mu.Lock()
-	p.apps[app.ID] = &twinApp{id: app.ID, port: 10001, count: 2}
-	p.mu.Unlock()
-	p.reconcile()
-	return nil
-}
-
 func (p *platform) Remove(_ context.Context, id string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -301,6 +308,9 @@ func (p *platform) Remove(_ context.Context, id string) error {
 		p.end(a, t, "TASK_KILLED")
 	}
 	delete(p.apps, id)
+	for _, other := range p.apps {
+		p.follow(other) // what was wrong may be gone
+	}
 	return nil
 }
 

@@ -38,6 +38,18 @@ type sabotage struct {
 	neverOverdue  bool          // Marathon backs off for ever
 	stuckRestart  bool          // a restart replaces only half of the tasks
 	crowds        bool          // all instances go to one machine
+	anywhere      bool          // constraints mean nothing
+	roomy         bool          // slaves take any number of tasks
+	patientCrash  bool          // what crashes is started anew at once
+	forgives      bool          // nobody is killed for failed checks
+	hasty         bool          // one failed check fewer kills
+	gullible      bool          // a deployment ends although nobody is healthy
+	forgetsOld    bool          // an update leaves one old task
+	mixes         bool          // an old release goes on answering
+	squatter      bool          // somebody listens on an old address
+	staleConfig   bool          // haproxy.cfg is not rewritten
+	forgetsBack   bool          // a rollback changes nothing
+	tolerant      bool          // a wrong label harms nobody else
 	nameless      bool          // no sabotage: instances do not say who they are
 	forges        bool          // nameless, and only the load balancer claims that they answer
 }
@@ -76,7 +88,7 @@ func newPlatform(t *testing.T, n *labtest.Network, s sabotage) *platform {
 		p.lossAfter = 7 * time.Second
 	}
 	for _, ip := range p.slaveIPs() {
-		p.agents[ip] = &Agent{ID: "master-S" + ip[len(ip)-1:], IP: ip, Active: true, Registered: time.Now()}
+		p.agents[ip] = &Agent{FreeMem: 1000, ID: "master-S" + ip[len(ip)-1:], IP: ip, Active: true, Registered: time.Now()}
 	}
 	p.apps["nginx"] = &twinApp{id: "nginx", port: 10000, count: 2}
 	for range 2 { // both on one machine, so that spreading has something to do
@@ -86,7 +98,16 @@ func newPlatform(t *testing.T, n *labtest.Network, s sabotage) *platform {
 		p.apps["nginx"].tasks[i].Started, p.apps["nginx"].tasks[i].Healthy = time.Now(), true
 	}
 	p.apps["nginx"].servers = slices.Clone(p.apps["nginx"].tasks)
-	for _, port := range []int{10000, 10001} {
+	if s.squatter {
+		l, err := n.Host("10.0.0.2").Listen(t.Context(), "tcp", ":31001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := &http.Server{}
+		go srv.Serve(l)
+		t.Cleanup(func() { srv.Close() })
+	}
+	for port := 10000; port < 10010; port++ {
 		l, err := n.Host("10.0.0.1").Listen(t.Context(), "tcp", fmt.Sprintf(":%d", port))
 		if err != nil {
 			t.Fatal(err)
@@ -196,7 +217,9 @@ func (p *platform) Agents(context.Context) ([]Agent, error) {
 	var out []Agent
 	for _, ip := range p.slaveIPs() {
 		if a := p.agents[ip]; a != nil {
-			out = append(out, *a)
+			s := *a
+			s.FreeCPUs, s.FreeMem = p.free(ip), 1000
+			out = append(out, s)
 		}
 	}
 	return out, nil

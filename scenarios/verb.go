@@ -42,6 +42,7 @@ const (
 	factTraffic  fact = "traffic"
 	factBaseline fact = "baseline"
 	factVictim   fact = "victim"
+	factUpdate   fact = "update"
 	factChange   fact = "change" // a fault, or a change of an app after the baseline
 )
 
@@ -50,6 +51,7 @@ var lacking = map[fact]string{
 	factTraffic:  "no traffic runs by then: give the verb traffic before it",
 	factBaseline: "nothing is known of the time before: give the verb baseline before it",
 	factVictim:   "no victim is chosen by then: give the verb victim before it",
+	factUpdate:   "no app was updated by then: give update before it",
 	factChange:   "nothing is broken or changed by then: give kill, cut, scale or another fault before it",
 }
 
@@ -75,6 +77,7 @@ const (
 	kindPlace         // other or any
 	kindAll           // the word all
 	kindFile          // an app of lab's own, or a JSON file
+	kindUpdate        // the same, for an app that is there
 	kindQuantity      // something that a run measures
 
 	kindTarget        // what a fault hits: a machine, docker, a component, a task
@@ -219,7 +222,7 @@ func (p param) check(value string) error {
 		return p.oneOf(value, "all")
 	case kindPlace:
 		return p.oneOf(value, "other", "any")
-	case kindFile:
+	case kindFile, kindUpdate:
 		return checkAppName(value)
 	case kindQuantity:
 		return p.oneOf(value, quantityNames()...)

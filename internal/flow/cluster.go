@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,7 +47,8 @@ func (c *cluster) Agents(ctx context.Context) ([]scenarios.Agent, error) {
 	var out []scenarios.Agent
 	for _, s := range slaves {
 		registered := time.UnixMicro(int64(max(s.RegisteredTime, s.ReregisteredTime) * 1e6))
-		out = append(out, scenarios.Agent{ID: s.ID, IP: s.IP(), Active: s.Active, Registered: registered})
+		out = append(out, scenarios.Agent{ID: s.ID, IP: s.IP(), Active: s.Active, Registered: registered,
+			FreeCPUs: s.Resources.CPUs - s.UsedResources.CPUs, FreeMem: s.Resources.Mem - s.UsedResources.Mem})
 	}
 	return out, nil
 }
@@ -71,10 +73,12 @@ func (c *cluster) App(ctx context.Context, id string) (scenarios.App, error) {
 	}
 	out := scenarios.App{
 		ID: strings.TrimPrefix(app.ID, "/"), URL: serviceURL(c.platform, app), Instances: app.Instances,
+		Version: app.Version, CPUs: app.CPUs, Mem: app.Mem,
 		HasChecks: len(app.HealthChecks) > 0, Deployments: len(app.Deployments), Backoff: backoff(app),
 	}
 	if out.HasChecks {
 		out.CheckEvery = time.Duration(app.HealthChecks[0].IntervalSeconds) * time.Second
+		out.MaxFailures = app.HealthChecks[0].MaxConsecutiveFailures
 	}
 	for _, q := range queue {
 		if q.App.ID == app.ID {
@@ -84,7 +88,7 @@ func (c *cluster) App(ctx context.Context, id string) (scenarios.App, error) {
 	}
 	for _, t := range app.Tasks {
 		healthy, _ := t.Healthy()
-		task := scenarios.Task{ID: t.ID, IP: t.Host, Staged: t.StagedAt, Started: t.StartedAt, Healthy: healthy}
+		task := scenarios.Task{ID: t.ID, IP: t.Host, Staged: t.StagedAt, Started: t.StartedAt, Healthy: healthy, Version: t.Version}
 		if len(t.Ports) > 0 {
 			task.Port = t.Ports[0]
 		}
@@ -124,6 +128,12 @@ func (c *cluster) Backends(ctx context.Context, app string) ([]scenarios.Backend
 		}
 	}
 	return out, nil
+}
+
+// BalancerConfig reads haproxy.cfg as the load balancer has it.
+func (c *cluster) BalancerConfig(ctx context.Context) (string, error) {
+	text, err := c.LB.Config(ctx)
+	return string(text), err
 }
 
 // serverAddress is the host:port that a server's name is made of.
@@ -190,6 +200,9 @@ func (c *cluster) Deploy(ctx context.Context, app scenarios.AppFile) error {
 	d := stack.Definition{ID: "/" + app.ID, JSON: app.JSON}
 	if app.Builtin {
 		var err error
+		if err = c.understands(app); err != nil {
+			return err
+		}
 		if d.JSON, err = withImage(app.JSON, c.platform.Images.Nginx); err != nil {
 			return fmt.Errorf("deploy %s: %w", app.ID, err)
 		}
@@ -200,11 +213,26 @@ func (c *cluster) Deploy(ctx context.Context, app scenarios.AppFile) error {
 	})
 }
 
-// withImage fills the platform's image into an app of lab's own.
+// Rollback brings an old version back. It forces: the deployment that is to be
+// undone holds the app.
+func (c *cluster) Rollback(ctx context.Context, app, version string) error {
+	body, err := json.Marshal(map[string]string{"version": version})
+	if err != nil {
+		return fmt.Errorf("roll back %s: %w", app, err)
+	}
+	_, err = c.Marathon.Update(ctx, stack.Definition{ID: "/" + app, JSON: body}, true)
+	return err
+}
+
+// withImage fills the platform's image into an app of lab's own. An update
+// that does not name a container leaves it alone.
 func withImage(app []byte, image string) ([]byte, error) {
 	var doc map[string]any
 	if err := json.Unmarshal(app, &doc); err != nil {
 		return nil, err
+	}
+	if doc["container"] == nil {
+		return app, nil
 	}
 	container, _ := doc["container"].(map[string]any)
 	docker, ok := container["docker"].(map[string]any)
@@ -245,4 +273,16 @@ func unlocked(ctx context.Context, what string, change func(context.Context) err
 		}
 		return lab.Permanent(err)
 	})
+}
+
+// understands refuses what only lab's own web server can do where the platform
+// runs another image.
+func (c *cluster) understands(app scenarios.AppFile) error {
+	// A release's name does no harm where nobody says it.
+	modes := bytes.Count(app.JSON, []byte(`"LAB_WEB_`)) - bytes.Count(app.JSON, []byte(`"LAB_WEB_RELEASE"`))
+	if c.platform.Images.Mini || modes == 0 {
+		return nil
+	}
+	return &lab.Error{ID: "app-needs-lab-web", Op: "deploy " + app.ID, Err: fmt.Errorf("%w: %s runs as lab/web only, this lab runs %s", lab.ErrUsage, app.ID, c.platform.Images.Nginx),
+		Advice: "use the mini stack (stack: mini), or deploy an app of your own: deploy ./FILE.json"}
 }

@@ -1,12 +1,10 @@
 package web
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/mesoslab/lab/mini"
 )
@@ -43,38 +41,4 @@ func parse(env mini.Env) (options, error) {
 	var err error
 	o.behaviour, err = readBehaviour(env)
 	return o, err
-}
-
-// behaviour is how the site answers, as far as it differs from a good one.
-type behaviour struct {
-	delay time.Duration // before each page
-}
-
-// readBehaviour reads LAB_WEB_DELAY.
-func readBehaviour(env mini.Env) (behaviour, error) {
-	var b behaviour
-	if v := env.Getenv("LAB_WEB_DELAY"); v != "" {
-		d, err := time.ParseDuration(v)
-		if err != nil || d < 0 {
-			return b, fmt.Errorf("LAB_WEB_DELAY %q is not a duration such as 1s", v)
-		}
-		b.delay = d
-	}
-	return b, nil
-}
-
-// before runs before a page is written; false means that the client has gone
-// and no page is wanted.
-func (b behaviour) before(ctx context.Context) bool {
-	if b.delay == 0 {
-		return true
-	}
-	t := time.NewTimer(b.delay)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

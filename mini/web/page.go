@@ -18,6 +18,7 @@ type identity struct {
 	Task      string `json:"task"`
 	App       string `json:"app"`
 	Version   string `json:"version"`
+	Release   string `json:"release,omitempty"` // the operator's word
 }
 
 func identify(env mini.Env) identity {
@@ -35,6 +36,7 @@ func identify(env mini.Env) identity {
 		Task:      env.Getenv("MESOS_TASK_ID"),
 		App:       env.Getenv("MARATHON_APP_ID"),
 		Version:   env.Getenv("MARATHON_APP_VERSION"),
+		Release:   env.Getenv("LAB_WEB_RELEASE"),
 	}
 }
 
@@ -43,6 +45,7 @@ func identify(env mini.Env) identity {
 func (i identity) headers(h http.Header) {
 	for name, value := range map[string]string{
 		"X-Lab-Machine": i.Machine, "X-Lab-Container": i.Container, "X-Lab-Task": i.Task, "X-Lab-Version": i.Version,
+		"X-Lab-Release": i.Release,
 	} {
 		if value != "" {
 			h.Set(name, value)
@@ -55,7 +58,8 @@ type page struct {
 	Server string `json:"server"`
 	identity
 	StartedAt time.Time `json:"startedAt"`
-	Requests  int64     `json:"requests"` // this one included
+	Requests  int64     `json:"requests"`        // this one included
+	Count     int64     `json:"count,omitempty"` // the same, by the file that counts
 }
 
 func (i identity) page(started time.Time, requests int64) page {
@@ -87,12 +91,16 @@ func (p page) line() string {
 	fmt.Fprintf(&b, "lab-web on %s", or(p.Machine))
 	for _, part := range []struct{ name, value string }{
 		{"container", p.Container}, {"task", p.Task}, {"app", p.App}, {"version", p.Version},
+		{"release", p.Release},
 	} {
 		if part.value != "" {
 			fmt.Fprintf(&b, ", %s %s", part.name, part.value)
 		}
 	}
 	fmt.Fprintf(&b, ", started %s, request %d", p.StartedAt.Format(time.RFC3339), p.Requests)
+	if p.Count > 0 {
+		fmt.Fprintf(&b, ", count %d", p.Count)
+	}
 	return b.String()
 }
 
@@ -108,8 +116,10 @@ h1{font-weight:600} dt{color:#666;float:left;clear:left;width:8em} dd{margin:0 0
 {{with .Task}}<dt>task</dt><dd>{{.}}</dd>{{end}}
 {{with .App}}<dt>app</dt><dd>{{.}}</dd>{{end}}
 {{with .Version}}<dt>version</dt><dd>{{.}}</dd>{{end}}
+{{with .Release}}<dt>release</dt><dd>{{.}}</dd>{{end}}
 <dt>started</dt><dd>{{.StartedAt.Format "2006-01-02 15:04:05 MST"}}</dd>
 <dt>request</dt><dd>{{.Requests}}</dd>
+{{with .Count}}<dt>count</dt><dd>{{.}}</dd>{{end}}
 </dl>
 <p>This is lab-web, the sample application of a lab.</p>
 </body></html>

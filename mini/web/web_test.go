@@ -30,12 +30,18 @@ type running struct {
 // start must be called in a bubble.
 func start(t *testing.T, environ []string, args ...string) *running {
 	t.Helper()
+	return startIn(t, "", environ, args...)
+}
+
+// startIn is start with a folder that stands for the container's root.
+func startIn(t *testing.T, root string, environ []string, args ...string) *running {
+	t.Helper()
 	n := labtest.NewNetwork()
 	h := n.Host("10.0.0.2")
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{t: t, net: n, out: &bytes.Buffer{}, cancel: cancel}
 	code := make(chan int, 1)
-	env := mini.Env{Args: args, Environ: environ, Hostname: "node2", Listen: h.Listen, Dial: h.Dial, Stdout: r.out, Stderr: t.Output()}
+	env := mini.Env{Args: args, Environ: environ, Root: root, Hostname: "node2", Listen: h.Listen, Dial: h.Dial, Stdout: r.out, Stderr: t.Output()}
 	go func() { code <- Run(ctx, env) }()
 	r.stop = sync.OnceValue(func() int { cancel(); return <-code })
 	t.Cleanup(func() { r.stop() })
@@ -176,6 +182,9 @@ func TestWrongUse(t *testing.T) {
 	}{
 		{nil, []string{"apache"}}, {nil, []string{"web", "--port", "99999"}}, {nil, []string{"web", "-g", "x"}},
 		{[]string{"LAB_WEB_DELAY=soon"}, nil}, {[]string{"LAB_WEB_DELAY=-1s"}, nil},
+		{[]string{"LAB_WEB_START=3"}, nil}, {[]string{"LAB_WEB_CRASH_AFTER=x"}, nil}, {[]string{"LAB_WEB_SICK_AFTER=soon"}, nil},
+		{[]string{"LAB_WEB_JOB=-1s"}, nil}, {[]string{"LAB_WEB_COUNTER=count"}, nil}, {[]string{"LAB_WEB_RELEASE=v 2"}, nil},
+		{[]string{"LAB_WEB_MEMORY=64"}, nil}, {[]string{"LAB_WEB_MEMORY=0MiB"}, nil}, {[]string{"LAB_WEB_MEMORY=99999MiB"}, nil},
 	} {
 		var said bytes.Buffer
 		h := labtest.NewNetwork().Host("10.0.0.2")
