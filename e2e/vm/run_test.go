@@ -25,7 +25,7 @@ import (
 
 // patience bounds every wait of the test. It is against hanging, never a
 // measure.
-const patience = 10 * time.Minute
+const patience = 30 * time.Minute
 
 // bench is the lab under test, and what was measured of it.
 type bench struct {
