@@ -157,8 +157,24 @@ func TestBuiltinAppsGetThePlatformsImage(t *testing.T) {
 	if err != nil || string(got) != `{"container":{"docker":{"image":"lab/web","network":"BRIDGE"}},"id":"web"}` {
 		t.Errorf("%s, %v", got, err)
 	}
-	if _, err := withImage([]byte(`{"id":"web"}`), "lab/web"); err == nil {
-		t.Error("an app without a container got an image")
+	if got, err := withImage([]byte(`{"id":"web"}`), "lab/web"); err != nil || string(got) != `{"id":"web"}` {
+		t.Errorf("an update without a container: %s, %v", got, err)
+	}
+	if _, err := withImage([]byte(`{"id":"web","container":{"type":"MESOS"}}`), "lab/web"); err == nil {
+		t.Error("a container without docker got an image")
+	}
+}
+
+// TestModesNeedLabsOwnServer: another image would ignore them in silence.
+func TestModesNeedLabsOwnServer(t *testing.T) {
+	seed, mini := &cluster{platform: stack.Platform{Images: stack.SeedImages()}}, &cluster{platform: stack.Platform{Images: stack.MiniImages(true)}}
+	for text, refused := range map[string]bool{
+		`{"env":{"LAB_WEB_RELEASE":"v1"}}`: false, `{}`: false, `{"env":{"LAB_WEB_RELEASE":"v1","LAB_WEB_DELAY":"1s"}}`: true,
+	} {
+		app := scenarios.AppFile{ID: "web", JSON: []byte(text)}
+		if err := seed.understands(app); (lab.ErrorID(err) == "app-needs-lab-web") != refused || mini.understands(app) != nil {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
