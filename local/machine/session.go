@@ -162,8 +162,12 @@ func (x *session) finish(ctx context.Context, fn func(context.Context) int) {
 	x.mu.Lock()
 	signal := x.signal
 	x.mu.Unlock()
-	// A client that is gone hears neither.
-	_ = x.channel.CloseWrite()
+	// A client that is gone hears neither. On a terminal what is typed now is
+	// still echoed, at the same time, and a channel does not bear an end of file
+	// beside a write: there Close says it.
+	if x.tty == nil {
+		_ = x.channel.CloseWrite()
+	}
 	if signal != "" && ctx.Err() != nil {
 		_, _ = x.channel.SendRequest("exit-signal", false, ssh.Marshal(struct {
 			Name       string

@@ -70,7 +70,8 @@ func stty(_ context.Context, p *Proc) int {
 		p.showModes(t, len(args) > 0)
 		return 0
 	}
-	size, mode := t.Size(), t.Mode()
+	oldSize, oldMode := t.Size(), t.Mode()
+	size, mode := oldSize, oldMode
 	for i := 0; i < len(args); i++ {
 		value := ""
 		if i+1 < len(args) {
@@ -82,10 +83,11 @@ func stty(_ context.Context, p *Proc) int {
 		}
 		i += used
 	}
-	if size != t.Size() {
+	// Only what was asked for: the window may have changed meanwhile.
+	if size != oldSize {
 		t.Resize(size)
 	}
-	if mode != t.Mode() {
+	if mode != oldMode {
 		t.SetMode(mode)
 	}
 	return 0

@@ -118,6 +118,9 @@ func once(ctx context.Context, cfg Config, fn func(context.Context, *Session) (i
 	defer release()
 	exit, err := fn(ctx, s)
 	if sig, ok := errors.AsType[signalled](err); ok {
+		// The key itself is to be seen before the terminal goes; a screen that is
+		// gone sees nothing.
+		_, _ = s.cfg.Terminal.Write(nil)
 		return sig.status(), nil
 	}
 	return exit, err
