@@ -11,6 +11,7 @@ import (
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/state"
+	"github.com/mesoslab/lab/scenarios"
 	"github.com/mesoslab/lab/stack"
 )
 
