@@ -19,10 +19,14 @@ func TestHistory(t *testing.T) {
 	c.sees("\r\nlast one\r\nnot !!\r\n" + ps1)
 	c.types("tw\x12\n") // ctrl-R
 	c.sees("\r\ntwo\r\n" + ps1)
-	for _, key := range []string{"cho split", "\x1b", "O", "H", "e\n", "\x1b", "[", "A", "\x1b[", "1", "~\x1b[4", "~s\n"} { // as packets may bring them
-		c.types(key)
+	pieces := func(keys ...string) { // as packets may bring them
+		for _, key := range keys {
+			c.types(key)
+		}
 	}
+	pieces("cho split", "\x1b", "O", "H", "e\n")
 	c.sees("\r\nsplit\r\n" + ps1)
+	pieces("\x1b", "[", "A", "\x1b[", "1", "~\x1b[4", "~s\n")
 	c.sees("\r\nsplits\r\n" + ps1)
 	c.types("!nothing\n")
 	c.sees("bash: !nothing: event not found\r\n" + ps1)
@@ -74,10 +78,13 @@ func TestPrompts(t *testing.T) {
 	c.types("echo \"\x04")
 	c.types("\x03")
 	c.sees("^C\r\n[etc]$ ")
-	c.types("echo a \\\\\necho c # no \\\n")
-	c.sees("\r\na \\\r\n[etc]$ echo c # no \\\r\nc\r\n[etc]$ ")
-	c.types("echo a \\\nb\n\x1b[A\n")
+	c.types("echo a \\\\\n")
+	c.sees("\r\na \\\r\n[etc]$ ")
+	c.types("echo c # no \\\n")
+	c.sees("\r\nc\r\n[etc]$ ")
+	c.types("echo a \\\nb\n")
 	c.sees("\r\na b\r\n[etc]$ ")
+	c.types("\x1b[A\n")
 	c.sees("echo a b\r\na b\r\n[etc]$ ")
 	c.types("( echo\n\x04")
 	c.sees("bash: syntax error: unexpected end of file\r\n[etc]$ ")

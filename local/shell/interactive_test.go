@@ -12,12 +12,16 @@ import (
 
 func TestInterrupts(t *testing.T) {
 	c := newConsole(t)
+	first := map[string]string{
+		"tail -f /etc/passwd": "root:inside\r\n", "watch -n 1000 echo hi": "hi\x1b[K\x1b[J", "select x in a; do :; done": "#? ", "journalctl; sleep 1000": "-- No entries --\r\n",
+	}
 	for _, line := range []string{
 		"cat", "sleep 1000", "while :; do echo loop > /dev/null; done", "sleep 1000 | cat", "cat /dev/zero > /dev/null", "cat /dev/zero | sleep 1000", "read x", "sudo sh -c 'sleep 1000'",
-		"tail -f /etc/passwd", "yes > /dev/null", "wait; sleep 1000", "timeout 1000 sleep 999", "watch -n 1000 date", "f() { cat; }; f", "mapfile m", "select x in a; do :; done", "journalctl; sleep 1000",
+		"tail -f /etc/passwd", "yes > /dev/null", "wait; sleep 1000", "timeout 1000 sleep 999", "watch -n 1000 echo hi", "f() { cat; }; f", "mapfile m", "select x in a; do :; done", "journalctl; sleep 1000",
 	} {
 		c.types("echo running; " + line + "\n")
 		c.sees("\r\nrunning\r\n")
+		c.sees(first[line]) // what it prints by itself would come behind the ^C
 		c.types("half a line\x03")
 		c.sees("^C\r\n" + ps1)
 		c.types("echo status $?\n")
@@ -29,15 +33,17 @@ func TestInterrupts(t *testing.T) {
 	c.sees("cannot be stopped")
 	c.types("\x1c")
 	c.sees("^\\Quit\r\n" + ps1)
-	c.types("echo status $?; never run\x03echo run\n")
+	c.types("echo status $?; never run\x03")
 	c.sees("^C\r\n" + ps1)
-	c.seesWithout("run\r\n"+ps1, "never")
+	c.types("echo run $?\n")
+	c.seesWithout("\r\nrun 130\r\n"+ps1, "never")
 	c.types("for i in 1\n\x03")
 	c.sees("> ^C\r\n" + ps1)
 	c.types("cat /dev/zero | tr '\\000' x\n") // a flood
 	c.sees("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")
 	c.types("\x03")
-	c.sees("^C\r\n" + ps1)
+	c.sees("^C") // what was on its way comes behind it
+	c.sees("\r\n" + ps1)
 }
 
 func TestResizeIsSeen(t *testing.T) {
@@ -49,7 +55,8 @@ func TestResizeIsSeen(t *testing.T) {
 	c.term.Resize(terminal.Size{Columns: 120, Rows: 50})
 	c.sees("50 120 120\r\n")
 	c.types("\x03")
-	c.sees("^C\r\n" + ps1)
+	c.sees("^C") // what was on its way comes behind it
+	c.sees("\r\n" + ps1)
 	c.types("stty cols 40 rows 10; stty size; sh -c 'echo $COLUMNS'; echo $COLUMNS | cat\n")
 	c.sees("10 40\r\n40\r\n40\r\n")
 	c.types("env | grep -c COLUMNS\n")

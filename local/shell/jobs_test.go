@@ -9,7 +9,7 @@ func TestJobs(t *testing.T) {
 	c.types("sleep 1000 & sleep 2000 & cat &\n")
 	c.sees("[1] 5000001\r\n[2] 5000002\r\n[3] 5000003\r\n")
 	c.types("while kill -0 %3 2>/dev/null; do sleep 0.01; done\n") // it has no keyboard
-	c.sees("\r\n[3]  Done                    cat\r\n" + ps1)
+	c.sees("[3]  Done                    cat\r\n" + ps1)           // after this line, or before it
 	c.types("jobs\n")
 	c.sees("[1]  Running                 sleep 1000 &\r\n[2]  Running                 sleep 2000 &\r\n")
 	c.types("kill %1; wait %1; echo $?; echo last $!\n")
@@ -25,9 +25,9 @@ func TestJobs(t *testing.T) {
 	c.types("\x03")
 	c.sees("^C\r\n" + ps1)
 	c.types("for i in 1 2; do sleep 0.01 & done; wait; echo waited; jobs; echo none\n")
-	c.sees("waited\r\nnone\r\n")
+	c.sees("waited\r\nnone\r\n" + ps1)
 	c.types("for i in 1 2; do sleep 1000 & done\n")
-	c.sees(ps1)
+	c.sees("done\r\n" + ps1)
 	c.runs("wait")
 	c.types("\x03")
 	c.sees("^C\r\n" + ps1)

@@ -20,17 +20,16 @@ func (s *Session) choose(ctx context.Context, args []string) []string {
 	if v := hc.Env.Get("PS3"); v.IsSet() {
 		ps3 = v.String()
 	}
+	screen := output{ctx, hc.Stderr}
 	for {
-		io.WriteString(hc.Stderr, ps3)
+		io.WriteString(screen, ps3)
 		line, err := s.readLine(ctx, hc, readOptions{raw: true, delimiter: '\n', limit: -1})
 		if err != nil {
-			if ctx.Err() == nil {
-				io.WriteString(hc.Stderr, "\n")
-			}
+			io.WriteString(screen, "\n")
 			return []string{"false"}
 		}
 		if line == "" {
-			showMenu(hc.Stderr, items)
+			showMenu(screen, items)
 			continue
 		}
 		chosen := ""
