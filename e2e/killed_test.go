@@ -174,7 +174,7 @@ func TestKilledScenario(t *testing.T) {
 	r.Wait(nil)
 
 	text := l.Must("status")
-	if !strings.Contains(text.Stderr, "still broken since") || !strings.Contains(text.Stderr, "cut "+victim+" (scenario failover); lab heal mends it") {
+	if !strings.Contains(text.Stderr, "still broken since") || !strings.Contains(text.Stderr, "kill "+victim+" (scenario failover); lab heal mends it") {
 		t.Errorf("status says nothing of %s: %s", victim, text)
 	}
 	s := l.Status()
@@ -186,8 +186,8 @@ func TestKilledScenario(t *testing.T) {
 			t.Errorf("%s is %s", p.Machine.Name, p.State)
 		}
 	}
-	l.Refuse(1, []string{"still broken: cut " + victim, "lab-broken", "lab heal mends it"}, "scenario", "failover")
-	if r := l.Must("heal"); !strings.Contains(r.Stdout, "undone: cut "+victim) {
+	l.Refuse(1, []string{"still broken: kill " + victim, "lab-broken", "lab heal mends it"}, "scenario", "failover")
+	if r := l.Must("heal"); !strings.Contains(r.Stdout, "undone: kill "+victim) {
 		t.Error(r)
 	}
 	if s := l.AwaitWhole(); len(s.Faults) != 0 {

@@ -139,20 +139,21 @@ func TestJob(t *testing.T) {
 func TestMemoryHog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		out := &bytes.Buffer{}
+		begin, said := time.Now(), make(chan string, 10)
 		done := make(chan bool)
-		go func() { fill(ctx, 50<<20, out); close(done) }()
-		time.Sleep(fillSteps*fillEvery - 1)
-		synctest.Wait()
-		if out.Len() > 0 {
-			t.Errorf("full too soon: %s", out)
-		}
-		time.Sleep(time.Nanosecond)
-		synctest.Wait()
-		if out.String() != "web: holds 50 MiB\n" {
-			t.Errorf("said %q", out)
+		go func() { fill(ctx, 50<<20, lines(said)); close(done) }()
+		if text, took := <-said, time.Since(begin); text != "web: holds 50 MiB\n" || took != fillSteps*fillEvery {
+			t.Errorf("said %q after %v, want it after %v", text, took, fillSteps*fillEvery)
 		}
 		cancel()
 		<-done
 	})
+}
+
+// lines takes what is written, write by write.
+type lines chan<- string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
 }
