@@ -51,9 +51,7 @@ func TestKilledBreak(t *testing.T) {
 			if r := l.Must("heal"); !strings.Contains(r.Stdout, "undone: ") {
 				t.Error(r)
 			}
-			if s := l.AwaitWhole(); len(s.Faults) != 0 {
-				t.Errorf("after heal: %+v", s.Faults)
-			}
+			noFaults(t, l)
 			answering(t, l, 2)
 		})
 	}
@@ -91,9 +89,7 @@ func TestKilledBreakInside(t *testing.T) {
 			if r := l.Must("heal"); !strings.Contains(r.Stdout, "undone: "+verb) {
 				t.Error(r)
 			}
-			if s := l.AwaitWhole(); len(s.Faults) != 0 {
-				t.Errorf("after heal: %+v", s.Faults)
-			}
+			noFaults(t, l)
 			answering(t, l, 2)
 		})
 	}
@@ -147,9 +143,7 @@ func TestKilledCut(t *testing.T) {
 	}
 	l.Refuse(2, []string{"fault-unsupported", "delays and loses nothing"}, "break", "slow", "node3", "delay=100ms")
 	l.Must("heal")
-	if s := l.AwaitWhole(); len(s.Faults) != 0 {
-		t.Errorf("after heal: %+v", s.Faults)
-	}
+	noFaults(t, l)
 	answering(t, l, 2)
 	l.Must("destroy")
 	l.MustBeGone()
@@ -170,9 +164,7 @@ func TestInterruptedBreak(t *testing.T) {
 	if res := r.Wait(nil); res.Code != 130 {
 		t.Errorf("exit code %d, want 130: %s", res.Code, res)
 	}
-	if s := l.AwaitWhole(); len(s.Faults) != 0 {
-		t.Errorf("faults: %+v", s.Faults)
-	}
+	noFaults(t, l)
 	l.Must("destroy")
 	l.MustBeGone()
 }
@@ -277,4 +269,12 @@ func (b *lines) await(t *testing.T, l *rig.Lab, words ...string) {
 		}
 		return nil
 	})
+}
+
+// noFaults waits until the lab is whole, and nothing may be broken then.
+func noFaults(t *testing.T, l *rig.Lab) {
+	t.Helper()
+	if s := l.AwaitWhole(); len(s.Faults) != 0 {
+		t.Errorf("still broken: %+v", s.Faults)
+	}
 }

@@ -190,9 +190,7 @@ func TestKilledScenario(t *testing.T) {
 	if r := l.Must("heal"); !strings.Contains(r.Stdout, "undone: kill "+victim) {
 		t.Error(r)
 	}
-	if s := l.AwaitWhole(); len(s.Faults) != 0 {
-		t.Errorf("after heal: %+v", s.Faults)
-	}
+	noFaults(t, l)
 	answering(t, l, 2)
 	if r := l.Must("heal"); !strings.Contains(r.Stdout, "Nothing is broken") {
 		t.Error(r)
@@ -219,9 +217,7 @@ func TestInterruptedScenario(t *testing.T) {
 	if res := r.Wait(nil); res.Code != 130 {
 		t.Errorf("exit code %d, want 130: %s", res.Code, res)
 	}
-	if s := l.AwaitWhole(); len(s.Faults) != 0 {
-		t.Errorf("faults: %+v", s.Faults)
-	}
+	noFaults(t, l)
 	l.Must("destroy")
 	l.MustBeGone()
 }

@@ -27,9 +27,7 @@ func TestPlaceboIsNoPass(t *testing.T) {
 	if r := res.result; res.code != 4 || r.Verdict != scenarios.Inconclusive {
 		t.Errorf("exit code %d, %s", res.code, r.Verdict)
 	}
-	if s := l.AwaitWhole(); len(s.Faults) != 0 {
-		t.Errorf("a placebo has left faults: %+v", s.Faults)
-	}
+	noFaults(t, l)
 }
 
 // TestFrozenMarathonIsNoPass stops the one that should react.

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -82,11 +83,12 @@ func mktemp(_ context.Context, p *Proc) int {
 	if !ok {
 		return 1
 	}
-	name := path.Join("/tmp", o["p"]+o["tmpdir"], "tmp.XXXXXXXXXX")
+	folder := cmp.Or(o["p"], o["tmpdir"], p.Getenv("TMPDIR"), "/tmp")
+	name := path.Join(folder, "tmp.XXXXXXXXXX")
 	if len(names) > 0 {
 		name = names[0]
 		if o.has("t", "p", "tmpdir") {
-			name = path.Join("/tmp", o["p"]+o["tmpdir"], name)
+			name = path.Join(folder, name)
 		}
 	}
 	stem := strings.TrimRight(name, "X")

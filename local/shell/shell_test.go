@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 		{script: "echo one two | xargs -n 1 echo item", want: "item one\nitem two\n"},
 		{script: "env -i A=b env", want: "A=b\n"},
 		{script: "x=$(mktemp -d); test -d $x && echo made; umask", want: "made\n0022\n"},
+		{script: "mkdir /tmp/d; x=$(mktemp -p /tmp/d a.XXX); echo ${x%.*}; cd /tmp; y=$(mktemp --tmpdir=d); echo ${y%.*}; TMPDIR=/tmp/d mktemp -u -t b.XXX | cut -c1-9; mktemp -u c.XXX | cut -c1-2", want: "/tmp/d/a\nd/tmp\n/tmp/d/b.\nc.\n"},
 		{script: "echo data > /dev/null; cat /dev/null; echo err > /dev/stderr; head -c 3 < /dev/zero | wc -c", want: "3\n"},
 		{script: "echo $(( 6 * 7 )); f() { return 5; }; f; echo $?", want: "42\n5\n"},
 		{script: "df -Pk / | tail -1 | tr -s ' ' | cut -d' ' -f6; uname -sm | cut -d' ' -f1", want: "/\nLinux\n"},
