@@ -76,7 +76,7 @@ func (e *ears) become(ctx context.Context, m *machine, wanted folder.Network) er
 	}
 	looking, stop := context.WithCancel(ctx)
 	if len(list) == 0 {
-		looking, stop = context.WithTimeout(ctx, afterglow)
+		time.AfterFunc(afterglow, stop)
 	}
 	e.stop = stop
 	e.done.Go(func() {
