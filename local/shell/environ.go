@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,24 +123,19 @@ func variable(name, value string) expand.Variable {
 	return expand.Variable{Set: true, Exported: exported, Kind: expand.String, Str: value}
 }
 
-// exported lists the variables that a command gets.
+// exported lists the variables that a command gets, by name: the interpreter
+// keeps no order of its own.
 func exported(env expand.Environ) []string {
 	last := map[string]string{}
-	var order []string
 	for k, v := range env.Each {
-		if _, seen := last[k]; !seen {
-			order = append(order, k)
-		}
-		last[k] = ""
+		delete(last, k)
 		if v.Exported && v.Kind == expand.String && v.IsSet() {
 			last[k] = k + "=" + v.Str
 		}
 	}
 	var out []string
-	for _, k := range order {
-		if last[k] != "" {
-			out = append(out, last[k])
-		}
+	for _, k := range slices.Sorted(maps.Keys(last)) {
+		out = append(out, last[k])
 	}
 	return out
 }

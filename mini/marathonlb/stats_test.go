@@ -26,6 +26,7 @@ func TestStatsPort(t *testing.T) {
 		for range 6 {
 			l.get(":10000/")
 		}
+		synctest.Wait() // a session ends after its answer has been read
 		rows := l.rows()
 		for name, want := range map[string]string{
 			"nginx_10000/FRONTEND": "OPEN", "nginx_10000/BACKEND": "UP", "stats/FRONTEND": "OPEN",
