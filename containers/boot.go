@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 	"time"
 
@@ -18,47 +17,16 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// vagrantUID is the user's number in the machine image: the first that
-// useradd gives.
-const vagrantUID = 1000
-
-// The user's home and the file by which sshd knows the lab's key.
-const (
-	userHome = "/home/vagrant"
-	keyRing  = ".ssh/authorized_keys"
-)
-
-// giveKey puts the lab's key into a machine, running or not.
-func (p *Provider) giveKey(ctx context.Context, id string, public []byte) error {
-	var content bytes.Buffer
-	w := tar.NewWriter(&content)
-	err := errors.Join(
-		w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: path.Dir(keyRing) + "/", Mode: 0o700, Uid: vagrantUID, Gid: vagrantUID, ModTime: time.Unix(0, 0)}),
-		w.WriteHeader(&tar.Header{Name: keyRing, Mode: 0o600, Uid: vagrantUID, Gid: vagrantUID, Size: int64(len(public)), ModTime: time.Unix(0, 0)}),
-	)
-	if err == nil {
-		_, err = w.Write(public)
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		return err
-	}
-	_, err = p.engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: userHome, Content: &content, CopyUIDGID: true})
-	if err != nil {
-		return fmt.Errorf("put the lab's key in: %w", err)
-	}
-	return nil
-}
-
 // mendKey gives the lab's key to a running machine that has it no longer.
 func (p *Provider) mendKey(ctx context.Context, s site, id string, public []byte) error {
-	text, err := p.readFile(ctx, id, userHome+"/"+keyRing)
+	text, err := p.readFile(ctx, id, keyRing)
 	if err == nil && bytes.Contains(text, bytes.TrimSpace(public)) {
 		return nil
 	}
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("look for the lab's key: %w", err)
 	}
-	if err := p.giveKey(ctx, id, append(text, public...)); err != nil {
+	if err := p.put(ctx, id, ringOf(append(text, public...))); err != nil {
 		return err
 	}
 	s.mended("the lab's key was gone: put back", "SSH key of "+s.node.Name)
@@ -79,13 +47,11 @@ func (p *Provider) readFile(ctx context.Context, id, name string) ([]byte, error
 	return io.ReadAll(io.LimitReader(archive, 64<<10))
 }
 
-// hostKeyFile is what the machine makes at its first boot.
-const hostKeyFile = "/etc/ssh/ssh_host_ed25519_key.pub"
-
-// pin reads the machine's host key out of it: what the engine shows is the
-// machine's own, whoever answers at its address.
+// pin remembers the host key of a machine that has been running by itself. It
+// is read out of the machine: what the engine shows is the machine's own,
+// whoever answers at its address.
 func (p *Provider) pin(ctx context.Context, s site, id string) error {
-	text, err := p.readFile(ctx, id, hostKeyFile)
+	text, err := p.readFile(ctx, id, hostKeyPublic)
 	if err != nil {
 		return fmt.Errorf("read host key: %w", err)
 	}
@@ -103,9 +69,11 @@ func (p *Provider) pin(ctx context.Context, s site, id string) error {
 // bootWait is how long a machine may take to answer SSH; it takes 2 s.
 const bootWait = 90 * time.Second
 
-// awaitSSH returns when the host key is pinned and sshd greets. revive says
-// that the machine runs already, so that sshd should, too.
-func (p *Provider) awaitSSH(ctx context.Context, s site, id string, revive bool, wait func(string)) error {
+// awaitSSH returns when sshd greets and its host key is pinned. running says
+// that the machine ran already, so that sshd should, too, and that its host
+// key may have become another.
+func (p *Provider) awaitSSH(ctx context.Context, s site, id string, running bool, wait func(string)) error {
+	revive := running
 	start := time.Now()
 	limited, cancel := context.WithTimeout(ctx, bootWait)
 	defer cancel()
@@ -113,7 +81,7 @@ func (p *Provider) awaitSSH(ctx context.Context, s site, id string, revive bool,
 	err := lab.Until(limited, pollEvery, "ssh at "+s.sshAddr(), func(ctx context.Context) error {
 		// The greeting first: looking into a container costs its engine far more.
 		err := p.greeted(ctx, s)
-		if err == nil {
+		if err == nil && running {
 			err = p.pin(ctx, s, id)
 		}
 		if err == nil {

@@ -186,11 +186,10 @@ func (q *inquiry) rights(ctx context.Context) []lab.Finding {
 	if found, err := q.ImageReady(ctx); err != nil || !found {
 		return nil // nothing to try it with
 	}
-	f, err := q.findForm(ctx, q.plan)
-	if err != nil {
+	if err := q.tryRights(ctx, q.plan); err != nil {
 		return failed(id, err)
 	}
-	return []lab.Finding{computer.OK(id, "containers get the rights of machines (%s)", f)}
+	return []lab.Finding{computer.OK(id, "containers get the rights of machines")}
 }
 
 // memoryEnough: machines are limited to their memory, and take 50 MiB each

@@ -113,8 +113,7 @@ func TestChecks(t *testing.T) {
 			b.opts.Build = nil
 			t.Setenv("PATH", "/nonexistent")
 		}, want: "machine-image warn", says: "apt install mmdebstrap"},
-		{name: "no rights", change: func(b *bench) { b.engine.refusePrivileged, b.engine.refuseReduced = true, true }, want: "privileged-impossible stop"},
-		{name: "some rights", change: func(b *bench) { b.engine.refusePrivileged = true }, says: "(reduced)"},
+		{name: "no rights", change: func(b *bench) { b.engine.noRights = true }, want: "privileged-impossible stop"},
 		{name: "little memory", change: func(b *bench) { b.Memory = computer.Memory{Total: 2 * lab.GiB, Available: lab.GiB} }, want: "memory warn", says: "machines under full load need 1.5 GiB"},
 		{name: "a tight disk", change: func(b *bench) { b.Disk = computer.Disk{Free: 2 * lab.GiB, Total: 9 * lab.GiB} }, want: "disk-engine warn", says: "/var/lib/docker"},
 		{name: "a full disk", change: func(b *bench) { b.Disk = computer.Disk{Free: lab.MiB, Total: 9 * lab.GiB} }, want: "disk-full stop"},
@@ -166,7 +165,7 @@ func TestQuickMakesNothing(t *testing.T) {
 	if found := b.provider().Check(t.Context(), *b.plan, lab.CheckQuick); bad(found) != "" || len(b.engine.calls) > 0 {
 		t.Errorf("calls %q\n%s", b.engine.calls, told(found))
 	}
-	if found := b.provider().Check(t.Context(), *b.plan, lab.CheckFull); bad(found) != "" || !slices.Contains(b.engine.calls, "create t-00000000-probe-privileged") {
+	if found := b.provider().Check(t.Context(), *b.plan, lab.CheckFull); bad(found) != "" || !slices.Contains(b.engine.calls, "create t-00000000-probe") {
 		t.Errorf("a full check tries the rights: %q\n%s", b.engine.calls, told(found))
 	}
 	if len(b.engine.containers) > 0 {

@@ -42,7 +42,7 @@
 // On the engine: the containers, volumes and network of the lab, and the image
 // lab/machine:<hash of the recipe>, which Destroy leaves for the next lab. In
 // the lab's folder: keys/id_ed25519, id_ed25519.pub, and machines/<node>.json
-// with the host key read out of the machine at its first boot. It listens to
+// with the host key that the machine got before its first boot. It listens to
 // nothing.
 //
 // # Tests

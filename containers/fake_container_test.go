@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
-	"golang.org/x/crypto/ssh"
 )
 
 func (e *fakeEngine) ContainerCreate(ctx context.Context, o client.ContainerCreateOptions) (r client.ContainerCreateResult, err error) {
@@ -43,7 +41,7 @@ func (e *fakeEngine) ContainerStart(ctx context.Context, id string, _ client.Con
 		return r, err
 	}
 	h := c.o.HostConfig
-	if h.Privileged && e.refusePrivileged || len(h.CapAdd) > 0 && e.refuseReduced {
+	if len(h.CapAdd) > 0 && e.noRights {
 		return r, errors.New("OCI runtime create failed: unable to apply caps: operation not permitted")
 	}
 	c.started, c.state = time.Now(), container.StateRunning
@@ -62,22 +60,14 @@ func (e *fakeEngine) ContainerStart(ctx context.Context, id string, _ client.Con
 	return r, nil
 }
 
-// boot makes the machine's host key, once, and lets its sshd listen.
+// boot lets the machine's sshd listen, if it can.
 func (e *fakeEngine) boot(c *fakeContainer) error {
 	card := e.cardOf(c)
 	if card == nil || card.state != container.StateRunning {
 		return errors.New("cannot join network of a non running container")
 	}
 	if c.hostKey == nil {
-		public, _, err := ed25519.GenerateKey(nil)
-		if err != nil {
-			return err
-		}
-		key, err := ssh.NewPublicKey(public)
-		if err != nil {
-			return err
-		}
-		c.hostKey = ssh.MarshalAuthorizedKey(key)
+		return errors.New("the machine has no host key")
 	}
 	l, err := e.net.Host(card.address.String()).Listen(context.Background(), "tcp", ":22")
 	if err != nil {
@@ -196,15 +186,37 @@ func (e *fakeEngine) CopyToContainer(ctx context.Context, id string, o client.Co
 	if err != nil {
 		return r, err
 	}
-	archive := tar.NewReader(o.Content)
-	for _, want := range []tar.Header{{Name: ".ssh/", Mode: 0o700}, {Name: ".ssh/authorized_keys", Mode: 0o600}} {
+	if o.DestinationPath != "/" || !o.CopyUIDGID {
+		return r, fmt.Errorf("not the way of keys: %+v", o)
+	}
+	wants := map[string]tar.Header{
+		"home/vagrant/.ssh/":                {Mode: 0o700, Uid: vagrantUID},
+		"home/vagrant/.ssh/authorized_keys": {Mode: 0o600, Uid: vagrantUID},
+		"etc/ssh/ssh_host_ed25519_key":      {Mode: 0o600},
+		"etc/ssh/ssh_host_ed25519_key.pub":  {Mode: 0o644},
+	}
+	for archive := tar.NewReader(o.Content); ; {
 		h, err := archive.Next()
-		if err != nil || h.Name != want.Name || h.Mode != want.Mode || h.Uid != vagrantUID || !o.CopyUIDGID {
-			return r, fmt.Errorf("not the key: %+v, %v", h, err)
+		if err == io.EOF {
+			return r, nil
+		} else if err != nil {
+			return r, err
+		}
+		want, known := wants[h.Name]
+		if !known || h.Mode != want.Mode || h.Uid != want.Uid || h.Gid != want.Uid {
+			return r, fmt.Errorf("not a key: %+v", h)
+		}
+		text, err := io.ReadAll(archive)
+		if err != nil {
+			return r, err
+		}
+		switch path.Base(h.Name) {
+		case "authorized_keys":
+			c.key = text
+		case path.Base(hostKeyPublic):
+			c.hostKey = text
 		}
 	}
-	c.key, err = io.ReadAll(archive)
-	return r, err
 }
 
 func (e *fakeEngine) ContainerRename(ctx context.Context, id string, o client.ContainerRenameOptions) (r client.ContainerRenameResult, err error) {
@@ -244,9 +256,9 @@ func (e *fakeEngine) CopyFromContainer(_ context.Context, id string, o client.Co
 	text := []byte(nil)
 	switch {
 	case c == nil:
-	case o.SourcePath == hostKeyFile:
+	case o.SourcePath == hostKeyPublic:
 		text = c.hostKey
-	case o.SourcePath == userHome+"/"+keyRing:
+	case o.SourcePath == keyRing:
 		text = c.key
 	}
 	if text == nil {

@@ -31,14 +31,13 @@ type fakeEngine struct {
 	fail func(call string) error
 	// hangs, if set, is asked before each change and each ping, and may make
 	// the engine leave it unanswered.
-	hangs func(call string) bool
-	// privileged and reduced say which forms are refused.
-	refusePrivileged, refuseReduced bool
-	api, system                     string
-	security                        []string
-	root, cgroup, arch              string
-	noForward                       bool
-	unreachable                     error
+	hangs              func(call string) bool
+	noRights           bool // no container gets the rights of a machine
+	api, system        string
+	security           []string
+	root, cgroup, arch string
+	noForward          bool
+	unreachable        error
 
 	mu         sync.Mutex
 	calls      []string // changes, in their order

@@ -18,7 +18,7 @@ import (
 // make makes what is missing of a machine: card, disk, container; it starts
 // nothing. A container whose card was taken away cannot be started any more
 // and is made anew; its Docker data lie on the disk and stay.
-func (p *Provider) make(ctx context.Context, s site, f form, host size) error {
+func (p *Provider) make(ctx context.Context, s site, host size) error {
 	card, machine, err := p.inspectBoth(ctx, s)
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (p *Provider) make(ctx context.Context, s site, f form, host size) error {
 	if _, err := p.engine.VolumeCreate(ctx, client.VolumeCreateOptions{Name: s.diskName(), Labels: s.labels(partDisk)}); err != nil {
 		return fmt.Errorf("%s: make disk: %w", s.node.Name, err)
 	}
-	_, err = p.create(ctx, s, machineOptions(s, ref, cardID, f, host))
+	_, err = p.create(ctx, s, machineOptions(s, ref, cardID, host))
 	return err
 }
 
@@ -140,9 +140,7 @@ func (s site) endpointSettings() *network.EndpointSettings {
 const stopSeconds = 30
 
 // machineOptions is the machine proper.
-func machineOptions(s site, image, cardID string, f form, engine size) client.ContainerCreateOptions {
-	labels := s.labels(partMachine)
-	labels[labelForm] = string(f)
+func machineOptions(s site, image, cardID string, engine size) client.ContainerCreateOptions {
 	timeout := stopSeconds
 	host := &container.HostConfig{
 		NetworkMode: cardMode(cardID), CgroupnsMode: container.CgroupnsModePrivate,
@@ -153,10 +151,10 @@ func machineOptions(s site, image, cardID string, f form, engine size) client.Co
 	if engine.limits && s.node.CPUs > 0 && s.node.CPUs < engine.cpus {
 		host.NanoCPUs = int64(s.node.CPUs) * 1e9
 	}
-	f.apply(host)
+	giveRights(host)
 	return client.ContainerCreateOptions{
 		Name:       s.machineName(),
-		Config:     &container.Config{Image: image, Cmd: []string{initPath}, Labels: labels, StopSignal: "SIGRTMIN+3", StopTimeout: &timeout},
+		Config:     &container.Config{Image: image, Cmd: []string{initPath}, Labels: s.labels(partMachine), StopSignal: "SIGRTMIN+3", StopTimeout: &timeout},
 		HostConfig: host,
 	}
 }

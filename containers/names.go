@@ -15,7 +15,6 @@ const (
 	labelName = "lab.name" // <name>/<id>: whose it is
 	labelNode = "lab.node" // node1 …
 	labelPart = "lab.part" // see below
-	labelForm = "lab.form" // how a machine is privileged, see form
 	labelHash = "lab.recipe"
 )
 

@@ -93,11 +93,11 @@ func (p *Provider) powerOn(ctx context.Context, s site, public []byte, wait func
 		if err := p.plug(ctx, s); err != nil {
 			return err
 		}
-		if err := p.giveKey(ctx, v.id, public); err != nil {
+		if err := p.giveIdentity(ctx, s, v.id, public); err != nil {
 			return err
 		}
 		if _, err := p.engine.ContainerStart(ctx, v.id, client.ContainerStartOptions{}); err != nil {
-			return &lab.Error{ID: "machine-boot", Op: "start", Machine: s.node.Name, Err: err, Advice: "see docker logs " + s.machineName()}
+			return &lab.Error{ID: "machine-start", Op: "start", Machine: s.node.Name, Err: err, Advice: "see docker logs " + s.machineName()}
 		}
 	}
 	return p.awaitSSH(ctx, s, v.id, v.alive, wait)

@@ -44,8 +44,6 @@ type Provider struct {
 	host     string // as in DOCKER_HOST
 	computer computer.Computer
 
-	mu     sync.Mutex
-	form   form // found by trying
 	making sync.Mutex
 }
 
@@ -92,7 +90,8 @@ func (p *Provider) Features() lab.Features {
 
 // Up implements lab.Provider. Error ids: engine-unreachable, engine-silent,
 // engine-too-old, engine-unsuitable, image-build, subnet-taken, subnet-unfit,
-// name-taken, machine-renamed, privileged-impossible, machine-boot, ssh-timeout.
+// name-taken, machine-renamed, machine-start, privileged-impossible,
+// machine-boot, ssh-timeout.
 func (p *Provider) Up(ctx context.Context, plan lab.Plan) (_ []lab.Machine, err error) {
 	ctx, end := p.watched(ctx)
 	defer end(&err)
@@ -115,7 +114,7 @@ func (p *Provider) Up(ctx context.Context, plan lab.Plan) (_ []lab.Machine, err 
 	err = each(all, func(i int, s site) error {
 		return plan.Report.Step("create", s.node.Name, "boot", func(wait func(string)) (err error) {
 			if !g.complete {
-				if err = p.make(ctx, s, g.form, g.host); err != nil {
+				if err = p.make(ctx, s, g.host); err != nil {
 					return err
 				}
 			}
@@ -127,15 +126,32 @@ func (p *Provider) Up(ctx context.Context, plan lab.Plan) (_ []lab.Machine, err 
 		})
 	})
 	if err != nil {
-		return nil, err
+		return nil, p.refused(ctx, plan, g, err)
 	}
 	return machines, nil
+}
+
+// refused asks, where no machine could be started, whether this engine gives
+// any container the rights of a machine. Where it gives none, what has been made
+// of a new lab goes again: nothing will ever run there.
+func (p *Provider) refused(ctx context.Context, plan lab.Plan, g ground, err error) error {
+	if lab.ErrorID(err) != "machine-start" || ctx.Err() != nil {
+		return err
+	}
+	impossible := p.tryRights(ctx, plan)
+	if lab.ErrorID(impossible) == "" {
+		return err
+	}
+	if g.fresh {
+		return errors.Join(impossible, p.Destroy(ctx, plan))
+	}
+	return impossible
 }
 
 // ground is what machines stand on.
 type ground struct {
 	complete bool // no machine has to be made
-	form     form
+	fresh    bool // there was nothing of the lab
 	host     size
 	public   []byte // the lab's key, an authorized_keys line
 }
@@ -166,9 +182,9 @@ func (p *Provider) prepare(ctx context.Context, plan lab.Plan, net netip.Prefix,
 		if err = p.createNetwork(ctx, plan, net); err != nil {
 			return g, err
 		}
+		g.fresh = true
 	}
-	g.form, err = p.findForm(ctx, plan)
-	return g, err
+	return g, nil
 }
 
 // complete reports whether no machine has to be made. What cannot be looked at

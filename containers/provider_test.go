@@ -78,10 +78,10 @@ func TestWhatHappensInWhichOrder(t *testing.T) {
 	if _, err := p.Up(t.Context(), plan); err != nil {
 		t.Fatal(err)
 	}
-	if got, first := e.calls[:5], []string{`import ""`, "tag", "network-create t-0badcafe", "create t-0badcafe-probe-privileged", "start t-0badcafe-probe-privileged"}; !slices.Equal(got, first) {
+	if got, first := e.calls[:3], []string{`import ""`, "tag", "network-create t-0badcafe"}; !slices.Equal(got, first) {
 		t.Errorf("up begins with %q, want %q", got, first)
 	}
-	want("up", "create "+card, "volume-create "+machine+"-docker", "create "+machine, "start "+card, "copy-to "+machine+" /home/vagrant", "start "+machine)
+	want("up", "create "+card, "volume-create "+machine+"-docker", "create "+machine, "start "+card, "copy-to "+machine+" /", "start "+machine)
 	power := func(p *Provider, power lab.Power) {
 		t.Helper()
 		if err := p.Power(t.Context(), plan, []string{"node1"}, power); err != nil {
@@ -91,7 +91,7 @@ func TestWhatHappensInWhichOrder(t *testing.T) {
 	power(p.Provider, lab.PowerCut)
 	want("cut", "disconnect "+card, "kill "+machine)
 	power(p.Provider, lab.PowerOn)
-	want("on after cut", "connect "+card, "copy-to "+machine+" /home/vagrant", "start "+machine)
+	want("on after cut", "connect "+card, "copy-to "+machine+" /", "start "+machine)
 	power(p.Provider, lab.PowerPause)
 	want("pause", "pause "+machine, "disconnect "+card)
 	power(p.Provider, lab.PowerOn)
@@ -117,7 +117,7 @@ func TestWhatHappensInWhichOrder(t *testing.T) {
 	}
 	e.calls = nil
 	power(p.Provider, lab.PowerOn)
-	want("on after half a cut", "kill "+machine, "connect "+card, "copy-to "+machine+" /home/vagrant", "start "+machine)
+	want("on after half a cut", "kill "+machine, "connect "+card, "copy-to "+machine+" /", "start "+machine)
 
 	if err := p.Destroy(t.Context(), plan); err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestEverythingIsLabelled(t *testing.T) {
 		if c.o.Config.Labels[labelPart] != partMachine {
 			continue
 		}
-		if h := c.o.HostConfig; !h.Privileged || h.CgroupnsMode != container.CgroupnsModePrivate || h.NanoCPUs != 1e9 || h.Memory != 512<<20 {
+		if h := c.o.HostConfig; !rightful(h) || h.CgroupnsMode != container.CgroupnsModePrivate || h.NanoCPUs != 1e9 || h.Memory != 512<<20 {
 			t.Errorf("%s: %+v", c.o.Name, h)
 		}
 		public, err := os.ReadFile(plan.Dir + "/keys/id_ed25519.pub")
@@ -256,50 +256,73 @@ func TestInterruptedAnywhere(t *testing.T) {
 	}
 }
 
-func TestRightsAreFoundByTrying(t *testing.T) {
+func rightful(h *container.HostConfig) bool {
+	return !h.Privileged && slices.Equal(h.CapAdd, []string{"ALL"}) && slices.Equal(h.CapDrop, []string{"SYS_RESOURCE"}) &&
+		h.MaskedPaths != nil && len(h.MaskedPaths) == 0 && h.ReadonlyPaths != nil && len(h.ReadonlyPaths) == 0
+}
+
+// TestNoRights meets an engine that gives no container the rights of a
+// machine: nothing of a new lab stays, and nothing of an old one goes.
+func TestNoRights(t *testing.T) {
 	e := newFakeEngine()
-	e.refusePrivileged = true
+	e.noRights = true
 	p, plan := newFake(e), fakePlan(t, 2)
+	if _, err := p.Up(t.Context(), plan); lab.ErrorID(err) != "privileged-impossible" {
+		t.Errorf("a new lab: %v", err)
+	}
+	if len(e.containers)+len(e.volumes)+len(e.networks) > 0 {
+		t.Errorf("left behind: %v %v %v", e.containers, e.volumes, e.networks)
+	}
+	e.noRights = false
 	if _, err := p.Up(t.Context(), plan); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range e.containers {
-		if h := c.o.HostConfig; c.o.Config.Labels[labelPart] == partMachine && (h.Privileged || !slices.Equal(h.CapDrop, []string{"SYS_RESOURCE"}) ||
-			h.MaskedPaths == nil || len(h.MaskedPaths) > 0 || h.ReadonlyPaths == nil) {
-			t.Errorf("%s: %+v", c.o.Name, h)
+	if err := p.Power(t.Context(), plan, []string{"node1"}, lab.PowerCut); err != nil {
+		t.Fatal(err)
+	}
+	e.noRights = true
+	if _, err := p.Up(t.Context(), plan); lab.ErrorID(err) != "privileged-impossible" {
+		t.Errorf("an old lab: %v", err)
+	}
+	if len(e.containers) != 4 || len(e.volumes) != 2 {
+		t.Errorf("of an old lab: %v %v", e.containers, e.volumes)
+	}
+	e.noRights = false
+	e.fail = func(call string) error {
+		if call == "start t-0badcafe-node1" {
+			return errors.New("no space left on device")
 		}
+		return nil
 	}
-	probes := func() (n int) {
-		for _, c := range e.calls {
-			if strings.HasPrefix(c, "create t-0badcafe-probe") {
-				n++
-			}
-		}
-		return n
+	if _, err := p.Up(t.Context(), plan); lab.ErrorID(err) != "machine-start" {
+		t.Errorf("a machine that cannot be started for another reason: %v", err)
 	}
-	if n := probes(); n != 2 {
-		t.Errorf("%d trials, want 2", n)
-	}
-	if err := p.Destroy(t.Context(), plan); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Up(t.Context(), plan); err != nil { // remembered by this provider
-		t.Fatal(err)
-	}
-	if _, err := newFake(e).Up(t.Context(), plan); err != nil { // and by the machines
-		t.Fatal(err)
-	}
-	if n := probes(); n != 2 {
-		t.Errorf("%d trials after it is known, want 2", n)
-	}
+}
 
-	e = newFakeEngine()
-	e.refusePrivileged, e.refuseReduced = true, true
-	if _, err := newFake(e).Up(t.Context(), plan); lab.ErrorID(err) != "privileged-impossible" {
-		t.Errorf("no rights at all: %v", err)
+// TestHostKeyStays: a machine has one host key for its life.
+func TestHostKeyStays(t *testing.T) {
+	e := newFakeEngine()
+	p, plan := newFake(e), fakePlan(t, 2)
+	first, err := p.Up(t.Context(), plan)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, c := range e.containers {
-		t.Errorf("%s is left behind", c.o.Name)
+	if first[0].SSH.HostKey == first[1].SSH.HostKey {
+		t.Error("two machines have one host key")
+	}
+	if err := p.Power(t.Context(), plan, []string{"node1"}, lab.PowerOff); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // off, then running
+		again, err := p.Up(t.Context(), plan)
+		if err != nil || again[0].SSH.HostKey != first[0].SSH.HostKey || !strings.HasPrefix(string(e.lookup("t-0badcafe-node1").hostKey), first[0].SSH.HostKey) {
+			t.Errorf("host key %q, then %+v, %v", first[0].SSH.HostKey, again, err)
+		}
+	}
+	e.lookup("t-0badcafe-node2").hostKey = e.lookup("t-0badcafe-node1").hostKey // somebody made another
+	again, err := p.Up(t.Context(), plan)
+	if err != nil || again[1].SSH.HostKey != first[0].SSH.HostKey {
+		t.Errorf("a host key that was changed inside: %+v, %v", again, err)
 	}
 }
 

@@ -96,7 +96,7 @@ func provisionReal(t *testing.T, p *Provider, plan lab.Plan) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("three machines answer SSH after %s, form %q", time.Since(start).Round(time.Millisecond), p.form)
+	t.Logf("three machines answer SSH after %s", time.Since(start).Round(time.Millisecond))
 	if p.SubnetFree(ctx, subnet, lab.PortsSpec{}) {
 		t.Errorf("%s is free while the lab has it", subnet)
 	}

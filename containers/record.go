@@ -18,7 +18,7 @@ import (
 )
 
 // record is what is remembered of a machine: the host key that the container
-// showed at its first boot. It is worthless once the container is another.
+// got before its first boot. It is worthless once the container is another.
 type record struct {
 	Container string `json:"container"`
 	HostKey   string `json:"host_key"`

@@ -12,72 +12,37 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// form is how a machine gets the rights that systemd and dockerd need.
-type form string
-
-const (
-	// formFull is --privileged.
-	formFull form = "privileged"
-	// formReduced is the same word by word, without CAP_SYS_RESOURCE, which
-	// some computers (VMs of CI services) do not have themselves; the engine
-	// then refuses --privileged.
-	formReduced form = "reduced"
-)
-
-// apply sets the rights of a container.
-func (f form) apply(h *container.HostConfig) {
-	if f != formReduced {
-		h.Privileged = true
-		return
-	}
+// giveRights gives a container what systemd and dockerd need: --privileged
+// word by word, but without CAP_SYS_RESOURCE, which nothing in a machine needs
+// and some computers (VMs of CI services) do not have themselves; their engines
+// refuse --privileged. There is one form, so that what is tested anywhere is
+// what runs everywhere.
+func giveRights(h *container.HostConfig) {
 	h.CapAdd, h.CapDrop = []string{"ALL"}, []string{"SYS_RESOURCE"}
-	h.SecurityOpt = []string{"seccomp=unconfined", "apparmor=unconfined"}
+	h.SecurityOpt = []string{"seccomp=unconfined", "apparmor=unconfined", "label=disable"}
 	h.MaskedPaths, h.ReadonlyPaths = []string{}, []string{} // systempaths=unconfined: empty, not absent
 	h.DeviceCgroupRules = []string{"a *:* rwm"}
 }
 
-// findForm returns the form that works here: what the lab's machines have,
-// what was found before, or what a short-lived container shows.
-func (p *Provider) findForm(ctx context.Context, plan lab.Plan) (form, error) {
-	list, err := p.engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: mine(plan)})
-	if err != nil {
-		return "", fmt.Errorf("list the lab's containers: %w", err)
+// tryRights runs a container with a machine's rights to its end. The error has
+// the id privileged-impossible.
+func (p *Provider) tryRights(ctx context.Context, plan lab.Plan) error {
+	err := p.try(ctx, plan)
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	for _, c := range list.Items {
-		if f := form(c.Labels[labelForm]); c.Labels[labelPart] == partMachine && (f == formFull || f == formReduced) {
-			return f, nil
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.form != "" {
-		return p.form, nil
-	}
-	var errs []error
-	for _, f := range []form{formFull, formReduced} {
-		err := p.try(ctx, plan, f)
-		if err == nil {
-			p.form = f
-			return f, nil
-		}
-		if ctx.Err() != nil {
-			return "", err
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", f, err))
-	}
-	return "", &lab.Error{ID: "privileged-impossible", Op: "try a privileged container", Err: errors.Join(errs...),
+	return &lab.Error{ID: "privileged-impossible", Op: "try a container with a machine's rights", Err: err,
 		Advice: "machines run systemd and Docker inside, which this engine does not allow: use --provider local"}
 }
 
-// try runs a container of this form to its end.
-func (p *Provider) try(ctx context.Context, plan lab.Plan, f form) (err error) {
+func (p *Provider) try(ctx context.Context, plan lab.Plan) (err error) {
 	ref, err := image()
 	if err != nil {
 		return err
 	}
 	host := &container.HostConfig{NetworkMode: "none", CgroupnsMode: container.CgroupnsModePrivate}
-	f.apply(host)
-	name := prefix(plan) + "-probe-" + string(f)
+	giveRights(host)
+	name := prefix(plan) + "-probe"
 	if err := p.remove(ctx, name); err != nil {
 		return err
 	}
