@@ -137,12 +137,16 @@ func (b *bench) status(t *testing.T) flow.Status {
 	return s
 }
 
-// whole fails unless lab calls itself whole, with all three machines running.
+// whole returns when lab calls itself whole, with all three machines running.
+// An emulated processor may miss a health check or two on the way there.
 func (b *bench) whole(t *testing.T) {
 	t.Helper()
-	if s := b.status(t); !s.Whole || len(s.Power) != 3 || s.Unsettled() != "" {
-		t.Fatalf("not whole: %s %s %+v", s.Lacks(), s.Unsettled(), s)
-	}
+	await(t, "the lab to be whole", func(context.Context) error {
+		if s := b.status(t); !s.Whole || len(s.Power) != 3 || s.Unsettled() != "" {
+			return fmt.Errorf("%d machines; %s %s", len(s.Power), s.Lacks(), s.Unsettled())
+		}
+		return nil
+	})
 }
 
 func decode(t *testing.T, text string, v any) {
