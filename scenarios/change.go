@@ -129,9 +129,13 @@ func (r *run) ended(node string) {
 	}
 }
 
+// putBackPatience bounds the putting back of faults, and of apps, when a run
+// ends: a machine with an emulated processor boots for a minute and a half.
+const putBackPatience = 5 * time.Minute
+
 // heal undoes every fault that is still in force.
 func (r *run) heal(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, putBackPatience)
 	defer cancel()
 	_, err := r.mend(ctx, func(Fault) bool { return true })
 	return err
@@ -141,7 +145,7 @@ func (r *run) heal(ctx context.Context) error {
 // deployed. It forces: a deployment that the run itself has made hopeless must
 // not stand in the way.
 func (r *run) putBack(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, putBackPatience)
 	defer cancel()
 	var errs []error
 	for _, app := range r.deployed {

@@ -24,8 +24,9 @@ type Broken struct {
 	Passed   bool     `json:"passed"` // nothing is left to undo
 }
 
-// undoPatience bounds the undoing of faults after an interruption.
-const undoPatience = time.Minute
+// undoPatience bounds the undoing of faults after an interruption; a machine
+// with an emulated processor boots for a minute and a half.
+const undoPatience = 5 * time.Minute
 
 // Break does a fault by hand; words are what follows the verb, as in scripts.
 // With a length of time it waits for so long and undoes the fault, also when

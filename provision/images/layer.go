@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 )
@@ -22,18 +21,14 @@ const (
 	nsswitch = "hosts: files dns\n"
 )
 
-// writeLayer writes the one layer of our images: the binary at /lab, a /tmp for
-// all, and the least of /etc. The same binary gives the same bytes.
+// writeLayer writes the one layer of our images: the binary at /lab, as far
+// as it is loaded, a /tmp for all, and the least of /etc. The same binary gives the same bytes.
 func writeLayer(w io.Writer, binary string) error {
-	f, err := os.Open(binary)
+	f, length, err := loaded(binary)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
 	t := tar.NewWriter(w)
 	dir := func(name string, mode int64) error {
 		return t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: mode, ModTime: epoch, Format: tar.FormatUSTAR})
@@ -54,7 +49,7 @@ func writeLayer(w io.Writer, binary string) error {
 	}
 	for _, err := range []error{
 		dir("etc/", 0o755), text("etc/group", group), text("etc/nsswitch.conf", nsswitch), text("etc/passwd", passwd),
-		file("lab", 0o755, info.Size(), f), dir("root/", 0o700), dir("tmp/", 0o1777),
+		file("lab", 0o755, length, f), dir("root/", 0o700), dir("tmp/", 0o1777),
 	} {
 		if err != nil {
 			return err

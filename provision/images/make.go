@@ -27,7 +27,7 @@ import (
 
 // layout is part of the digest: it changes when an image of the same binary and
 // catalogue would look otherwise.
-const layout = "lab images 1"
+const layout = "lab images 2"
 
 // Archive makes the catalogue's images for an architecture, or finds them in
 // the cache. The error id mini-binary-missing is Binary's.
