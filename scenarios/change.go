@@ -129,13 +129,17 @@ func (r *run) ended(node string) {
 	}
 }
 
-// putBackPatience bounds the putting back of faults, and of apps, when a run
-// ends: a machine with an emulated processor boots for a minute and a half.
-const putBackPatience = 5 * time.Minute
+// healPatience and putBackPatience bound the undoing of faults and of changes
+// of apps when a run ends: a machine with an emulated processor boots for a
+// minute and a half.
+const (
+	healPatience    = 5 * time.Minute
+	putBackPatience = time.Minute
+)
 
 // heal undoes every fault that is still in force.
 func (r *run) heal(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, putBackPatience)
+	ctx, cancel := context.WithTimeout(ctx, healPatience)
 	defer cancel()
 	_, err := r.mend(ctx, func(Fault) bool { return true })
 	return err

@@ -71,14 +71,25 @@ const (
 	requestTimeout = 10 * time.Second
 )
 
+// Connections says how a probe comes to its connections.
+type Connections string
+
+const (
+	// ConnectionsNew opens one for each request, as clients do who come for
+	// the first time, or again after a fault.
+	ConnectionsNew Connections = "new"
+	// ConnectionsKept goes on with those that answered before.
+	ConnectionsKept Connections = "kept"
+)
+
 // NewProbe makes a probe for url with rate requests a second.
-func NewProbe(url string, rate int, dial DialFunc) *Probe {
+func NewProbe(url string, rate int, connections Connections, dial DialFunc) *Probe {
 	return &Probe{
 		Agent: "lab-probe/" + rand.Text(),
 		url:   url, every: time.Second / time.Duration(rate),
 		client: &http.Client{
 			Timeout:   requestTimeout,
-			Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 64, DisableCompression: true},
+			Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 64, DisableCompression: true, DisableKeepAlives: connections == ConnectionsNew},
 		},
 		stats: Traffic{ByTask: map[string]int{}, Errors: map[string]int{}},
 	}

@@ -66,19 +66,20 @@ type param struct {
 type kind int
 
 const (
-	kindWord     kind = iota
-	kindApp           // an app's id
-	kindNode          // one machine: its name, its alias, its address, or "victim"
-	kindNodes         // the same, or "slaves"
-	kindWho           // the same, or "slave"
-	kindCount         // a whole number from 1
-	kindRate          // requests a second
-	kindDuration      // 10s
-	kindPlace         // other or any
-	kindAll           // the word all
-	kindFile          // an app of lab's own, or a JSON file
-	kindUpdate        // the same, for an app that is there
-	kindQuantity      // something that a run measures
+	kindWord        kind = iota
+	kindApp              // an app's id
+	kindNode             // one machine: its name, its alias, its address, or "victim"
+	kindNodes            // the same, or "slaves"
+	kindWho              // the same, or "slave"
+	kindCount            // a whole number from 1
+	kindRate             // requests a second
+	kindDuration         // 10s
+	kindPlace            // other or any
+	kindAll              // the word all
+	kindFile             // an app of lab's own, or a JSON file
+	kindUpdate           // the same, for an app that is there
+	kindQuantity         // something that a run measures
+	kindConnections      // new or kept
 
 	kindTarget        // what a fault hits: a machine, docker, a component, a task
 	kindTargetMachine // the same, a machine only
@@ -220,6 +221,8 @@ func (p param) check(value string) error {
 		}
 	case kindAll:
 		return p.oneOf(value, "all")
+	case kindConnections:
+		return p.oneOf(value, string(ConnectionsNew), string(ConnectionsKept))
 	case kindPlace:
 		return p.oneOf(value, "other", "any")
 	case kindFile, kindUpdate:

@@ -28,7 +28,7 @@ func preparing() []verb {
 		{name: "spread", summary: "bring an app's tasks onto different slaves, without constraints that would block failover",
 			args: app, options: []param{{"within", kindDuration, "60s"}}, do: verbSpread},
 		{name: "traffic", summary: "send steady requests to an app through the load balancer, and watch the platform",
-			args: app, options: []param{{"rate", kindRate, "50"}}, gives: []fact{factTraffic}, sane: onlyOnce, do: verbTraffic},
+			args: app, options: []param{{"rate", kindRate, "50"}, {"connections", kindConnections, string(ConnectionsNew)}}, gives: []fact{factTraffic}, sane: onlyOnce, do: verbTraffic},
 		{name: "baseline", summary: "see that nothing fails before anything is broken",
 			args: app, options: []param{{"requests", kindCount, "100"}, {"within", kindDuration, "30s"}},
 			after: []fact{factTraffic}, gives: []fact{factBaseline}, watched: true, sane: enoughTime, do: verbBaseline},
@@ -79,7 +79,7 @@ func verbTraffic(ctx context.Context, r *run, a arguments) error {
 		return &lab.Error{ID: "app-unserved", Op: "send traffic", Err: fmt.Errorf("%w: %s is not behind the load balancer", lab.ErrUsage, a["app"]), Advice: "give it the label HAPROXY_GROUP=external and a service port"}
 	}
 	r.app, r.url = a["app"], app.URL
-	r.probe = NewProbe(app.URL, a.count("rate"), r.opt.Dial)
+	r.probe = NewProbe(app.URL, a.count("rate"), Connections(a["connections"]), r.opt.Dial)
 	w := &watcher{cluster: r.cluster, app: r.app, history: r.history, nodeOf: r.nodeOf}
 	r.observed.Go(func() { r.probe.Run(r.watchCtx, r.stop) })
 	r.observed.Go(func() { w.run(r.watchCtx) })

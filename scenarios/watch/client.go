@@ -35,7 +35,7 @@ func (c *client) start(ctx context.Context, all *sync.WaitGroup, apps []AppState
 			continue
 		}
 		c.started = true
-		probe := scenarios.NewProbe(a.URL, c.opt.Rate, c.opt.Dial)
+		probe := scenarios.NewProbe(a.URL, c.opt.Rate, scenarios.ConnectionsNew, c.opt.Dial)
 		probe.Keep(kept)
 		all.Go(func() { probe.Run(ctx, nil) })
 		c.board.mu.Lock()
