@@ -35,7 +35,10 @@ func BenchmarkTraffic(b *testing.B) {
 				how scenarios.Connections
 				to  *figures
 			}{{scenarios.ConnectionsNew, fresh}, {scenarios.ConnectionsKept, kept}} {
-				probe := scenarios.NewProbe(url, trafficRate, c.how, nil)
+				probe, err := scenarios.NewProbe(url, trafficRate, c.how, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
 				c.to.add(share(b, probe.Run))
 				if t := probe.Traffic(); t.Failed > 0 || t.Done < trafficRate*4 {
 					b.Fatalf("%s connections: %+v", c.how, t)

@@ -4,10 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
+	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"syscall"
@@ -19,10 +18,9 @@ import (
 // request was due: a stalled service cannot hide its stall by being asked
 // less.
 type Probe struct {
-	Agent  string // the name under which it is in access logs
-	url    string
-	every  time.Duration
-	client *http.Client
+	Agent string // the name under which it is in access logs
+	every time.Duration
+	asker *asker
 
 	mu    sync.Mutex
 	stats Traffic
@@ -82,24 +80,25 @@ const (
 	ConnectionsKept Connections = "kept"
 )
 
-// NewProbe makes a probe for url with rate requests a second.
-func NewProbe(url string, rate int, connections Connections, dial DialFunc) *Probe {
-	return &Probe{
-		Agent: "lab-probe/" + rand.Text(),
-		url:   url, every: time.Second / time.Duration(rate),
-		client: &http.Client{
-			Timeout:   requestTimeout,
-			Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 64, DisableCompression: true, DisableKeepAlives: connections == ConnectionsNew},
-		},
+// NewProbe makes a probe for url, an address of HTTP, with rate requests a
+// second.
+func NewProbe(url string, rate int, connections Connections, dial DialFunc) (*Probe, error) {
+	p := &Probe{
+		Agent: "lab-probe/" + rand.Text(), every: time.Second / time.Duration(rate),
 		stats: Traffic{ByTask: map[string]int{}, Errors: map[string]int{}},
 	}
+	var err error
+	if p.asker, err = newAsker(url, p.Agent, connections, dial); err != nil {
+		return nil, fmt.Errorf("send requests: %w", err)
+	}
+	return p, nil
 }
 
 // Run sends until stop is closed, then waits for the last answers; when ctx
 // ends, requests on their way are given up.
 func (p *Probe) Run(ctx context.Context, stop <-chan struct{}) {
 	var flying sync.WaitGroup
-	defer p.client.CloseIdleConnections()
+	defer p.asker.hangUp()
 	defer flying.Wait()
 	start := time.Now()
 	timer := time.NewTimer(0)
@@ -124,25 +123,16 @@ func (p *Probe) Run(ctx context.Context, stop <-chan struct{}) {
 
 func (p *Probe) ask(ctx context.Context, due time.Time) {
 	a := Answer{Due: due}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
-	var resp *http.Response
-	if err == nil {
-		req.Header.Set("User-Agent", p.Agent)
-		resp, err = p.client.Do(req)
-	}
-	if err != nil {
+	answer, err := p.asker.ask(ctx, requestTimeout)
+	switch {
+	case err != nil:
 		a.Err = noAnswer(err)
-	} else {
-		_, err = io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-		a.Task, a.Release = resp.Header.Get("X-Lab-Task"), resp.Header.Get("X-Lab-Release")
-		switch {
-		case err != nil:
-			a.Err = "answer broke off"
-		case resp.StatusCode != http.StatusOK:
-			a.Err = resp.Status
-		}
+	case answer.cutOff:
+		a.Err = "answer broke off"
+	case !answer.ok:
+		a.Err = answer.status
 	}
+	a.Task, a.Release = answer.header.Get("X-Lab-Task"), answer.header.Get("X-Lab-Release")
 	a.Latency = time.Since(due)
 	if ctx.Err() != nil {
 		return // given up by us: says nothing about the service

@@ -34,7 +34,10 @@ func TestProbeOmitsNothing(t *testing.T) {
 				clients[r.RemoteAddr]++
 			})}
 			go srv.Serve(l)
-			p := NewProbe("http://10.0.0.1/", 10, how, n.Host("10.0.0.9").Dial)
+			p, err := NewProbe("http://10.0.0.1/", 10, how, n.Host("10.0.0.9").Dial)
+			if err != nil {
+				t.Fatal(err)
+			}
 			stop := make(chan struct{})
 			time.AfterFunc(2950*time.Millisecond, func() { close(stop) })
 			p.Run(t.Context(), stop)

@@ -78,8 +78,11 @@ func verbTraffic(ctx context.Context, r *run, a arguments) error {
 	if app.URL == "" {
 		return &lab.Error{ID: "app-unserved", Op: "send traffic", Err: fmt.Errorf("%w: %s is not behind the load balancer", lab.ErrUsage, a["app"]), Advice: "give it the label HAPROXY_GROUP=external and a service port"}
 	}
-	r.app, r.url = a["app"], app.URL
-	r.probe = NewProbe(app.URL, a.count("rate"), Connections(a["connections"]), r.opt.Dial)
+	probe, err := NewProbe(app.URL, a.count("rate"), Connections(a["connections"]), r.opt.Dial)
+	if err != nil {
+		return err
+	}
+	r.app, r.url, r.probe = a["app"], app.URL, probe
 	w := &watcher{cluster: r.cluster, app: r.app, history: r.history, nodeOf: r.nodeOf}
 	r.observed.Go(func() { r.probe.Run(r.watchCtx, r.stop) })
 	r.observed.Go(func() { w.run(r.watchCtx) })

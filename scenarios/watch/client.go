@@ -34,8 +34,11 @@ func (c *client) start(ctx context.Context, all *sync.WaitGroup, apps []AppState
 		if a.URL == "" || c.opt.App != "" && a.ID != c.opt.App {
 			continue
 		}
+		probe, err := scenarios.NewProbe(a.URL, c.opt.Rate, scenarios.ConnectionsNew, c.opt.Dial)
+		if err != nil {
+			continue // others can be asked
+		}
 		c.started = true
-		probe := scenarios.NewProbe(a.URL, c.opt.Rate, scenarios.ConnectionsNew, c.opt.Dial)
 		probe.Keep(kept)
 		all.Go(func() { probe.Run(ctx, nil) })
 		c.board.mu.Lock()
