@@ -83,3 +83,19 @@ type MachineStatus struct {
 	Since   time.Time    `json:"since,omitzero"`
 	PID     int          `json:"pid,omitempty"`
 }
+
+// Pooler is what a provider may have besides Provider, where the subnets that
+// it takes by itself depend on the spec. Where it has not, they are those of
+// Features.
+type Pooler interface {
+	// Pool lists subnets for a lab whose spec names none, best first.
+	Pool(spec Spec) []string
+}
+
+// Pool lists the subnets that a provider takes by itself for a spec.
+func Pool(p Provider, spec Spec) []string {
+	if pooler, ok := p.(Pooler); ok {
+		return pooler.Pool(spec)
+	}
+	return p.Features().Subnets
+}

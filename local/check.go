@@ -60,8 +60,8 @@ func (q *inquiry) checks() []computer.Check {
 }
 
 func (q *inquiry) network(context.Context) []lab.Finding {
-	if err := networkKnown(q.plan.Spec); err != nil {
-		return []lab.Finding{computer.Failure("network-unknown", err)}
+	if err := possible(q.plan.Spec); err != nil {
+		return []lab.Finding{computer.Failure("network", err)}
 	}
 	return nil
 }
@@ -75,6 +75,9 @@ func (q *inquiry) addresses(ctx context.Context) []lab.Finding {
 		if err := s.fits(); err != nil {
 			return []lab.Finding{computer.Failure(id, err)}
 		}
+		if apart(q.plan.Spec) {
+			continue // they are made with the machines
+		}
 		if err := q.Bind(ctx, netip.AddrPortFrom(s.node.IP, 0)); errors.Is(err, syscall.EADDRNOTAVAIL) {
 			lacking = append(lacking, s.node.IP)
 		} else if err != nil {
@@ -87,7 +90,22 @@ func (q *inquiry) addresses(ctx context.Context) []lab.Finding {
 	if len(lacking) > 0 {
 		return []lab.Finding{q.addressesMissing(lacking)}
 	}
+	if apart(q.plan.Spec) {
+		return q.routes(id)
+	}
 	return []lab.Finding{computer.OK(id, "this computer has %s", spread(q.missing))}
+}
+
+// routes looks for ways elsewhere to the machines' subnet, before anything of
+// the lab is there.
+func (q *inquiry) routes(id string) []lab.Finding {
+	if len(q.missing) == len(q.plan.Nodes) {
+		p := &Provider{opts: Options{Computer: q.Computer}}
+		if err := p.unclaimed(netip.PrefixFrom(q.missing[0].node.IP, subnetBits).Masked()); err != nil {
+			return []lab.Finding{computer.Failure(id, err)}
+		}
+	}
+	return []lab.Finding{computer.OK(id, "%s are free", spread(q.missing))}
 }
 
 // spread names the first and the last address.

@@ -55,6 +55,10 @@ func noAddress(netip.AddrPort) error {
 	return &net.OpError{Op: "listen", Net: "tcp4", Err: os.NewSyscallError("bind", syscall.EADDRNOTAVAIL)}
 }
 
+func apartSpec(_ *computertest.Fake, s *lab.Spec) {
+	s.Local.Network, s.Local.AllowOtherUsers, s.Subnet = "netns", true, "192.168.59.0/24"
+}
+
 func TestChecks(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -68,7 +72,10 @@ func TestChecks(t *testing.T) {
 			want: "address-missing stop,other-users note", says: "sudo ifconfig lo0 alias 127.168.59.1; sudo ifconfig lo0 alias 127.168.59.2; sudo ifconfig lo0 alias 127.168.59.3; or: sudo lab doctor --fix"},
 		{name: "a private subnet", change: func(_ *computertest.Fake, s *lab.Spec) { s.Subnet = "192.168.59.0/24" }, want: "subnet-not-loopback stop", says: "192.168.59.1 is not in 127.0.0.0/8"},
 		{name: "this computer's own address", change: func(_ *computertest.Fake, s *lab.Spec) { s.IPs = []string{"127.0.0.1", "127.0.0.2"} }, want: "subnet-not-loopback stop"},
-		{name: "namespaces", change: func(_ *computertest.Fake, s *lab.Spec) { s.Local.Network = "netns" }, want: "network-unknown stop"},
+		{name: "namespaces", change: apartSpec, want: "other-users note", says: "192.168.59.1 to 192.168.59.3 are free"},
+		{name: "namespaces for nobody else", change: func(f *computertest.Fake, s *lab.Spec) { apartSpec(f, s); s.Local.AllowOtherUsers = false }, want: "netns-open stop", says: "local.allow_other_users: true"},
+		{name: "namespaces on loopback", change: func(f *computertest.Fake, s *lab.Spec) { apartSpec(f, s); s.Subnet = "127.168.59.0/24" }, want: "subnet-unfit stop,other-users note"},
+		{name: "namespaces where a route leads", change: func(f *computertest.Fake, s *lab.Spec) { apartSpec(f, s); f.Routes = []string{"192.168.0.0/16"} }, want: "subnet-taken stop,other-users note"},
 		{name: "little memory", change: func(f *computertest.Fake, _ *lab.Spec) {
 			f.Memory = computer.Memory{Total: lab.GiB, Available: 100 * lab.MiB}
 		}, want: "memory warn"},

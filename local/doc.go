@@ -1,5 +1,5 @@
 // Package local makes embedded machines: a Provider whose machines are
-// processes of this binary, each with its own loopback address, disk, SSH
+// processes of this binary, each with its own address, disk, SSH
 // server and Docker-compatible engine. No VM, no root, no download.
 //
 // # Nouns
@@ -13,7 +13,8 @@
 // What a machine is lies in local/machine, its engine in local/engine, its
 // shell in local/shell, the line discipline under it in local/terminal, its
 // docker command in local/docker; local/silence cuts machines off from each
-// other, local/handoff gives its processes their network, internal/proctab
+// other, local/netns gives them networks of their own where the spec says so,
+// local/handoff gives its processes their network, internal/proctab
 // knows processes by identity.
 //
 // # Promises
@@ -31,5 +32,5 @@
 //
 // # Left out on purpose
 //
-// Addresses outside 127.0.0.0/8; Windows.
+// Addresses outside 127.0.0.0/8 without network namespaces; Windows.
 package local

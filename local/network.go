@@ -17,12 +17,21 @@ import (
 
 var _ lab.Networker = (*Provider)(nil)
 
-// CanDisturb implements lab.Networker: cuts are exact where the system has
-// socket filters. Delays and losses would need a network of the machines' own.
-func (p *Provider) CanDisturb(_ context.Context, _ lab.Plan, d lab.Disturbance) error {
+// CanDisturb implements lab.Networker: on loopback addresses cuts are exact
+// where the system has socket filters; delays and losses need a network of the
+// machines' own.
+func (p *Provider) CanDisturb(ctx context.Context, plan lab.Plan, d lab.Disturbance) error {
+	if apart(plan.Spec) {
+		sites, err := p.sites(plan, []string{d.Node})
+		if err != nil {
+			return err
+		}
+		n, _ := sites[0].network()
+		return sites[0].canDisturbApart(ctx, n, d)
+	}
 	if !d.Cut {
 		return &lab.Error{ID: "fault-unsupported", Op: "slow", Err: fmt.Errorf("%w: embedded machines share this computer's loopback, which delays and loses nothing", lab.ErrUsage),
-			Advice: "machines with a network of their own can: lab create --provider docker, or vagrant; cut works here, too"}
+			Advice: "machines with a network of their own can: lab create --provider docker, or vagrant, or local.network: netns for root on Linux; cut works here, too"}
 	}
 	if err := silence.Supported(); err != nil {
 		return &lab.Error{ID: "fault-unsupported", Op: "cut", Err: fmt.Errorf("%w: this system lets nobody cut the connections of embedded machines: %w", lab.ErrUsage, err),
@@ -44,6 +53,9 @@ func (p *Provider) Disturb(ctx context.Context, plan lab.Plan, all []lab.Disturb
 	sites, err := p.sites(plan, nil)
 	if err != nil {
 		return err
+	}
+	if apart(plan.Spec) {
+		return disturbApart(ctx, sites, all)
 	}
 	return each(sites, func(_ int, s site) error {
 		v, err := s.look(ctx)

@@ -19,6 +19,9 @@ import (
 // checkPorts looks whether the ports that the spec wants on this machine can
 // be had, before anything is started.
 func (s site) checkPorts(ctx context.Context) error {
+	if n, ok := s.network(); ok && !n.Exists(s.node.Name) {
+		return nil // nobody can have ports there
+	}
 	ports := s.plan.Spec.WithDefaults().Ports
 	wanted := ports.All()
 	if s.node.Role == lab.RoleSlave {
@@ -49,8 +52,12 @@ func (s site) tryPort(ctx context.Context, port int) error {
 	short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
 	return lab.Until(short, 20*time.Millisecond, at+" to be free", func(ctx context.Context) error {
-		var lc net.ListenConfig
-		l, err := lc.Listen(ctx, "tcp4", at)
+		var l net.Listener
+		err := s.within(func() (err error) {
+			var lc net.ListenConfig
+			l, err = lc.Listen(ctx, "tcp4", at)
+			return err
+		})
 		switch {
 		case err == nil:
 			return l.Close()

@@ -61,8 +61,14 @@ func (p *Provider) powerOn(ctx context.Context, s site, binary func() (string, e
 	}
 	switch v.state {
 	case lab.StatePaused:
+		if err := s.plug(true); err != nil {
+			return err
+		}
 		return s.resume(ctx, v)
 	case lab.StateRunning:
+		if err := s.plug(true); err != nil {
+			return err
+		}
 		if v.life.State == folder.Running {
 			return s.refresh()
 		}
@@ -98,6 +104,9 @@ const offTimeout = 30 * time.Second
 // off shuts a machine down cleanly, or pulls the plug of one that cannot hear.
 func (s site) off(ctx context.Context, v view) error {
 	if v.state == lab.StatePaused {
+		if err := s.plug(true); err != nil {
+			return err
+		}
 		if err := s.resume(ctx, v); err != nil {
 			return err
 		}
@@ -123,6 +132,9 @@ func (s site) crash(ctx context.Context) error {
 	if err := s.kill(ctx); err != nil {
 		return err
 	}
+	if err := s.plug(true); err != nil { // its kernel answers for the dead
+		return err
+	}
 	if life, err := s.folder.Life(); err == nil && life.State == folder.Off {
 		return nil
 	}
@@ -146,6 +158,9 @@ func (s site) freeze(ctx context.Context, v view, sig syscall.Signal, state fold
 		if err := s.attach(ctx, v.life.Process); err != nil {
 			return err
 		}
+	}
+	if err := s.plug(false); err != nil {
+		return err
 	}
 	if err := v.life.Process.Signal(sig); err != nil {
 		return fmt.Errorf("%s: %s: %w", s.node.Name, state, err)
@@ -189,9 +204,15 @@ func (p *Provider) Destroy(ctx context.Context, plan lab.Plan) error {
 			if err := s.kill(ctx); err != nil {
 				return err
 			}
+			if err := s.disconnect(); err != nil {
+				return err
+			}
 			return remove(string(s.folder))
 		})
 	})
+	if err == nil {
+		err = removeNetwork(sites)
+	}
 	if err == nil && len(sites) > 0 {
 		// Machines of others, if any, keep it.
 		_ = os.Remove(filepath.Join(sites[0].dir, "machines"))

@@ -51,9 +51,6 @@ type site struct {
 // sites checks the plan and finds the places of its nodes, or of the named
 // ones.
 func (p *Provider) sites(plan lab.Plan, names []string) ([]site, error) {
-	if err := networkKnown(plan.Spec); err != nil {
-		return nil, err
-	}
 	dir, err := filepath.Abs(plan.Dir)
 	if err == nil {
 		dir, err = filepath.EvalSymlinks(dir)
@@ -82,17 +79,17 @@ func (p *Provider) sites(plan lab.Plan, names []string) ([]site, error) {
 	return out, nil
 }
 
-// networkKnown refuses the network that this version does not have.
-func networkKnown(spec lab.Spec) error {
-	if spec.Local.Network != "netns" {
-		return nil
-	}
-	return &lab.Error{ID: "network-unknown", Op: "plan machines", Err: errors.New("local.network: netns is not available"), Advice: "use local.network: loopback"}
-}
-
 // admit looks, before anything is made, whether the machines that are not
 // there yet can be: one port that is taken must not leave half a lab.
 func (p *Provider) admit(ctx context.Context, sites []site) error {
+	if err := possible(sites[0].plan.Spec); err != nil {
+		return err
+	}
+	if n, ok := sites[0].network(); ok && !n.HasBridge() {
+		if err := p.unclaimed(netip.PrefixFrom(sites[0].node.IP, subnetBits).Masked()); err != nil {
+			return err
+		}
+	}
 	return each(sites, func(_ int, s site) error {
 		if err := s.fits(); err != nil {
 			return err
@@ -107,13 +104,16 @@ func (p *Provider) admit(ctx context.Context, sites []site) error {
 
 // fits refuses addresses that embedded machines cannot have.
 func (s site) fits() error {
+	if apart(s.plan.Spec) {
+		return s.apartFits()
+	}
 	if loopback(s.node.IP) {
 		return nil
 	}
 	return &lab.Error{
 		ID: "subnet-not-loopback", Op: "plan machines", Machine: s.node.Name,
 		Err:    fmt.Errorf("%w: %s is not in 127.0.0.0/8", lab.ErrUsage, s.node.IP),
-		Advice: "embedded machines live on loopback addresses: leave subnet out, or take one like 127.168.59.0/24",
+		Advice: "embedded machines live on loopback addresses: leave subnet out, or take one like 127.168.59.0/24; root on Linux can give them others (local.network: netns)",
 	}
 }
 

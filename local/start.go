@@ -99,6 +99,9 @@ func (p *Provider) start(ctx context.Context, s site, binary func() (string, err
 	if err := s.prepare(); err != nil {
 		return fmt.Errorf("%s: %w", s.node.Name, err)
 	}
+	if err := s.connect(); err != nil {
+		return err
+	}
 	if err := s.checkPorts(ctx); err != nil {
 		return err
 	}
@@ -153,7 +156,7 @@ func (p *Provider) spawn(ctx context.Context, s site, binary string, lock *os.Fi
 		cmd = exec.Command(binary, args...)
 		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = string(s.folder), s.environ(), logFile, logFile, files
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		if err := cmd.Start(); err != nil && !errors.Is(err, syscall.ETXTBSY) {
+		if err := s.within(cmd.Start); err != nil && !errors.Is(err, syscall.ETXTBSY) {
 			return lab.Permanent(err)
 		} else if err != nil {
 			return err

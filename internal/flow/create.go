@@ -164,10 +164,10 @@ func (f *Flow) record(ctx context.Context, given lab.Spec) (*state.Lab, string, 
 	admit := func(spec lab.Spec) error {
 		return f.admit(ctx, chosen.provider, lab.Plan{Dir: f.Store.LabDir(spec.Name), Spec: spec})
 	}
-	l, err := f.Store.AllocateIf(spec, chosen.name, features.Subnets, subnetFree(ctx, chosen.provider, spec.Ports), admit)
+	l, err := f.Store.AllocateIf(spec, chosen.name, lab.Pool(chosen.provider, spec), subnetFree(ctx, chosen.provider, spec.Ports), admit)
 	if lab.ErrorID(err) == "subnet-exhausted" {
 		// One program that listens everywhere takes them all: its name says more.
-		spec.Subnet = features.Subnets[0]
+		spec.Subnet = lab.Pool(chosen.provider, spec)[0]
 		if reason := admit(spec); reason != nil {
 			err = reason
 		}

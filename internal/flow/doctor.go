@@ -89,7 +89,7 @@ func (f *Flow) intended(ctx context.Context, given lab.Spec, chosen choice) (lab
 	if given.Subnet != "" || len(given.IPs) > 0 {
 		return plan, nil
 	}
-	subnet, err := f.Store.Propose(chosen.provider.Features().Subnets, subnetFree(ctx, chosen.provider, plan.Spec.Ports))
+	subnet, err := f.Store.Propose(lab.Pool(chosen.provider, plan.Spec), subnetFree(ctx, chosen.provider, plan.Spec.Ports))
 	if err != nil {
 		return plan, nil // on the pool's first, the checks say why
 	}
@@ -101,7 +101,7 @@ func (f *Flow) intended(ctx context.Context, given lab.Spec, chosen choice) (lab
 // unmade is the plan of a new lab on the first subnet of the pool.
 func unmade(given lab.Spec, chosen choice) (plan lab.Plan, err error) {
 	plan.ID, plan.Spec = unmadeID, given.WithDefaults()
-	if pool := chosen.provider.Features().Subnets; plan.Spec.Subnet == "" && len(plan.Spec.IPs) == 0 && len(pool) > 0 {
+	if pool := lab.Pool(chosen.provider, plan.Spec); plan.Spec.Subnet == "" && len(plan.Spec.IPs) == 0 && len(pool) > 0 {
 		plan.Spec.Subnet = pool[0]
 	}
 	plan.Nodes, err = plan.Spec.Nodes()

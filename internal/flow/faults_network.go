@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/mesoslab/lab"
-	"github.com/mesoslab/lab/provision"
+	"github.com/mesoslab/lab/internal/disturb"
 	"github.com/mesoslab/lab/scenarios"
 )
 
@@ -56,30 +56,11 @@ func (v *live) disturbHosts(ctx context.Context, all []lab.Disturbance) error {
 		}
 		host, err := v.host(ctx, s.Machine.Name)
 		if err == nil {
-			err = host.Disturb(ctx, v.peers(s.Machine.Name, all))
+			err = host.Disturb(ctx, disturb.Towards(v.plan.Nodes, s.Machine.Name, all))
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-// peers merges what is wrong for one machine, by peer.
-func (v *live) peers(node string, all []lab.Disturbance) []provision.Peer {
-	var out []provision.Peer
-	for _, n := range v.plan.Nodes {
-		p := provision.Peer{IP: n.IP}
-		for _, d := range all {
-			forward := d.Node == node && d.Peer == n.Name
-			p.Cut = p.Cut || d.Cut && (forward || d.Peer == node && d.Node == n.Name)
-			if forward && !d.Cut {
-				p.Delay, p.Jitter, p.Loss = max(p.Delay, d.Delay), max(p.Jitter, d.Jitter), max(p.Loss, d.Loss)
-			}
-		}
-		if p.Cut || p.Delay > 0 || p.Loss > 0 {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 // canDisturb asks the provider, or every machine.

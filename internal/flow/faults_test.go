@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/disturb"
 	"github.com/mesoslab/lab/internal/state"
 	"github.com/mesoslab/lab/scenarios"
 )
@@ -64,7 +65,7 @@ func TestPeersOfDisturbances(t *testing.T) {
 		{"node1", slow, false, 0}, {"node2", slow, false, time.Second}, // who sends is slow
 		{"node2", slices.Concat(cut, slow), true, time.Second},
 	} {
-		got := v.peers(c.node, c.all)
+		got := disturb.Towards(v.plan.Nodes, c.node, c.all)
 		var cut bool
 		var delay time.Duration
 		for _, p := range got {

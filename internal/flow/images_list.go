@@ -109,7 +109,7 @@ func (f *Flow) viewImages(ctx context.Context, spec lab.Spec, l *state.Lab, real
 	features.Real = features.Real || real
 	spec = spec.WithDefaults()
 	if spec.Subnet == "" && len(spec.IPs) == 0 {
-		spec.Subnet = features.Subnets[0] // any: only names of images are asked for
+		spec.Subnet = lab.Pool(provider, spec)[0] // any: only names of images are asked for
 	}
 	nodes, err := spec.Nodes()
 	if err != nil {

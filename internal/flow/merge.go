@@ -63,6 +63,9 @@ func changeable(before, after lab.Spec, provider string) error {
 			return refuse("the address of "+n.Name, n.IP.String(), fresh[i].IP.String())
 		}
 	}
+	if before.Local.Network != after.Local.Network {
+		return refuse("local.network", before.Local.Network, after.Local.Network)
+	}
 	if before.Ports != after.Ports {
 		return refuse("the ports", fmt.Sprintf("%+v", before.Ports), fmt.Sprintf("%+v", after.Ports))
 	}

@@ -26,7 +26,7 @@ func (f *Flow) Preview(given lab.Spec, provider string) (lab.Plan, error) {
 	case errors.Is(err, lab.ErrNotFound) || err == nil && l.Provider != provider:
 		plan.Spec = given.WithDefaults()
 		if plan.Spec.Subnet == "" && len(plan.Spec.IPs) == 0 {
-			plan.Spec.Subnet = p.Features().Subnets[0]
+			plan.Spec.Subnet = lab.Pool(p, plan.Spec)[0]
 		}
 	case err != nil:
 		return lab.Plan{}, err

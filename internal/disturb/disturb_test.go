@@ -1,4 +1,4 @@
-package provision
+package disturb
 
 import (
 	"net/netip"
@@ -27,7 +27,7 @@ func TestDisturbScript(t *testing.T) {
 				"parent 7ab:3 netem limit 10000 loss 5% |", "match ip dst 192.168.59.3/32 flowid 7ab:3"},
 			[]string{"iptables-restore"}},
 	} {
-		got := disturbScript(c.peers)
+		got := Script(c.peers)
 		for _, w := range c.has {
 			if !strings.Contains(got, w) {
 				t.Errorf("%s: lacks %q:\n%s", c.name, w, got)
@@ -77,7 +77,7 @@ ip -n labt-$n addr add 10.77.0.$i/24 dev eth0; ip -n labt-$n link set eth0 up; i
 	}
 	disturb := func(on string, peers []Peer) {
 		t.Helper()
-		if out, err := exec.Command("ip", "netns", "exec", "labt-"+on, "sh", "-c", disturbScript(peers)).CombinedOutput(); err != nil {
+		if out, err := exec.Command("ip", "netns", "exec", "labt-"+on, "sh", "-c", Script(peers)).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
