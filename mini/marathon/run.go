@@ -167,7 +167,7 @@ func (m *marathon) lead(ctx context.Context) {
 	term, end := context.WithCancel(ctx)
 	defer end()
 	c, err := core.New(term, m.opt.core, core.Deps{Store: m.store, Mesos: driver, Bus: bus,
-		Probe: health.Prober{Dial: m.env.Dial}, Fatal: m.refused, Log: m.log})
+		Probe: health.Prober{Dial: m.env.Dial}, Fatal: m.refused, Disconnected: m.election.Abdicate, Log: m.log})
 	if err != nil {
 		m.log("cannot lead: %v", err)
 		select {

@@ -155,6 +155,42 @@ func TestMesosComesAndGoes(t *testing.T) {
 	})
 }
 
+// TestALostMasterEndsTheTerm: 1.1.1 abdicates when it is disconnected, and a
+// Marathon that is alone is elected again. Its streams end; what is asked
+// meanwhile waits for the next master.
+func TestALostMasterEndsTheTerm(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		m := w.marathon(firstHost)
+		w.up(firstHost)
+		w.call("POST", firstHost, "/v2/apps", nginx)
+		before := w.running(firstHost, 2)
+		_, info, _ := w.call("GET", firstHost, "/v2/info", "")
+		w.stopMesos()
+		w.await("the end of the term", func() bool { return strings.Contains(m.out.String(), "leadership has ended") })
+		w.up(firstHost)
+		if s, v, _ := w.call("PUT", firstHost, "/v2/apps/nginx", `{"instances":3}`); s != 200 {
+			t.Errorf("a change without a master: %d %v", s, v)
+		}
+		time.Sleep(30 * time.Second)
+		if now := w.running(firstHost, 2); !slices.Equal(before, now) {
+			t.Errorf("without a master, tasks %v became %v", before, now)
+		}
+		w.stopMesos = w.serveMesos(mesosHost)
+		after := w.running(firstHost, 3)
+		for _, id := range before {
+			if !slices.Contains(after, id) {
+				t.Errorf("task %s is gone: %v", id, after)
+			}
+		}
+		if _, again, _ := w.call("GET", firstHost, "/v2/info", ""); again["frameworkId"] != info["frameworkId"] {
+			t.Errorf("framework %v became %v", info["frameworkId"], again["frameworkId"])
+		}
+		if n := strings.Count(m.out.String(), "elected as leader"); n != 2 {
+			t.Errorf("elected %d times\n%s", n, m.out)
+		}
+	})
+}
+
 func TestRefusedFrameworkEndsTheProcess(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		m := w.marathon(firstHost)
