@@ -104,7 +104,7 @@ func (m *marathon) open() (closeAll func(), err error) {
 		conn, cerr := store.Connect(url.Servers, m.opt.zkSession, m.env.Dial, nil)
 		if err = cerr; err == nil {
 			closers = append(closers, conn.Close)
-			m.detector = scheduler.ZooKeeper{Conn: conn, Path: url.Path}
+			m.detector = &scheduler.ZooKeeper{Conn: conn, Path: url.Path}
 		}
 	}
 	if err != nil {
