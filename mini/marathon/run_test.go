@@ -10,6 +10,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/mesoslab/lab/mini"
+	"github.com/mesoslab/lab/mini/zookeeper"
 )
 
 var openACL = zk.WorldACL(zk.PermAll)
@@ -125,6 +126,30 @@ func TestWithoutZooKeeperItAnswers503AndComesBack(t *testing.T) {
 		w.net.Mend(zkHost)
 		w.up(firstHost)
 		time.Sleep(30 * time.Second)
+		if after := w.running(firstHost, 2); !slices.Equal(before, after) {
+			t.Errorf("tasks %v became %v\n%s", before, after, m.out)
+		}
+		m.end()
+	})
+}
+
+// TestARestartedZooKeeperKnowsItsSessions: a server that was away for longer
+// than a session gives all sessions their whole time again. Marathon has given
+// up its leadership meanwhile; the node of that candidacy must not stand in its
+// own way.
+func TestARestartedZooKeeperKnowsItsSessions(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		m := w.marathon(firstHost)
+		w.up(firstHost)
+		w.call("POST", firstHost, "/v2/apps", nginx)
+		before := w.running(firstHost, 2)
+		w.zk.end()
+		time.Sleep(18 * time.Second)
+		if s, _, _ := w.call("GET", firstHost, "/v2/apps", ""); s != http.StatusServiceUnavailable {
+			t.Errorf("without ZooKeeper: %d", s)
+		}
+		w.zk = w.start(zookeeper.Run, zkHost)
+		w.up(firstHost)
 		if after := w.running(firstHost, 2); !slices.Equal(before, after) {
 			t.Errorf("tasks %v became %v\n%s", before, after, m.out)
 		}
