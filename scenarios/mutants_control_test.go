@@ -1,5 +1,7 @@
 package scenarios
 
+import "time"
+
 // control spoils the control plane only.
 func control(c controlSabotage) sabotage { return sabotage{controlSabotage: c} }
 
@@ -40,4 +42,35 @@ var controlMutants = []mutant{
 	{"lb-restart", "every container was started again", control(controlSabotage{restartedTasks: true}), Fail, "untouched"},
 	{"lb-restart", "a task was lost", control(controlSabotage{lostTask: true}), Fail, "untouched"},
 	{"lb-restart", "one container too many", sabotage{surplus: true}, Fail, "whole"},
+
+	{"zookeeper-outage", "placebo", sabotage{}, Inconclusive, "ended"},
+	{"zookeeper-outage", "no engine has seen an end", control(controlSabotage{secretEnd: true}), Inconclusive, "ended"},
+	{"zookeeper-outage", "the master does not wait for a session's time", control(controlSabotage{impatient: true}), Inconclusive, "unnoticed"},
+	{"zookeeper-outage", "the slaves register anew at once", control(controlSabotage{reregisters: true}), Fail, "unnoticed"},
+	{"zookeeper-outage", "the master leads on", control(controlSabotage{stubborn: true}), Inconclusive, "ended"},
+	{"zookeeper-outage", "Marathon answers on", control(controlSabotage{goodMarathon: true}), Inconclusive, "unanswered"},
+	{"zookeeper-outage", "the same master leads again", control(controlSabotage{sameMaster: true}), Inconclusive, "reelected"},
+	{"zookeeper-outage", "the slaves are new ones", control(controlSabotage{strangers: true}), Fail, "reelected"},
+	{"zookeeper-outage", "Marathon never leads again", control(controlSabotage{neverLeads: true}), Inconclusive, "reelected"},
+	{"zookeeper-outage", "Marathon is another framework", control(controlSabotage{newFramework: true}), Fail, "reelected"},
+	{"zookeeper-outage", "every container was started again", control(controlSabotage{restartedTasks: true}), Fail, "untouched"},
+	{"zookeeper-outage", "a task was lost", control(controlSabotage{lostTask: true}), Fail, "untouched"},
+	{"zookeeper-outage", "clients notice", control(controlSabotage{fragile: true}), Fail, "untouched"},
+	{"zookeeper-outage", "one container too many", sabotage{surplus: true}, Fail, "whole"},
+
+	{"failover-agent", "placebo", sabotage{}, Inconclusive, "ended"},
+	{"failover-agent", "no engine has seen an end", control(controlSabotage{secretEnd: true}), Inconclusive, "ended"},
+	{"failover-agent", "a slave that crashed is a new one", control(controlSabotage{amnesia: true}), Fail, "recovered"},
+	{"failover-agent", "a slave that crashed stays away", control(controlSabotage{sluggish: true}), Inconclusive, "recovered"},
+	{"failover-agent", "every container was started again", control(controlSabotage{restartedTasks: true}), Fail, "untouched"},
+	{"failover-agent", "the broken connection is not noticed", sabotage{staysActive: true}, Inconclusive, "inactive"},
+	{"failover-agent", "lost before the law", sabotage{lossAfter: 2 * time.Second}, Fail, "lost"},
+	{"failover-agent", "never lost", sabotage{lossAfter: time.Hour}, Inconclusive, "lost"},
+	{"failover-agent", "load balancer frozen", sabotage{blindBalancer: true}, Inconclusive, "serving"},
+	{"failover-agent", "the tasks end with the slave's process", control(controlSabotage{bundled: true}), Fail, "outlived"},
+	{"failover-agent", "the slave never returns", sabotage{rejoinsNever: true}, Inconclusive, "readmitted"},
+	{"failover-agent", "a new slave without an end of the old one", control(controlSabotage{quietReturn: true}), Fail, "readmitted"},
+	{"failover-agent", "the old id after an end", control(controlSabotage{restless: true}), Fail, "readmitted"},
+	{"failover-agent", "the lost tasks live on", control(controlSabotage{squatters: true}), Inconclusive, "readmitted"},
+	{"failover-agent", "one container too many", sabotage{surplus: true}, Fail, "whole"},
 }

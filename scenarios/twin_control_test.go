@@ -26,6 +26,16 @@ type controlSabotage struct {
 	fragile        bool // clients notice when the control plane is away
 	eager          bool // Marathon launches without a master
 	neverLaunches  bool // what had to wait waits for ever
+	impatient      bool // without ZooKeeper the master ends at once
+	reregisters    bool // without ZooKeeper the slaves register anew at once
+	stubborn       bool // without ZooKeeper the master leads on
+	goodMarathon   bool // without ZooKeeper Marathon answers on
+	amnesia        bool // a slave that crashed comes back as a new one
+	sluggish       bool // a slave that crashed does not come back
+	bundled        bool // a slave's tasks end with its process
+	quietReturn    bool // a removed slave is a new one without an end of its process
+	restless       bool // a removed slave comes back with its old id, after an end
+	squatters      bool // the tasks of a removed slave live on after its return
 	otherDoor      bool // clients are served although the load balancer is gone
 	shutDoor       bool // the load balancer that is back serves nobody
 	ghost          bool // somebody replaces a task although Marathon is away
@@ -54,12 +64,16 @@ type twinControl struct {
 	dead         map[string]bool // containers that ended without Marathon's knowing
 	pending      []func()        // what Marathon is told when it is back
 	touched      bool
+	agents       map[string]int // by address: which outage of the slave's process lasts; 0 = none
+	agentFaults  int
+	orphans      map[string][]Container // by address: what runs on, lost
 }
 
 func (p *platform) newControl() {
 	c := &p.control
 	c.master = Master{ID: "master-1", Elected: time.Now(), Leads: true}
 	c.masters, c.framework, c.connected, c.broken = 1, "master-1-0000", true, make(chan struct{})
+	c.agents, c.orphans = map[string]int{}, map[string][]Container{}
 	c.processes, c.dead, c.died = map[string]*Process{}, map[string]bool{}, map[string]time.Time{}
 	for _, comp := range p.Components() {
 		c.processes[comp.Name] = &Process{Running: true, Started: time.Now()}
@@ -84,8 +98,12 @@ func (p *platform) breakControl(f Fault) bool {
 		c.pending = append(c.pending, func() { p.failed(f.Task) })
 		return true
 	}
-	if f.Part != PartComponent || slaveComponent.MatchString(f.Container) {
+	if f.Part != PartComponent {
 		return false
+	}
+	if slaveComponent.MatchString(f.Container) {
+		p.breakAgent(f)
+		return true
 	}
 	code := 0
 	if f.Verb == "kill" || f.Verb == "crash" {
@@ -131,11 +149,20 @@ func (p *platform) goAway(name string) {
 	case "zookeeper":
 		c.zkGone = true
 		c.outages++
-		n := c.outages
-		p.later(twinSession, func() {
-			if c.zkGone && c.outages == n {
+		n, session := c.outages, twinSession
+		if p.impatient {
+			session = 100 * time.Millisecond
+		}
+		if p.reregisters {
+			for _, a := range p.agents {
+				a.Registered = time.Now()
+			}
+		}
+		p.later(session, func() {
+			if c.zkGone && c.outages == n && !p.stubborn {
 				p.endProcess("mesos_master", 1, true)
 				p.loseMaster()
+				c.marathonAway = !p.goodMarathon
 			}
 		})
 	}
@@ -258,8 +285,12 @@ func (p *platform) elect() {
 }
 
 func (p *platform) mendControl(f Fault) bool {
-	if f.Part != PartComponent || slaveComponent.MatchString(f.Container) {
+	if f.Part != PartComponent {
 		return false
+	}
+	if slaveComponent.MatchString(f.Container) {
+		p.mendAgent(f)
+		return true
 	}
 	p.comeBack(f.Container)
 	return true

@@ -212,6 +212,7 @@ func (p *platform) Containers(_ context.Context, node string) ([]Container, erro
 			}
 		}
 	}
+	out = append(out, p.control.orphans[p.ip(node)]...)
 	if p.surplus && node == "node3" {
 		out = append(out, Container{ID: "surplus", TaskID: "nginx.forgotten"})
 	}
