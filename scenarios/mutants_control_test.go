@@ -73,4 +73,16 @@ var controlMutants = []mutant{
 	{"failover-agent", "the old id after an end", control(controlSabotage{restless: true}), Fail, "readmitted"},
 	{"failover-agent", "the lost tasks live on", control(controlSabotage{squatters: true}), Inconclusive, "readmitted"},
 	{"failover-agent", "one container too many", sabotage{surplus: true}, Fail, "whole"},
+
+	{"failover-docker", "placebo", sabotage{}, Inconclusive, "inactive"},
+	{"failover-docker", "the broken connection is not noticed", sabotage{staysActive: true}, Inconclusive, "inactive"},
+	{"failover-docker", "removed before the law", sabotage{lossAfter: 2 * time.Second}, Fail, "removed"},
+	{"failover-docker", "never removed", sabotage{lossAfter: time.Hour}, Inconclusive, "removed"},
+	{"failover-docker", "restarted on the machine without Docker", sabotage{sameNode: true}, Fail, "replaced"},
+	{"failover-docker", "load balancer frozen", sabotage{blindBalancer: true}, Inconclusive, "serving"},
+	{"failover-docker", "the slave's process is the old one", control(controlSabotage{sameProcess: true}), Inconclusive, "renewed"},
+	{"failover-docker", "old containers run again", control(controlSabotage{survivors: true}), Fail, "renewed"},
+	{"failover-docker", "the slave never returns", sabotage{rejoinsNever: true}, Inconclusive, "readmitted"},
+	{"failover-docker", "a new slave without an end of the old one", control(controlSabotage{quietReturn: true}), Fail, "readmitted"},
+	{"failover-docker", "one container too many", sabotage{surplus: true}, Fail, "whole"},
 }

@@ -99,3 +99,41 @@ func (p *platform) agentBack(f Fault) {
 	agent := &Agent{ID: id, IP: ip, Active: true, Registered: time.Now().Add(500 * time.Millisecond)}
 	time.AfterFunc(500*time.Millisecond, func() { p.join(agent) })
 }
+
+// breakEngine: a machine's engine takes all containers along. What becomes of
+// the machine's slave and tasks is that of a crash.
+func (p *platform) breakEngine(f Fault) {
+	ip := p.ip(f.Node)
+	p.endProcess(p.slaveOn(f.Node), 0, false)
+	for _, a := range p.apps {
+		for _, t := range a.tasks {
+			if t.IP == ip && p.survivors {
+				p.control.revenants = append(p.control.revenants, Container{ID: "c-" + t.ID, TaskID: t.ID, Started: t.Staged})
+			}
+		}
+	}
+}
+
+// mendEngine starts the slave's container. A slave that was removed is told to
+// shut down.
+func (p *platform) mendEngine(f Fault) {
+	name := p.slaveOn(f.Node)
+	proc := p.control.processes[name]
+	proc.Running, proc.Ends = true, nil // an engine's memory begins with it
+	if !p.sameProcess {
+		proc.Started = time.Now()
+	}
+	if !p.quietReturn {
+		proc.Ends = []End{{At: time.Now()}}
+	}
+	p.control.orphans[p.ip(f.Node)] = p.control.revenants
+}
+
+func (p *platform) slaveOn(node string) string {
+	for _, c := range p.Components() {
+		if c.Node == node && slaveComponent.MatchString(c.Name) {
+			return c.Name
+		}
+	}
+	return "mesos_master" // the engine of the master's machine
+}

@@ -36,6 +36,7 @@ type controlSabotage struct {
 	quietReturn    bool // a removed slave is a new one without an end of its process
 	restless       bool // a removed slave comes back with its old id, after an end
 	squatters      bool // the tasks of a removed slave live on after its return
+	survivors      bool // containers of tasks run again with their engine
 	otherDoor      bool // clients are served although the load balancer is gone
 	shutDoor       bool // the load balancer that is back serves nobody
 	ghost          bool // somebody replaces a task although Marathon is away
@@ -66,6 +67,7 @@ type twinControl struct {
 	touched      bool
 	agents       map[string]int // by address: which outage of the slave's process lasts; 0 = none
 	agentFaults  int
+	revenants    []Container
 	orphans      map[string][]Container // by address: what runs on, lost
 }
 
@@ -97,6 +99,9 @@ func (p *platform) breakControl(f Fault) bool {
 		}
 		c.pending = append(c.pending, func() { p.failed(f.Task) })
 		return true
+	}
+	if f.Part == PartDocker {
+		p.breakEngine(f)
 	}
 	if f.Part != PartComponent {
 		return false
@@ -285,6 +290,9 @@ func (p *platform) elect() {
 }
 
 func (p *platform) mendControl(f Fault) bool {
+	if f.Part == PartDocker {
+		p.mendEngine(f)
+	}
 	if f.Part != PartComponent {
 		return false
 	}
