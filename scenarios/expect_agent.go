@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mesoslab/lab"
 )
 
 // onAgents are expectations on the process of a slave, where its machine and
@@ -47,6 +49,7 @@ func expectRecovered(ctx context.Context, r *run, a arguments) error {
 	c := r.criterion("recovered", "the slave has registered again, and has its old id")
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
+	early, _ := r.lab.Settings().Law()
 	wrong := ""
 	var words []string
 	var seen time.Time
@@ -62,6 +65,8 @@ func expectRecovered(ctx context.Context, r *run, a arguments) error {
 			switch {
 			case !listed || !now.Active:
 				return fmt.Errorf("no active slave on %s", n.Name)
+			case now.ID != was.ID && r.afterFault(n.Name, time.Now()) >= early.Seconds():
+				return lab.Permanent(fmt.Errorf("%s was back only after the pings had run out (%s): start it sooner, or give it more", n.Name, seconds(early)))
 			case now.ID != was.ID:
 				wrong = fmt.Sprintf("the slave on %s is a new one, %s instead of %s", n.Name, shortAgent(now.ID), shortAgent(was.ID))
 				return nil

@@ -61,6 +61,7 @@ var controlMutants = []mutant{
 	{"failover-agent", "placebo", sabotage{}, Inconclusive, "ended"},
 	{"failover-agent", "no engine has seen an end", control(controlSabotage{secretEnd: true}), Inconclusive, "ended"},
 	{"failover-agent", "a slave that crashed is a new one", control(controlSabotage{amnesia: true}), Fail, "recovered"},
+	{"failover-agent", "a slave that crashed is back too late", control(controlSabotage{late: true}), Inconclusive, "recovered"},
 	{"failover-agent", "a slave that crashed stays away", control(controlSabotage{sluggish: true}), Inconclusive, "recovered"},
 	{"failover-agent", "every container was started again", control(controlSabotage{restartedTasks: true}), Fail, "untouched"},
 	{"failover-agent", "the broken connection is not noticed", sabotage{staysActive: true}, Inconclusive, "inactive"},

@@ -39,7 +39,11 @@ func (p *platform) breakAgent(f Fault) {
 		}
 	})
 	if f.Passing() && !p.sluggish {
-		p.later(200*time.Millisecond, func() { p.agentBack(f) })
+		back := 200 * time.Millisecond
+		if p.late {
+			back = p.lossAfter + time.Second
+		}
+		p.later(back, func() { p.agentBack(f) })
 	}
 }
 

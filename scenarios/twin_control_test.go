@@ -31,6 +31,7 @@ type controlSabotage struct {
 	stubborn       bool // without ZooKeeper the master leads on
 	goodMarathon   bool // without ZooKeeper Marathon answers on
 	amnesia        bool // a slave that crashed comes back as a new one
+	late           bool // a slave that crashed is back after its pings have run out
 	sluggish       bool // a slave that crashed does not come back
 	bundled        bool // a slave's tasks end with its process
 	quietReturn    bool // a removed slave is a new one without an end of its process
