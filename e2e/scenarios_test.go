@@ -20,11 +20,7 @@ func TestScenarios(t *testing.T) {
 	t.Parallel()
 	l := rig.New(t)
 	l.Create("--fast")
-	for _, c := range []struct {
-		name     string
-		criteria []string
-		phases   []string // that have to be there
-	}{
+	for _, c := range []builtinRun{
 		{"failover-crash", []string{"baseline", "victim", "refused", "inactive", "lost", "replaced", "serving", "agents", "whole"}, []string{"detect", "back-off", "launch", "LB", "health"}},
 		{"scale", []string{"baseline", "instances", "youngest", "instances", "whole"}, []string{"offer", "launch", "LB", "health", "stop", "out"}},
 		{"balance", []string{"baseline", "shares", "youngest", "shares", "instances", "shares", "whole"}, []string{"offer", "launch", "stop", "out"}},
@@ -39,36 +35,46 @@ func TestScenarios(t *testing.T) {
 		{"placement", []string{"baseline", "placed", "victim", "silence", "lost", "blocked", "agents", "replaced", "serving", "whole"}, []string{"detect"}},
 		{"crowded", []string{"baseline", "victim", "silence", "lost", "crowded", "agents", "instances", "whole"}, []string{"detect"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			l := l.In(t)
-			dir := filepath.Join(l.Work, "report-"+c.name)
-			res := mustPass(t, l, c.name, "--report", dir)
-			var criteria, phases []string
-			for _, k := range res.Criteria {
-				criteria = append(criteria, k.Name)
-				if k.State != scenarios.Held || k.Detail == "" {
-					t.Errorf("PASS with %+v", k)
-				}
-			}
-			if !slices.Equal(criteria, c.criteria) {
-				t.Errorf("criteria %v, want %v", criteria, c.criteria)
-			}
-			for _, p := range res.Phases {
-				phases = append(phases, p.Name)
-			}
-			for _, p := range c.phases {
-				if !slices.Contains(phases, p) {
-					t.Errorf("no phase %s: %v", p, phases)
-				}
-			}
-			reported(t, dir, res)
-			if s := l.AwaitWhole(); len(s.Faults) != 0 || s.Marathon.Apps[0].Instances != 2 || len(s.Marathon.Apps) != 1 {
-				t.Errorf("the lab is not as before: %+v", s)
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { c.passes(t, l.In(t)) })
 	}
 	l.Must("destroy")
 	l.MustBeGone()
+}
+
+// builtinRun is what a run of a built-in scenario has to show.
+type builtinRun struct {
+	name     string
+	criteria []string
+	phases   []string // that have to be there
+}
+
+// passes runs the scenario, and reads its report.
+func (c builtinRun) passes(t *testing.T, l *rig.Lab) {
+	t.Helper()
+	dir := filepath.Join(l.Work, "report-"+c.name)
+	res := mustPass(t, l, c.name, "--report", dir)
+	var criteria, phases []string
+	for _, k := range res.Criteria {
+		criteria = append(criteria, k.Name)
+		if k.State != scenarios.Held || k.Detail == "" {
+			t.Errorf("PASS with %+v", k)
+		}
+	}
+	if !slices.Equal(criteria, c.criteria) {
+		t.Errorf("criteria %v, want %v", criteria, c.criteria)
+	}
+	for _, p := range res.Phases {
+		phases = append(phases, p.Name)
+	}
+	for _, p := range c.phases {
+		if !slices.Contains(phases, p) {
+			t.Errorf("no phase %s: %v", p, phases)
+		}
+	}
+	reported(t, dir, res)
+	if s := l.AwaitWhole(); len(s.Faults) != 0 || s.Marathon.Apps[0].Instances != 2 || len(s.Marathon.Apps) != 1 {
+		t.Errorf("the lab is not as before: %+v", s)
+	}
 }
 
 // reported reads the three files of a report.
@@ -78,7 +84,7 @@ func reported(t *testing.T, dir string, res *scenarios.Result) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rec.Result.Verdict != res.Verdict || rec.Fault == nil || len(rec.Faults) == 0 || len(rec.Machines) != 3 || len(rec.Tasks) < 3 || len(rec.Events) < 10 {
+	if rec.Result.Verdict != res.Verdict || rec.Fault == nil || len(rec.Faults) == 0 || len(rec.Machines) != 3 || len(rec.Tasks) < 2 || len(rec.Events) < 10 {
 		t.Errorf("recording: %s, fault %v, %d faults, %d machines, %d tasks, %d events", rec.Result.Verdict, rec.Fault, len(rec.Faults), len(rec.Machines), len(rec.Tasks), len(rec.Events))
 	}
 	if got := len(rec.Requests); got < res.Traffic.Done { // some were on their way when the result was taken

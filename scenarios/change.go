@@ -73,12 +73,12 @@ func (r *run) brokenNodes() []string {
 	return out
 }
 
-// brokenAt is when the fault of a machine was asked for, and when it was in
-// force.
+// brokenAt is when the last fault of a machine was asked for, and when it was
+// in force.
 func (r *run) brokenAt(node string) (asked, inForce time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, f := range r.faults {
+	for _, f := range slices.Backward(r.faults) {
 		if slices.Contains(f.Nodes, node) {
 			return r.at(f.At), r.at(f.InForce)
 		}

@@ -94,7 +94,7 @@ func expectInactive(ctx context.Context, r *run, a arguments) error {
 			return c.unseen(err)
 		}
 		for _, v := range r.victims {
-			if t := r.history.Task(v.ID); t.Node == m.Name && !t.Ended.IsZero() && t.Ended.Before(seen.Inactive) {
+			if t := r.history.Task(v.ID); t.Node == m.Name && t.EndState == "TASK_LOST" && t.Ended.Before(seen.Inactive) {
 				return c.broken("%s was lost before its slave was inactive", t.Name)
 			}
 		}
@@ -111,6 +111,17 @@ func expectLost(ctx context.Context, r *run, a arguments) error {
 	}
 	early, late := r.lab.Settings().Law()
 	c := r.criterion("lost", fmt.Sprintf("slave and tasks lost %s–%s after the fault, by the law of pings (+%s)", seconds(early), seconds(late), seconds(tolerance)))
+	gone, err := r.awaitLoss(ctx, machines)
+	if err != nil {
+		return c.unseen(err)
+	}
+	return r.judgeLoss(c, machines, gone)
+}
+
+// awaitLoss waits until Mesos has removed the slaves of machines and Marathon
+// has told the end of every task there. It returns when each slave went.
+func (r *run) awaitLoss(ctx context.Context, machines []lab.Machine) (map[string]time.Time, error) {
+	_, late := r.lab.Settings().Law()
 	var last time.Time
 	for _, m := range machines {
 		_, inForce := r.brokenAt(m.Name)
@@ -119,7 +130,7 @@ func expectLost(ctx context.Context, r *run, a arguments) error {
 	ctx, cancel := context.WithDeadline(ctx, last.Add(late+5*time.Second))
 	defer cancel()
 	gone := map[string]time.Time{}
-	err = r.await(ctx, "Mesos to lose "+nodeNames(machines), func(context.Context) error {
+	err := r.await(ctx, "Mesos to lose "+nodeNames(machines), func(context.Context) error {
 		agents := r.history.Agents()
 		for _, m := range machines {
 			broken, _ := r.brokenAt(m.Name)
@@ -136,27 +147,38 @@ func expectLost(ctx context.Context, r *run, a arguments) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return c.unseen(err)
+	return gone, err
+}
+
+// lawful says whether something on a machine ended when the law of pings has
+// it end. The fault lies somewhere between being asked for and being in force.
+func (r *run) lawful(node string, end time.Time) bool {
+	early, late := r.lab.Settings().Law()
+	asked, inForce := r.brokenAt(node)
+	return end.Sub(asked) >= early && end.Sub(inForce) <= late+tolerance
+}
+
+// afterFault is how many seconds after a machine's fault something was.
+func (r *run) afterFault(node string, end time.Time) float64 {
+	asked, _ := r.brokenAt(node)
+	return end.Sub(asked).Seconds()
+}
+
+// lawless is the slave that was removed at another time than the law says.
+func (r *run) lawless(machines []lab.Machine, gone map[string]time.Time) error {
+	early, late := r.lab.Settings().Law()
+	for _, m := range machines {
+		if !r.lawful(m.Name, gone[m.Name]) {
+			return fmt.Errorf("the slave on %s was removed after %.2f s, the law says %s–%s", m.Name, r.afterFault(m.Name, gone[m.Name]), seconds(early), seconds(late))
+		}
 	}
-	return r.judgeLoss(c, machines, gone)
+	return nil
 }
 
 func (r *run) judgeLoss(c pending, machines []lab.Machine, gone map[string]time.Time) error {
 	early, late := r.lab.Settings().Law()
-	// The fault lies somewhere between being asked for and being in force.
-	lawful := func(node string, end time.Time) bool {
-		asked, inForce := r.brokenAt(node)
-		return end.Sub(asked) >= early && end.Sub(inForce) <= late+tolerance
-	}
-	after := func(node string, end time.Time) float64 {
-		asked, _ := r.brokenAt(node)
-		return end.Sub(asked).Seconds()
-	}
-	for _, m := range machines {
-		if !lawful(m.Name, gone[m.Name]) {
-			return c.broken("the slave on %s was removed after %.2f s, the law says %s–%s", m.Name, after(m.Name, gone[m.Name]), seconds(early), seconds(late))
-		}
+	if err := r.lawless(machines, gone); err != nil {
+		return c.broken("%v", err)
 	}
 	var took []string
 	for _, v := range r.victimsOn(machines) {
@@ -164,10 +186,10 @@ func (r *run) judgeLoss(c pending, machines []lab.Machine, gone map[string]time.
 		if t.EndState != "TASK_LOST" {
 			return c.broken("%s (%s) ended as %s, not TASK_LOST", t.Name, t.ID, t.EndState)
 		}
-		if !lawful(t.Node, t.Ended) {
-			return c.broken("%s was lost after %.2f s, the law says %s–%s", t.Name, after(t.Node, t.Ended), seconds(early), seconds(late))
+		if !r.lawful(t.Node, t.Ended) {
+			return c.broken("%s was lost after %.2f s, the law says %s–%s", t.Name, r.afterFault(t.Node, t.Ended), seconds(early), seconds(late))
 		}
-		took = append(took, fmt.Sprintf("%s after %.2f s", t.Name, after(t.Node, t.Ended)))
+		took = append(took, fmt.Sprintf("%s after %.2f s", t.Name, r.afterFault(t.Node, t.Ended)))
 	}
 	if len(took) == 0 {
 		took = []string{nodeNames(machines) + " without a task"}

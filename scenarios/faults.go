@@ -72,7 +72,9 @@ func saneRestore(a arguments, _ *knowledge) error {
 	return nil
 }
 
-func (r *run) aim() aim { return aim{lab: r.lab, cluster: r.cluster, victims: r.victimNodes} }
+func (r *run) aim() aim {
+	return aim{lab: r.lab, cluster: lastKnown{r.cluster, r}, victims: r.victimNodes}
+}
 
 func (r *run) breakAll(ctx context.Context, k Kind, a arguments) error {
 	faults, err := r.aim().faults(ctx, k, a)
@@ -90,6 +92,7 @@ func (r *run) breakAll(ctx context.Context, k Kind, a arguments) error {
 // breakOne does a fault, and has it undone where it has an end.
 func (r *run) breakOne(ctx context.Context, f Fault) error {
 	r.victims = append(r.victims, r.victimsOf(f)...)
+	r.takeAway(f)
 	err := r.change(f.Text(), []string{f.Node}, func() error {
 		if !f.Passing() {
 			r.mu.Lock()

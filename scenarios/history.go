@@ -21,8 +21,9 @@ type History struct {
 	gaps     []Gap
 	lost     time.Time // when the event stream broke
 	changed  func(text string)
-	overdue  []time.Time    // when Marathon's back-off was seen over, and a launch still missing
-	counters map[string]int // the load balancer's, by address; nil before its first sample
+	overdue  []time.Time          // when Marathon's back-off was seen over, and a launch still missing
+	away     map[string]time.Time // by sampler: since when the run itself has taken away whom it asks
+	counters map[string]int       // the load balancer's, by address; nil before its first sample
 }
 
 // TaskHistory is one task's life as seen from outside. Zero times were not
@@ -67,7 +68,7 @@ type Gap struct {
 }
 
 func newHistory(changed func(string)) *History {
-	return &History{tasks: map[string]*TaskHistory{}, agents: map[string]*AgentHistory{}, lastSeen: map[string]time.Time{}, changed: changed}
+	return &History{tasks: map[string]*TaskHistory{}, agents: map[string]*AgentHistory{}, lastSeen: map[string]time.Time{}, away: map[string]time.Time{}, changed: changed}
 }
 
 // maxGap is the longest hole that a verdict tolerates (rule R5).
@@ -96,7 +97,7 @@ func (h *History) task(id string, now time.Time) *TaskHistory {
 func (h *History) SawApp(asked, now time.Time, app App, nodeOf func(ip string) string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.sampled("marathon", now)
+	h.sampled(samplerMarathon, now)
 	if app.Overdue && !h.last.Overdue {
 		h.overdue = append(h.overdue, now)
 	}
@@ -128,7 +129,7 @@ func (h *History) placed(t *TaskHistory, ip string, port int, nodeOf func(ip str
 func (h *History) SawAgents(now time.Time, agents []Agent, nodeOf func(ip string) string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.sampled("mesos", now)
+	h.sampled(samplerMesos, now)
 	present := map[string]bool{}
 	first := len(h.agents) == 0
 	for _, s := range agents {
@@ -154,7 +155,7 @@ func (h *History) SawAgents(now time.Time, agents []Agent, nodeOf func(ip string
 		}
 	}
 	for _, a := range h.agents {
-		if !present[a.ID] && a.Present() {
+		if _, away := h.away[samplerMesos]; !present[a.ID] && a.Present() && !away { // a new master knows nobody at first
 			a.Gone = now
 			h.changed(fmt.Sprintf("◆ Mesos removes %s, slave %s", a.Node, shortAgent(a.ID)))
 		}
@@ -165,7 +166,7 @@ func (h *History) SawAgents(now time.Time, agents []Agent, nodeOf func(ip string
 func (h *History) SawBackends(now time.Time, servers []Backend) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.sampled("load balancer", now)
+	h.sampled(samplerBalancer, now)
 	grown := h.grown(servers)
 	for _, id := range h.order {
 		t := h.tasks[id]

@@ -11,6 +11,7 @@ import (
 // it acts, Mend strikes it afterwards; both return when the change is in
 // force.
 type Lab interface {
+	Processes
 	Machines() []lab.Machine
 	// Components lists the platform's containers.
 	Components() []Component
@@ -57,13 +58,15 @@ type Component struct {
 
 // Container is one task container as an engine reports it.
 type Container struct {
-	ID     string
-	TaskID string
+	ID      string
+	TaskID  string
+	Started time.Time // by the engine's clock
 }
 
 // Cluster is what a scenario sees of, and asks from, the platform. Changes
 // wait while another deployment holds the app, unless they are forced.
 type Cluster interface {
+	Leaders
 	// Leader is the address of the leading Mesos master's machine.
 	Leader(ctx context.Context) (string, error)
 	// Agents lists the slaves that the leading Mesos master knows.

@@ -34,7 +34,7 @@ const (
 )
 
 func phaseNames() []string {
-	return []string{phaseDetect, phaseNoSlave, phaseBackoff, phaseNoFit, phaseOffer, phaseLaunch, phaseLB, phaseHealth, phaseClients, phaseStop, phaseOut}
+	return []string{phaseDetect, phaseNoSlave, phaseBackoff, phaseNoFit, phaseOffer, phaseLaunch, phaseLB, phaseHealth, phaseClients, phaseStop, phaseOut, phaseDown, phaseElection, phaseBack, phaseServing}
 }
 
 // cut is the end of a phase.
@@ -55,8 +55,10 @@ func (r *run) phases() (out []Phase, whole bool) {
 	}
 	if len(r.victims) > 0 {
 		from, cuts, whole := r.healing(fault)
-		return phasesFrom(fault, from, cuts), whole
+		return append(r.controlPhases(), phasesFrom(fault, from, cuts)...), whole
 	}
+	out = r.controlPhases()
+	whole = len(out) > 0
 	for i, f := range faults {
 		if len(f.Nodes) > 0 {
 			continue
@@ -71,7 +73,7 @@ func (r *run) phases() (out []Phase, whole bool) {
 		}
 		out = append(out, phasesFrom(fault, from, up)...)
 		out = append(out, phasesFrom(fault, from, down)...)
-		whole = len(up)+len(down) > 0
+		whole = whole || len(up)+len(down) > 0
 	}
 	return out, whole
 }
@@ -107,6 +109,7 @@ func phasesFrom(zero, from time.Time, cuts []cut) []Phase {
 func (r *run) healing(fault time.Time) (start time.Time, cuts []cut, whole bool) {
 	h, s := r.history, r.settings()
 	var lost time.Time
+	ending := ""
 	first := time.Now() // when the first of the machines was broken
 	for _, v := range r.victims {
 		t := h.Task(v.ID)
@@ -118,12 +121,16 @@ func (r *run) healing(fault time.Time) (start time.Time, cuts []cut, whole bool)
 			first = broken
 		}
 		if t.Ended.After(lost) {
-			lost, start = t.Ended, broken
+			lost, start, ending = t.Ended, broken, t.EndState
 		}
 	}
 	early, late := s.Law()
-	cuts = append(cuts, cut{name: phaseDetect, at: lost, own: r.beyondPings(lost),
-		rule: fmt.Sprintf("mesos.slave_ping_timeout %s × %d: %s–%s", s.PingTimeout, s.PingTimeouts, seconds(early), seconds(late))})
+	detect := cut{name: phaseDetect, at: lost, own: r.beyondPings(lost),
+		rule: fmt.Sprintf("mesos.slave_ping_timeout %s × %d: %s–%s", s.PingTimeout, s.PingTimeouts, seconds(early), seconds(late))}
+	if ending != "TASK_LOST" {
+		detect.own, detect.rule = nil, "no setting: the slave tells its master, the master tells Marathon as soon as that is there"
+	}
+	cuts = append(cuts, detect)
 	from := lost
 	if back := firstSlaveAfter(h.Agents(), lost); !back.IsZero() {
 		from = back

@@ -45,21 +45,24 @@ type run struct {
 	begun    time.Time
 	ending   bool // observers are being stopped on purpose
 
-	mu        sync.Mutex
-	fault     time.Time // when the first fault or change was in force; zero before
-	latest    time.Time // when the last one was
-	sinceThen Traffic   // what the probe had seen by then
-	faults    []FaultRecord
-	timeline  []Moment
-	criteria  []Criterion
-	asked     []*Question
-	broken    []Fault
-	events    []PastEvent
+	mu          sync.Mutex
+	fault       time.Time // when the first fault or change was in force; zero before
+	latest      time.Time // when the last one was
+	sinceThen   Traffic   // what the probe had seen by then
+	faults      []FaultRecord
+	timeline    []Moment
+	criteria    []Criterion
+	asked       []*Question
+	broken      []Fault
+	events      []PastEvent
+	brokenParts []string // components and tasks that the run itself has broken, by name
+	control     []Phase  // that expectations about the control plane have seen
 
 	victimNodes []string      // that the word victim means
 	victims     []TaskHistory // tasks on machines when these were broken
 	before      []TaskHistory // tasks at the baseline
 	agents      []AgentHistory
+	known       *identity            // what remember has noted
 	inLog       map[string]int       // requests of the probe in access logs, by task
 	logRead     map[string]time.Time // when that was read
 	scaledFrom  App                  // as it was when it was scaled last

@@ -37,6 +37,9 @@ func (p *platform) Break(ctx context.Context, f Fault) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.did = append(p.did, f.String())
+	if p.breakControl(f) {
+		return nil
+	}
 	k, _ := KindNamed(f.Verb)
 	switch {
 	case f.Part == PartMachine:
@@ -92,6 +95,9 @@ func (p *platform) Mend(_ context.Context, f Fault) error {
 	defer p.mu.Unlock()
 	p.did = append(p.did, "mend "+f.Thing())
 	p.parts = slices.DeleteFunc(p.parts, f.Same)
+	if p.mendControl(f) {
+		return nil
+	}
 	ip := p.ip(f.Node)
 	if p.broken[ip] == "" || slices.ContainsFunc(p.parts, func(g Fault) bool { return g.Node == f.Node }) {
 		return nil

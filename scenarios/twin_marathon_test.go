@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mesoslab/lab"
@@ -52,6 +53,9 @@ func (p *platform) change(a *twinApp, id string, after time.Duration, do func(*T
 func (p *platform) reconcile() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.idle() {
+		return
+	}
 	for _, a := range p.apps {
 		for len(a.tasks) < a.count && !time.Now().Before(a.backoff) && (!p.stingy || len(a.tasks) < 3) {
 			ip := p.emptiest(a)
@@ -136,6 +140,10 @@ func (p *platform) serve(w http.ResponseWriter, r *http.Request, port int) {
 	var servers []Task
 	first := 0
 	p.requests++
+	if p.refuses() {
+		p.mu.Unlock()
+		panic(http.ErrAbortHandler)
+	}
 	for _, a := range p.apps {
 		if a.port == port {
 			a.turn++
@@ -150,6 +158,9 @@ func (p *platform) serve(w http.ResponseWriter, r *http.Request, port int) {
 		s := servers[(first+i)%len(servers)]
 		p.mu.Lock()
 		how := p.broken[s.IP]
+		if p.control.dead[s.ID] {
+			how = lab.PowerCrash
+		}
 		p.mu.Unlock()
 		switch how {
 		case "":
@@ -189,6 +200,9 @@ func (p *platform) App(ctx context.Context, id string) (App, error) {
 		p.mu.Lock()
 		return App{}, ctx.Err()
 	}
+	if err := p.marathonErr(); err != nil {
+		return App{}, err
+	}
 	a := p.apps[id]
 	if a == nil {
 		return App{}, fmt.Errorf("app %s: %w", id, lab.ErrNotFound)
@@ -208,6 +222,9 @@ func (p *platform) App(ctx context.Context, id string) (App, error) {
 func (p *platform) Backends(_ context.Context, id string) ([]Backend, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.control.lbGone {
+		return nil, fmt.Errorf("load balancer: %w", syscall.ECONNREFUSED)
+	}
 	var out []Backend
 	if a := p.apps[id]; a != nil {
 		for _, t := range a.servers {
@@ -240,6 +257,10 @@ func (p *platform) tell(e StreamEvent) {
 }
 
 func (p *platform) Events(ctx context.Context, fn func(StreamEvent)) error {
+	broken, err := p.streams()
+	if err != nil {
+		return err
+	}
 	c := make(chan StreamEvent, 64)
 	p.mu.Lock()
 	p.listener = append(p.listener, c)
@@ -248,6 +269,8 @@ func (p *platform) Events(ctx context.Context, fn func(StreamEvent)) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-broken:
+			return errStream
 		case e := <-c:
 			fn(e)
 		}

@@ -20,6 +20,7 @@ import (
 // sabotage are the ways in which the twin can be spoiled. Each breaks one
 // thing that some expectation is about.
 type sabotage struct {
+	controlSabotage
 	lossAfter     time.Duration // from the fault to the loss of the slave; 0 = by the law
 	deafMarathon  bool          // Marathon stops answering when a machine dies
 	blindBalancer bool          // the load balancer stops following once traffic flows
@@ -76,6 +77,7 @@ type platform struct {
 	reloaded map[string]int // the same when the load balancer was reloaded last
 	listener []chan StreamEvent
 	frozen   bool
+	control  twinControl
 	wg       sync.WaitGroup
 }
 
@@ -90,6 +92,7 @@ func newPlatform(t *testing.T, n *labtest.Network, s sabotage) *platform {
 	for _, ip := range p.slaveIPs() {
 		p.agents[ip] = &Agent{FreeMem: 1000, ID: "master-S" + ip[len(ip)-1:], IP: ip, Active: true, Registered: time.Now()}
 	}
+	p.newControl()
 	p.apps["nginx"] = &twinApp{id: "nginx", port: 10000, count: 2}
 	for range 2 { // both on one machine, so that spreading has something to do
 		p.add(p.apps["nginx"], "10.0.0.2")
@@ -200,11 +203,16 @@ func (p *platform) Containers(_ context.Context, node string) ([]Container, erro
 	var out []Container
 	for _, a := range p.apps {
 		for _, t := range a.tasks {
-			if t.IP == p.ip(node) {
-				out = append(out, Container{ID: "c-" + t.ID, TaskID: t.ID})
+			if t.IP == p.ip(node) && !p.control.dead[t.ID] {
+				c := Container{ID: "c-" + t.ID, TaskID: t.ID, Started: t.Staged}
+				if p.control.touched {
+					c.Started = t.Staged.Add(time.Second)
+				}
+				out = append(out, c)
 			}
 		}
 	}
+	out = append(out, p.control.orphans[p.ip(node)]...)
 	if p.surplus && node == "node3" {
 		out = append(out, Container{ID: "surplus", TaskID: "nginx.forgotten"})
 	}
@@ -214,6 +222,9 @@ func (p *platform) Containers(_ context.Context, node string) ([]Container, erro
 func (p *platform) Agents(context.Context) ([]Agent, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.masterErr(); err != nil {
+		return nil, err
+	}
 	var out []Agent
 	for _, ip := range p.slaveIPs() {
 		if a := p.agents[ip]; a != nil {

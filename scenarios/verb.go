@@ -43,6 +43,7 @@ const (
 	factBaseline fact = "baseline"
 	factVictim   fact = "victim"
 	factUpdate   fact = "update"
+	factKnown    fact = "known"
 	factChange   fact = "change" // a fault, or a change of an app after the baseline
 )
 
@@ -51,6 +52,7 @@ var lacking = map[fact]string{
 	factTraffic:  "no traffic runs by then: give the verb traffic before it",
 	factBaseline: "nothing is known of the time before: give the verb baseline before it",
 	factVictim:   "no victim is chosen by then: give the verb victim before it",
+	factKnown:    "nothing is known by its identity: give the verb remember before it",
 	factUpdate:   "no app was updated by then: give update before it",
 	factChange:   "nothing is broken or changed by then: give kill, cut, scale or another fault before it",
 }

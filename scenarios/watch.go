@@ -71,13 +71,21 @@ func (w *watcher) sample(ctx context.Context, fn func(context.Context, func() ti
 	}
 }
 
+// stream follows Marathon's events. A stream that broke is opened again: what
+// came in between is lost, and stays so unless the run explains it.
 func (w *watcher) stream(ctx context.Context) {
-	w.cluster.Events(ctx, func(e StreamEvent) {
-		if e.App == "" || e.App == w.app {
-			w.history.SawEvent(time.Now(), e, w.nodeOf)
+	for ctx.Err() == nil {
+		w.cluster.Events(ctx, func(e StreamEvent) {
+			if e.App == "" || e.App == w.app {
+				w.history.SawEvent(time.Now(), e, w.nodeOf)
+			}
+		})
+		if ctx.Err() == nil {
+			w.history.StreamEnded(time.Now())
 		}
-	})
-	if ctx.Err() == nil {
-		w.history.StreamEnded(time.Now())
+		select {
+		case <-ctx.Done():
+		case <-time.After(sampleEvery):
+		}
 	}
 }

@@ -44,13 +44,17 @@ func (c *cluster) Agents(ctx context.Context) ([]scenarios.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	return agents(slaves), nil
+}
+
+func agents(slaves []stack.Slave) []scenarios.Agent {
 	var out []scenarios.Agent
 	for _, s := range slaves {
 		registered := time.UnixMicro(int64(max(s.RegisteredTime, s.ReregisteredTime) * 1e6))
 		out = append(out, scenarios.Agent{ID: s.ID, IP: s.IP(), Active: s.Active, Registered: registered,
 			FreeCPUs: s.Resources.CPUs - s.UsedResources.CPUs, FreeMem: s.Resources.Mem - s.UsedResources.Mem})
 	}
-	return out, nil
+	return out
 }
 
 // App reads an app, its tasks, and what Marathon still owes it.

@@ -230,7 +230,7 @@ func (v *live) Containers(ctx context.Context, node string) ([]scenarios.Contain
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, scenarios.Container{ID: c.ID, TaskID: taskOf(info.Container.Config.Env)})
+		out = append(out, scenarios.Container{ID: c.ID, TaskID: taskOf(info.Container.Config.Env), Started: startedAt(info.Container)})
 	}
 	return out, nil
 }

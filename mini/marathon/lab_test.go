@@ -36,9 +36,11 @@ type world struct {
 	zk   *program
 	twin *scheduler.TwinServer
 	mute bool
-	mu   sync.Mutex
-	root string // ZooKeeper's disk
-	all  []*program
+	// stopMesos ends the twin's server; serveMesos starts it again.
+	stopMesos func()
+	mu        sync.Mutex
+	root      string // ZooKeeper's disk
+	all       []*program
 }
 
 // program is a mini program that runs.
@@ -123,8 +125,8 @@ func inWorld(t *testing.T, fn func(t *testing.T, w *world)) {
 			return w.mute
 		}}
 		defer w.endAll()
-		stopMesos := w.serveMesos(mesosHost)
-		defer stopMesos()
+		w.stopMesos = w.serveMesos(mesosHost)
+		defer func() { w.stopMesos() }()
 		w.announce(mesosHost)
 		fn(t, w)
 		for _, v := range twin.Violations() {

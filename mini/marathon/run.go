@@ -104,7 +104,7 @@ func (m *marathon) open() (closeAll func(), err error) {
 		conn, cerr := store.Connect(url.Servers, m.opt.zkSession, m.env.Dial, nil)
 		if err = cerr; err == nil {
 			closers = append(closers, conn.Close)
-			m.detector = scheduler.ZooKeeper{Conn: conn, Path: url.Path}
+			m.detector = &scheduler.ZooKeeper{Conn: conn, Path: url.Path}
 		}
 	}
 	if err != nil {
@@ -167,7 +167,7 @@ func (m *marathon) lead(ctx context.Context) {
 	term, end := context.WithCancel(ctx)
 	defer end()
 	c, err := core.New(term, m.opt.core, core.Deps{Store: m.store, Mesos: driver, Bus: bus,
-		Probe: health.Prober{Dial: m.env.Dial}, Fatal: m.refused, Log: m.log})
+		Probe: health.Prober{Dial: m.env.Dial}, Fatal: m.refused, Disconnected: m.election.Abdicate, Log: m.log})
 	if err != nil {
 		m.log("cannot lead: %v", err)
 		select {

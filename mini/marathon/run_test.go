@@ -10,6 +10,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/mesoslab/lab/mini"
+	"github.com/mesoslab/lab/mini/zookeeper"
 )
 
 var openACL = zk.WorldACL(zk.PermAll)
@@ -132,6 +133,30 @@ func TestWithoutZooKeeperItAnswers503AndComesBack(t *testing.T) {
 	})
 }
 
+// TestARestartedZooKeeperKnowsItsSessions: a server that was away for longer
+// than a session gives all sessions their whole time again. Marathon has given
+// up its leadership meanwhile; the node of that candidacy must not stand in its
+// own way.
+func TestARestartedZooKeeperKnowsItsSessions(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		m := w.marathon(firstHost)
+		w.up(firstHost)
+		w.call("POST", firstHost, "/v2/apps", nginx)
+		before := w.running(firstHost, 2)
+		w.zk.end()
+		time.Sleep(18 * time.Second)
+		if s, _, _ := w.call("GET", firstHost, "/v2/apps", ""); s != http.StatusServiceUnavailable {
+			t.Errorf("without ZooKeeper: %d", s)
+		}
+		w.zk = w.start(zookeeper.Run, zkHost)
+		w.up(firstHost)
+		if after := w.running(firstHost, 2); !slices.Equal(before, after) {
+			t.Errorf("tasks %v became %v\n%s", before, after, m.out)
+		}
+		m.end()
+	})
+}
+
 func TestMesosComesAndGoes(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		m := w.marathon(firstHost)
@@ -152,6 +177,42 @@ func TestMesosComesAndGoes(t *testing.T) {
 			return len(now) == 2 && !slices.Equal(now, before)
 		})
 		m.end()
+	})
+}
+
+// TestALostMasterEndsTheTerm: 1.1.1 abdicates when it is disconnected, and a
+// Marathon that is alone is elected again. Its streams end; what is asked
+// meanwhile waits for the next master.
+func TestALostMasterEndsTheTerm(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		m := w.marathon(firstHost)
+		w.up(firstHost)
+		w.call("POST", firstHost, "/v2/apps", nginx)
+		before := w.running(firstHost, 2)
+		_, info, _ := w.call("GET", firstHost, "/v2/info", "")
+		w.stopMesos()
+		w.await("the end of the term", func() bool { return strings.Contains(m.out.String(), "leadership has ended") })
+		w.up(firstHost)
+		if s, v, _ := w.call("PUT", firstHost, "/v2/apps/nginx", `{"instances":3}`); s != 200 {
+			t.Errorf("a change without a master: %d %v", s, v)
+		}
+		time.Sleep(30 * time.Second)
+		if now := w.running(firstHost, 2); !slices.Equal(before, now) {
+			t.Errorf("without a master, tasks %v became %v", before, now)
+		}
+		w.stopMesos = w.serveMesos(mesosHost)
+		after := w.running(firstHost, 3)
+		for _, id := range before {
+			if !slices.Contains(after, id) {
+				t.Errorf("task %s is gone: %v", id, after)
+			}
+		}
+		if _, again, _ := w.call("GET", firstHost, "/v2/info", ""); again["frameworkId"] != info["frameworkId"] {
+			t.Errorf("framework %v became %v", info["frameworkId"], again["frameworkId"])
+		}
+		if n := strings.Count(m.out.String(), "elected as leader"); n != 2 {
+			t.Errorf("elected %d times\n%s", n, m.out)
+		}
 	})
 }
 

@@ -78,6 +78,9 @@ type Deps struct {
 	// Fatal is called, once, when Mesos says that this framework has no
 	// future; removed tells that it is gone for good. It must not block.
 	Fatal func(message string, removed bool)
+	// Disconnected is called when the master is gone that this term was
+	// subscribed at; may be nil. It must not block.
+	Disconnected func()
 	// Log gets one line for each thing worth it; may be nil.
 	Log func(format string, args ...any)
 }

@@ -120,6 +120,9 @@ func (c *Core) Disconnected() {
 	c.Log("disconnected from %s", c.master)
 	c.master = ""
 	c.Bus.Publish("scheduler_disconnected_event", struct{}{})
+	if c.Deps.Disconnected != nil {
+		c.Deps.Disconnected()
+	}
 }
 
 // Rescinded needs no answer: offers are never held.

@@ -21,17 +21,21 @@ type ZooKeeper struct {
 	Path string // "/mesos"
 	// Retry is the pause after a failed look; 0 means 500 ms.
 	Retry time.Duration
+
+	node string // of the leader that was returned last
 }
 
-// Next watches the masters' nodes.
-func (z ZooKeeper) Next(ctx context.Context, known string) (string, error) {
+// Next watches the masters' nodes. A master that was started again and elected
+// anew is another one, although its address is the same.
+func (z *ZooKeeper) Next(ctx context.Context, known string) (string, error) {
 	retry := z.Retry
 	if retry == 0 {
 		retry = 500 * time.Millisecond
 	}
 	for {
-		leader, watch, err := z.look()
-		if err == nil && leader != known {
+		leader, node, watch, err := z.look()
+		if err == nil && (leader != known || node != z.node) {
+			z.node = node
 			return leader, nil
 		}
 		var again <-chan time.Time
@@ -49,24 +53,25 @@ func (z ZooKeeper) Next(ctx context.Context, known string) (string, error) {
 
 // look reads the leader and watches for change. A missing path means that
 // no master ever was there.
-func (z ZooKeeper) look() (string, <-chan zk.Event, error) {
+func (z *ZooKeeper) look() (leader, node string, watch <-chan zk.Event, err error) {
 	names, _, watch, err := z.Conn.ChildrenW(z.Path)
 	if errors.Is(err, zk.ErrNoNode) {
-		return "", nil, nil
+		return "", "", nil, nil
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("list masters: %w", err)
+		return "", "", nil, fmt.Errorf("list masters: %w", err)
 	}
 	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, "json.info_") })
 	if len(names) == 0 {
-		return "", watch, nil
+		return "", "", watch, nil
 	}
-	data, _, err := z.Conn.Get(z.Path + "/" + slices.Min(names))
+	node = slices.Min(names)
+	data, _, err := z.Conn.Get(z.Path + "/" + node)
 	if err != nil {
-		return "", nil, fmt.Errorf("read leading master: %w", err)
+		return "", "", nil, fmt.Errorf("read leading master: %w", err)
 	}
-	leader, err := parseMaster(data)
-	return leader, watch, err
+	leader, err = parseMaster(data)
+	return leader, node, watch, err
 }
 
 // parseMaster reads a MasterInfo as masters write it (mesos-measured.md).

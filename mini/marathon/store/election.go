@@ -53,6 +53,9 @@ func (z *ZooKeeper) candidacy(ctx context.Context, lead func(context.Context)) e
 	if err := z.awaitSession(ctx); err != nil {
 		return err
 	}
+	if err := z.withdrawRemains(ctx); err != nil {
+		return err
+	}
 	z.mu.Lock()
 	session := z.expired
 	z.mu.Unlock()
@@ -62,8 +65,10 @@ func (z *ZooKeeper) candidacy(ctx context.Context, lead func(context.Context)) e
 		return err
 	}
 	defer func() {
-		// Ends the candidacy for the others, too; a lost session has done so.
-		_ = z.do(context.WithoutCancel(ctx), "withdraw candidacy", func() error { return z.conn.Delete(mine, -1) })
+		// Ends the candidacy for the others, too.
+		if err := z.withdraw(context.WithoutCancel(ctx), mine); err != nil {
+			z.remains = append(z.remains, mine)
+		}
 	}()
 	for {
 		first, watch, err := z.first(ctx, dir)
@@ -80,6 +85,27 @@ func (z *ZooKeeper) candidacy(ctx context.Context, lead func(context.Context)) e
 			return err
 		}
 	}
+}
+
+func (z *ZooKeeper) withdraw(ctx context.Context, node string) error {
+	err := z.do(ctx, "withdraw candidacy", func() error { return z.conn.Delete(node, -1) })
+	if errors.Is(err, ErrNotFound) { // a lost session took it along
+		return nil
+	}
+	return err
+}
+
+// withdrawRemains removes nodes of candidacies that ended while ZooKeeper was
+// away. A server that was restarted gives sessions their whole time-out again:
+// ours goes on, and with it a node that nobody watches, in front of all others.
+func (z *ZooKeeper) withdrawRemains(ctx context.Context) error {
+	for len(z.remains) > 0 {
+		if err := z.withdraw(ctx, z.remains[0]); err != nil {
+			return err
+		}
+		z.remains = z.remains[1:]
+	}
+	return nil
 }
 
 // offer makes our candidate node. One whose making took longer than anybody

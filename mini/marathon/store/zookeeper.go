@@ -32,6 +32,9 @@ type Config struct {
 type ZooKeeper struct {
 	cfg  Config
 	conn *zk.Conn
+	// remains are candidates' nodes of ours that could not be withdrawn. They
+	// belong to Run.
+	remains []string
 
 	mu      sync.Mutex
 	leader  string

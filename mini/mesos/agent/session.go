@@ -228,6 +228,8 @@ func (a *agent) handle(s *session, m wire.Message) {
 		a.runTask(m.Framework.V, m.Task.V)
 	case *wire.KillTask:
 		a.killTask(wire.TaskRef{FrameworkID: m.FrameworkID, TaskID: m.TaskID}, m.GracePeriod)
+	case *wire.UpdateFramework:
+		a.resend(m.FrameworkID)
 	case *wire.ShutdownFramework:
 		a.shutdownFramework(m.FrameworkID)
 	case *wire.Ack:

@@ -271,6 +271,27 @@ func TestShutdownAfterRemoval(t *testing.T) {
 	})
 }
 
+// TestASchedulerThatReturnsIsToldAtOnce: what was not acknowledged does not wait
+// for the next of its longer and longer pauses.
+func TestASchedulerThatReturnsIsToldAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		m, _ := registered(w)
+		w.engine.Exit(m.running(w, id0, "a"), 3)
+		first := m.unacknowledged("a", mesos.TASK_FAILED)
+		time.Sleep(4 * time.Second)
+		m.send(&wire.UpdateFramework{FrameworkID: "another"})
+		m.quiet(time.Second)
+		began := time.Now()
+		m.send(&wire.UpdateFramework{FrameworkID: "fw-0"})
+		for _, want := range []time.Duration{0, 10 * time.Second} {
+			again := m.unacknowledged("a", mesos.TASK_FAILED)
+			if string(again.UUID) != string(first.UUID) || time.Since(began) != want {
+				t.Errorf("%v after %v, want %v", again.UUID, time.Since(began), want)
+			}
+		}
+	})
+}
+
 func TestShutdownFramework(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)

@@ -53,6 +53,17 @@ func (a *agent) forward(st *stream, fresh bool) {
 	})
 }
 
+// resend sends what a framework's scheduler has not acknowledged again at once:
+// there is a new one, or one that was away (Mesos, Slave::updateFramework).
+func (a *agent) resend(framework string) {
+	for _, st := range a.streams {
+		if st.ref.FrameworkID == framework {
+			st.Restart()
+			a.forward(st, true)
+		}
+	}
+}
+
 // acknowledge is a scheduler's word that it has an update.
 func (a *agent) acknowledge(ref wire.TaskRef, id []byte) {
 	st := a.streams[ref]

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
 	"github.com/mesos/mesos-go/api/v1/lib/encoding/codecs"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
 func again(s *sched, info *mesos.FrameworkInfo) *mesos.FrameworkInfo {
@@ -88,7 +90,7 @@ func TestSchedulerReturnsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
-		_, _, s := running(r, framework("f"))
+		a, _, s := running(r, framework("f"))
 		s.stop()
 		<-s.done
 		time.Sleep(time.Hour - time.Second)
@@ -96,6 +98,12 @@ func TestSchedulerReturnsInTime(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		if got := brief(s2.new()); !slices.Equal(got[:3], []string{"SUBSCRIBED", "HEARTBEAT", "OFFERS 2"}) {
 			t.Errorf("got %v", got[:3])
+		}
+		a.mu.Lock()
+		told := slices.ContainsFunc(a.received, func(m wire.Message) bool { return m.Kind() == wire.KindUpdateFramework })
+		a.mu.Unlock()
+		if !told {
+			t.Error("its slaves are not told that the scheduler is back")
 		}
 		if st := r.state(); len(st.Frameworks) != 1 || len(st.Frameworks[0].Tasks) != 2 || !st.Frameworks[0].Active {
 			t.Errorf("state: %+v", st.Frameworks)

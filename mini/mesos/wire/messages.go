@@ -28,6 +28,7 @@ const (
 	KindAck               Kind = "ack"
 	KindShutdownFramework Kind = "shutdown_framework"
 	KindReconcile         Kind = "reconcile"
+	KindUpdateFramework   Kind = "update_framework"
 )
 
 // Message is one of the pointer types of this file.
@@ -140,6 +141,13 @@ type Reconcile struct {
 	Tasks []TaskRef `json:"tasks"`
 }
 
+// UpdateFramework says that a framework has a scheduler again: what that has
+// not acknowledged is sent again at once (UpdateFrameworkMessage in the real
+// one).
+type UpdateFramework struct {
+	FrameworkID string `json:"framework_id"`
+}
+
 // TaskRef names one task.
 type TaskRef struct {
 	FrameworkID string `json:"framework_id"`
@@ -188,6 +196,9 @@ func (*ShutdownFramework) Kind() Kind { return KindShutdownFramework }
 // Kind implements Message.
 func (*Reconcile) Kind() Kind { return KindReconcile }
 
+// Kind implements Message.
+func (*UpdateFramework) Kind() Kind { return KindUpdateFramework }
+
 func newMessage(k Kind) Message {
 	switch k {
 	case KindRegister:
@@ -218,6 +229,8 @@ func newMessage(k Kind) Message {
 		return new(ShutdownFramework)
 	case KindReconcile:
 		return new(Reconcile)
+	case KindUpdateFramework:
+		return new(UpdateFramework)
 	}
 	return nil
 }

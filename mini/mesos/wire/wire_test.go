@@ -45,6 +45,7 @@ func messages() []Message {
 		&KillTask{FrameworkID: "m-0000", TaskID: "t", GracePeriod: &grace},
 		&Ack{FrameworkID: "m-0000", TaskID: "t", UUID: []byte{1, 2}},
 		&ShutdownFramework{FrameworkID: "m-0000"},
+		&UpdateFramework{FrameworkID: "m-0000"},
 		&Reconcile{Tasks: refs},
 	}
 }

@@ -104,6 +104,11 @@ func (c *Cluster) Subscribe(info mesos.FrameworkInfo, suppressed []string, s Str
 	f.info.ID = &mesos.FrameworkID{Value: id}
 	f.stream, f.streamID, f.recovered = s, streamID, false
 	c.o.Logf("framework %s (%s) subscribed", f.id, f.info.Name)
+	if info.GetID().GetValue() != "" {
+		for _, a := range inOrder(c.agents) {
+			a.send(&wire.UpdateFramework{FrameworkID: f.id})
+		}
+	}
 	f.send(c.subscribedEvent(id))
 	f.send(&scheduler.Event{Type: scheduler.Event_HEARTBEAT})
 	c.alloc.AddFramework(allocator.Framework{

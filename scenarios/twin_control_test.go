@@ -1,0 +1,394 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/mesoslab/lab/stack"
+)
+
+// controlSabotage are the ways in which the twin's control plane can be
+// spoiled.
+type controlSabotage struct {
+	secretEnd      bool // no engine tells that a process has ended
+	immortal       bool // what is broken goes on answering
+	sameMaster     bool // the master that returns has its old id
+	strangers      bool // slaves come to a new master as new ones
+	newFramework   bool // Marathon comes back as another framework
+	lateFramework  bool // it never comes back to Mesos
+	restartedTasks bool // the outage restarts every container
+	lostTask       bool // a task is lost in the outage, and replaced
+	fragile        bool // clients notice when the control plane is away
+	eager          bool // Marathon launches without a master
+	neverLaunches  bool // what had to wait waits for ever
+	impatient      bool // without ZooKeeper the master ends at once
+	reregisters    bool // without ZooKeeper the slaves register anew at once
+	stubborn       bool // without ZooKeeper the master leads on
+	goodMarathon   bool // without ZooKeeper Marathon answers on
+	amnesia        bool // a slave that crashed comes back as a new one
+	late           bool // a slave that crashed is back after its pings have run out
+	sluggish       bool // a slave that crashed does not come back
+	bundled        bool // a slave's tasks end with its process
+	quietReturn    bool // a removed slave is a new one without an end of its process
+	restless       bool // a removed slave comes back with its old id, after an end
+	squatters      bool // the tasks of a removed slave live on after its return
+	survivors      bool // containers of tasks run again with their engine
+	otherDoor      bool // clients are served although the load balancer is gone
+	shutDoor       bool // the load balancer that is back serves nobody
+	ghost          bool // somebody replaces a task although Marathon is away
+	forgetsTask    bool // Marathon never hears of the task that died
+	sameProcess    bool // Marathon's process is the old one
+	neverLeads     bool // Marathon never leads again
+}
+
+// twinControl is the control plane of the twin.
+type twinControl struct {
+	master    Master
+	framework string
+	processes map[string]*Process
+
+	masterGone   bool // its process does not run
+	masterAway   bool // no master leads
+	marathonGone bool // its process does not run
+	marathonAway bool // it does not lead
+	lbGone       bool
+	zkGone       bool
+	outages      int // counts outages of ZooKeeper
+	died         map[string]time.Time
+	connected    bool            // Marathon is subscribed
+	masters      int             // elected so far
+	broken       chan struct{}   // closed when Marathon's streams break
+	dead         map[string]bool // containers that ended without Marathon's knowing
+	pending      []func()        // what Marathon is told when it is back
+	touched      bool
+	agents       map[string]int // by address: which outage of the slave's process lasts; 0 = none
+	agentFaults  int
+	revenants    []Container
+	orphans      map[string][]Container // by address: what runs on, lost
+}
+
+func (p *platform) newControl() {
+	c := &p.control
+	c.master = Master{ID: "master-1", Elected: time.Now(), Leads: true}
+	c.masters, c.framework, c.connected, c.broken = 1, "master-1-0000", true, make(chan struct{})
+	c.agents, c.orphans = map[string]int{}, map[string][]Container{}
+	c.processes, c.dead, c.died = map[string]*Process{}, map[string]bool{}, map[string]time.Time{}
+	for _, comp := range p.Components() {
+		c.processes[comp.Name] = &Process{Running: true, Started: time.Now()}
+	}
+}
+
+// session is how long ZooKeeper keeps the place of one that died.
+const twinSession = 10 * time.Second
+
+// breakControl does a fault of the control plane; the caller holds the lock.
+// false: it is none.
+func (p *platform) breakControl(f Fault) bool {
+	c := &p.control
+	if f.Part == PartTask && c.marathonGone {
+		c.dead[f.Task] = true
+		if p.ghost {
+			p.surplus = true
+		}
+		if p.forgetsTask {
+			return true
+		}
+		c.pending = append(c.pending, func() { p.failed(f.Task) })
+		return true
+	}
+	if f.Part == PartDocker {
+		p.breakEngine(f)
+	}
+	if f.Part != PartComponent {
+		return false
+	}
+	if slaveComponent.MatchString(f.Container) {
+		p.breakAgent(f)
+		return true
+	}
+	code := 0
+	if f.Verb == "kill" || f.Verb == "crash" {
+		code = 137
+	}
+	p.endProcess(f.Container, code, f.Passing())
+	if !f.Passing() {
+		p.parts = append(p.parts, f)
+	}
+	if !p.immortal {
+		p.goAway(f.Container)
+	}
+	if f.Passing() {
+		p.comeBack(f.Container)
+	}
+	return true
+}
+
+func (p *platform) endProcess(name string, code int, again bool) {
+	proc := p.control.processes[name]
+	if !p.secretEnd {
+		proc.Ends = append(slices.Clone(proc.Ends), End{At: time.Now(), Code: code})
+	}
+	proc.Running = again
+	p.control.died[name] = time.Now()
+	if again {
+		proc.Started = time.Now()
+	}
+}
+
+func (p *platform) goAway(name string) {
+	c := &p.control
+	switch name {
+	case "mesos_master":
+		c.masterGone = true
+		p.loseMaster()
+	case "marathon":
+		c.marathonGone = true
+		p.loseMarathon()
+	case "marathon-lb":
+		c.lbGone = true
+		p.spoilTasks()
+	case "zookeeper":
+		c.zkGone = true
+		c.outages++
+		n, session := c.outages, twinSession
+		if p.impatient {
+			session = 100 * time.Millisecond
+		}
+		if p.reregisters {
+			for _, a := range p.agents {
+				a.Registered = time.Now()
+			}
+		}
+		p.later(session, func() {
+			if c.zkGone && c.outages == n && !p.stubborn {
+				p.endProcess("mesos_master", 1, true)
+				p.loseMaster()
+				c.marathonAway = !p.goodMarathon
+			}
+		})
+	}
+}
+
+// later does something under the lock.
+func (p *platform) later(d time.Duration, do func()) {
+	time.AfterFunc(d, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		do()
+	})
+}
+
+// loseMaster: nobody leads, and Marathon gives up its lead and stands again.
+func (p *platform) loseMaster() {
+	c := &p.control
+	c.masterAway, c.connected = true, false
+	p.loseMarathon()
+	if !c.marathonGone && !c.zkGone {
+		p.later(300*time.Millisecond, p.leadAgain)
+	}
+	p.spoilTasks()
+}
+
+func (p *platform) loseMarathon() {
+	c := &p.control
+	c.marathonAway, c.connected = true, false
+	close(c.broken)
+	c.broken = make(chan struct{})
+	p.spoilTasks()
+}
+
+func (p *platform) spoilTasks() {
+	p.control.touched = p.control.touched || p.restartedTasks
+	if a := p.apps["nginx"]; p.lostTask && len(a.tasks) == 2 && !p.control.dead[a.tasks[0].ID] {
+		a.tasks = a.tasks[1:]
+	}
+}
+
+// leadAgain: Marathon leads, and finds Mesos if there is a master.
+func (p *platform) leadAgain() {
+	c := &p.control
+	if c.marathonGone || c.zkGone || p.neverLeads {
+		return
+	}
+	c.marathonAway = false
+	if p.newFramework {
+		c.framework = "master-1-0009"
+	}
+	p.later(200*time.Millisecond, p.subscribe)
+}
+
+func (p *platform) subscribe() {
+	c := &p.control
+	if c.marathonAway || c.masterAway || p.lateFramework {
+		return
+	}
+	c.connected = true
+	for _, told := range c.pending {
+		told()
+	}
+	c.pending = nil
+	go p.reconcile()
+}
+
+// comeBack starts what was broken; the caller holds the lock.
+func (p *platform) comeBack(name string) {
+	c := &p.control
+	proc := c.processes[name]
+	proc.Running = true
+	if name != "marathon" || !p.sameProcess {
+		proc.Started = time.Now()
+	}
+	place := max(100*time.Millisecond, time.Until(c.died[name].Add(twinSession)))
+	switch name {
+	case "mesos_master":
+		c.masterGone = false
+		p.later(place, p.elect)
+	case "marathon":
+		c.marathonGone = false
+		p.later(place, p.leadAgain)
+	case "marathon-lb":
+		p.later(100*time.Millisecond, func() { c.lbGone = false })
+	case "zookeeper":
+		c.zkGone = false
+		if c.masterAway {
+			p.later(twinSession, p.elect)
+		}
+		if c.marathonAway {
+			p.later(twinSession, p.leadAgain)
+		}
+	}
+}
+
+// elect lets a new master lead: it knows nobody at first.
+func (p *platform) elect() {
+	c := &p.control
+	if c.masterGone || c.zkGone || !c.masterAway {
+		return
+	}
+	c.masterAway = false
+	c.masters++
+	if !p.sameMaster {
+		c.master = Master{ID: fmt.Sprintf("master-%d", c.masters), Elected: time.Now(), Leads: true}
+	}
+	known := p.agents
+	p.agents = map[string]*Agent{}
+	p.later(200*time.Millisecond, func() {
+		for ip, a := range known {
+			again := *a
+			again.Registered, again.Active = time.Now(), true
+			if p.strangers {
+				again.ID += "9"
+			}
+			p.agents[ip] = &again
+		}
+		p.subscribe()
+	})
+}
+
+func (p *platform) mendControl(f Fault) bool {
+	if f.Part == PartDocker {
+		p.mendEngine(f)
+	}
+	if f.Part != PartComponent {
+		return false
+	}
+	if slaveComponent.MatchString(f.Container) {
+		p.mendAgent(f)
+		return true
+	}
+	p.comeBack(f.Container)
+	return true
+}
+
+// failed is a task of which Marathon hears that it has failed.
+func (p *platform) failed(id string) {
+	for _, a := range p.apps {
+		for _, t := range slices.Clone(a.tasks) {
+			if t.ID == id {
+				p.end(a, t, "TASK_FAILED")
+				a.backoff = time.Now().Add(time.Second)
+				time.AfterFunc(time.Second, p.reconcile)
+			}
+		}
+	}
+}
+
+// idle says that nothing can be launched.
+func (p *platform) idle() bool {
+	return !p.control.connected && !p.eager || p.neverLaunches && p.control.masters > 1
+}
+
+// marathonErr is what Marathon answers while it cannot.
+func (p *platform) marathonErr() error {
+	switch {
+	case p.control.marathonGone:
+		return fmt.Errorf("marathon: %w", syscall.ECONNREFUSED)
+	case p.control.marathonAway:
+		return fmt.Errorf("marathon: %w", &stack.StatusError{Method: http.MethodGet, URL: "/v2/apps", Status: http.StatusServiceUnavailable})
+	}
+	return nil
+}
+
+func (p *platform) masterErr() error {
+	if p.control.masterGone || p.control.masterAway {
+		return fmt.Errorf("mesos: %w", syscall.ECONNREFUSED)
+	}
+	return nil
+}
+
+// refuses says that the load balancer serves nobody.
+func (p *platform) refuses() bool {
+	c := &p.control
+	if p.otherDoor {
+		return false
+	}
+	return c.lbGone || p.shutDoor && c.died["marathon-lb"] != (time.Time{}) || p.fragile && (c.masterAway || c.marathonAway)
+}
+
+func (p *platform) Master(context.Context) (Master, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.control.masterGone {
+		return Master{}, p.masterErr()
+	}
+	if p.control.masterAway {
+		return Master{ID: "nobody"}, nil
+	}
+	m := p.control.master
+	for _, ip := range p.slaveIPs() {
+		if a := p.agents[ip]; a != nil {
+			m.Agents = append(m.Agents, *a)
+		}
+	}
+	if p.control.connected {
+		m.Frameworks = []string{p.control.framework}
+	}
+	return m, nil
+}
+
+func (p *platform) Scheduler(context.Context) (Scheduler, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Scheduler{Leader: "10.0.0.1:8080", Framework: p.control.framework}, p.marathonErr()
+}
+
+func (p *platform) Process(_ context.Context, c Component) (Process, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return *p.control.processes[c.Name], nil
+}
+
+// streams is closed when those that are open break; the error says why none
+// can be opened.
+func (p *platform) streams() (<-chan struct{}, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.control.broken, p.marathonErr()
+}
+
+var errStream = io.ErrUnexpectedEOF
