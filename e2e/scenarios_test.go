@@ -39,36 +39,41 @@ func TestScenarios(t *testing.T) {
 		{"placement", []string{"baseline", "placed", "victim", "silence", "lost", "blocked", "agents", "replaced", "serving", "whole"}, []string{"detect"}},
 		{"crowded", []string{"baseline", "victim", "silence", "lost", "crowded", "agents", "instances", "whole"}, []string{"detect"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			l := l.In(t)
-			dir := filepath.Join(l.Work, "report-"+c.name)
-			res := mustPass(t, l, c.name, "--report", dir)
-			var criteria, phases []string
-			for _, k := range res.Criteria {
-				criteria = append(criteria, k.Name)
-				if k.State != scenarios.Held || k.Detail == "" {
-					t.Errorf("PASS with %+v", k)
-				}
-			}
-			if !slices.Equal(criteria, c.criteria) {
-				t.Errorf("criteria %v, want %v", criteria, c.criteria)
-			}
-			for _, p := range res.Phases {
-				phases = append(phases, p.Name)
-			}
-			for _, p := range c.phases {
-				if !slices.Contains(phases, p) {
-					t.Errorf("no phase %s: %v", p, phases)
-				}
-			}
-			reported(t, dir, res)
-			if s := l.AwaitWhole(); len(s.Faults) != 0 || s.Marathon.Apps[0].Instances != 2 || len(s.Marathon.Apps) != 1 {
-				t.Errorf("the lab is not as before: %+v", s)
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { ranAsTold(t, l.In(t), c.name, c.criteria, c.phases) })
 	}
 	l.Must("destroy")
 	l.MustBeGone()
+}
+
+// ranAsTold runs a scenario until it passes, and reads what it says: exactly
+// these criteria, at least these phases. The lab is as before afterwards.
+func ranAsTold(t *testing.T, l *rig.Lab, name string, wantCriteria, wantPhases []string) *scenarios.Result {
+	t.Helper()
+	dir := filepath.Join(l.Work, "report-"+filepath.Base(name))
+	res := mustPass(t, l, name, "--report", dir)
+	var criteria, phases []string
+	for _, k := range res.Criteria {
+		criteria = append(criteria, k.Name)
+		if k.State != scenarios.Held || k.Detail == "" {
+			t.Errorf("PASS with %+v", k)
+		}
+	}
+	if !slices.Equal(criteria, wantCriteria) {
+		t.Errorf("criteria %v, want %v", criteria, wantCriteria)
+	}
+	for _, p := range res.Phases {
+		phases = append(phases, p.Name)
+	}
+	for _, p := range wantPhases {
+		if !slices.Contains(phases, p) {
+			t.Errorf("no phase %s: %v", p, phases)
+		}
+	}
+	reported(t, dir, res)
+	if s := l.AwaitWhole(); len(s.Faults) != 0 || s.Marathon.Apps[0].Instances != 2 || len(s.Marathon.Apps) != 1 {
+		t.Errorf("the lab is not as before: %+v", s)
+	}
+	return res
 }
 
 // reported reads the three files of a report.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -56,6 +57,7 @@ type Answer struct {
 	Latency time.Duration
 	Task    string // who answered, in its own words
 	Release string // its release, where it names one
+	Count   int64  // where it counts in a file, what it has counted to
 	Err     string // "" for status 200
 	Pending bool   // it has no end yet: only Due is known
 }
@@ -125,6 +127,7 @@ func (p *Probe) ask(ctx context.Context, due time.Time) {
 		_, err = io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 		a.Task, a.Release = resp.Header.Get("X-Lab-Task"), resp.Header.Get("X-Lab-Release")
+		a.Count, _ = strconv.ParseInt(resp.Header.Get("X-Lab-Count"), 10, 64) // most name none
 		switch {
 		case err != nil:
 			a.Err = "answer broke off"

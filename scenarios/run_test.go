@@ -3,6 +3,7 @@ package scenarios
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +19,7 @@ func run1(t *testing.T, sc Scenario, opt Options, s sabotage) (res *Result, err 
 	synctest.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		p := newPlatform(t, n, s)
+		p.suit(sc)
 		opt.Dial = n.Host("10.0.0.9").Dial
 		res, err = Run(t.Context(), p, p, sc, opt)
 		if len(p.broken)+len(p.parts) > 0 {
@@ -105,12 +107,7 @@ func TestScenariosPass(t *testing.T) {
 // mutants spoil the lab, one thing at a time: the expectation that is about it
 // has to notice. In a placebo nothing happens at all, which must never be a
 // PASS (rule R6).
-var mutants = []struct {
-	scenario, name string
-	sabotage       sabotage
-	want           Verdict
-	by             string // the criterion that notices
-}{
+var mutants = slices.Concat(mutantsInside, []mutant{
 	{"failover", "placebo", sabotage{}, Inconclusive, "silence"},
 	{"failover", "Marathon frozen", sabotage{deafMarathon: true}, Inconclusive, "lost"},
 	{"failover", "load balancer frozen", sabotage{blindBalancer: true}, Inconclusive, "serving"},
@@ -179,6 +176,13 @@ var mutants = []struct {
 	{"last-slave", "Marathon backs off instead of waiting for offers", sabotage{neverOverdue: true}, Inconclusive, "queued"},
 	{"last-slave", "the slaves never return", sabotage{rejoinsNever: true}, Inconclusive, "agents"},
 	{"last-slave", "lost before the law", sabotage{lossAfter: 2 * time.Second}, Fail, "lost"},
+})
+
+type mutant struct {
+	scenario, name string
+	sabotage       sabotage
+	want           Verdict
+	by             string // the criterion that notices
 }
 
 func TestNoScenarioPassesVacuously(t *testing.T) {

@@ -41,7 +41,7 @@ func (p *platform) Break(ctx context.Context, f Fault) error {
 	switch {
 	case f.Part == PartMachine:
 		p.die(p.ip(f.Node), k.Power)
-	case f.Part == PartTask && f.Passing():
+	case f.Part == PartTask && f.Passing() && !p.immortal:
 		for _, a := range p.apps {
 			for _, t := range slices.Clone(a.tasks) {
 				if t.ID == f.Task {
@@ -52,7 +52,7 @@ func (p *platform) Break(ctx context.Context, f Fault) error {
 			}
 		}
 	case f.Part == PartDocker || f.Part == PartNetwork || slaveComponent.MatchString(f.Container):
-		p.die(p.ip(f.Node), lab.PowerCrash)
+		p.breakInside(f)
 	}
 	if f.Passing() && f.Part == PartMachine {
 		delete(p.broken, p.ip(f.Node))
@@ -97,6 +97,7 @@ func (p *platform) Mend(_ context.Context, f Fault) error {
 		return nil
 	}
 	delete(p.broken, ip)
+	p.reunite(ip)
 	if p.agents[ip] != nil {
 		p.agents[ip].Active = true
 	} else if !p.rejoinsNever && f.Node != "node1" {
