@@ -62,7 +62,7 @@ func expectOverlap(ctx context.Context, r *run, a arguments) error {
 	if err != nil {
 		return c.unseen(err)
 	}
-	return c.pass("%s: TASK_LOST, and answered %s %d times in %s; %s run instead: %d containers for %d instances", victimNames(r.victims), from.Name, answers, seconds(length),
+	return c.pass("%s: TASK_LOST, and answered %s %d times in %s; in place of that runs %s: %d containers for %d instances", victimNames(r.victims), from.Name, answers, seconds(length),
 		victimNames(r.replacements()), counted, r.history.App().Instances)
 }
 

@@ -45,8 +45,9 @@ func (f *Flow) Scenarios(ctx context.Context, name string, all []scenarios.Scena
 
 func (f *Flow) series(ctx context.Context, l *state.Lab, all []scenarios.Scenario, opt scenarios.Options, each func(*scenarios.Result, error) error) error {
 	var verdicts error
+	ran := false // something that has to heal before the next
 	for i, sc := range all {
-		if i > 0 {
+		if ran {
 			if err := f.awaitWholeAgain(ctx, l, opt.Report); err != nil {
 				return errors.Join(verdicts, err)
 			}
@@ -67,6 +68,7 @@ func (f *Flow) series(ctx context.Context, l *state.Lab, all []scenarios.Scenari
 			}
 			continue
 		}
+		ran = true
 		res, err := scenarios.Run(ctx, live, platform, sc, opt)
 		live.close()
 		verdicts = errors.Join(verdicts, err)
