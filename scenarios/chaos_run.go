@@ -65,19 +65,7 @@ func verbChaos(ctx context.Context, r *run, a arguments) error {
 
 // strike does one fault, sees its effect, and undoes it.
 func (r *run) strike(ctx context.Context, s strike, within time.Duration) error {
-	f, before, err := r.target(ctx, s, within)
-	if err != nil {
-		return unmet{err}
-	}
-	f.Length = 0
-	err = r.change(f.Text(), []string{f.Node}, func() error {
-		if !f.Passing() {
-			r.mu.Lock()
-			r.broken = append(r.broken, f)
-			r.mu.Unlock()
-		}
-		return r.lab.Break(ctx, f)
-	})
+	f, before, err := r.hit(ctx, s, within)
 	if err != nil {
 		return err
 	}
@@ -107,15 +95,57 @@ func (r *run) strike(ctx context.Context, s strike, within time.Duration) error 
 	return err
 }
 
+// hit does the fault of a strike. A task may end while it is being aimed at, of
+// the fault before or by Marathon's will: then another one is taken.
+func (r *run) hit(ctx context.Context, s strike, within time.Duration) (f Fault, before Agent, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for {
+		if f, before, err = r.target(ctx, s); err != nil {
+			return f, before, unmet{err}
+		}
+		err = r.change(f.Text(), []string{f.Node}, func() error {
+			if !f.Passing() {
+				r.mu.Lock()
+				r.broken = append(r.broken, f)
+				r.mu.Unlock()
+			}
+			return r.lab.Break(ctx, f)
+		})
+		if err == nil || f.Part != PartTask || !r.gone(ctx, f) {
+			return f, before, err
+		}
+		if err := r.missed(ctx, f); err != nil {
+			return f, before, err
+		}
+	}
+}
+
+// gone says whether the engine of a task's machine no longer runs it.
+func (r *run) gone(ctx context.Context, f Fault) bool {
+	containers, err := r.lab.Containers(ctx, f.Node)
+	return err == nil && !slices.ContainsFunc(containers, func(c Container) bool { return c.ID == f.Container })
+}
+
+// missed strikes a fault that found nothing to break any more.
+func (r *run) missed(ctx context.Context, f Fault) error {
+	if err := r.lab.Mend(ctx, f); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = slices.DeleteFunc(r.broken, f.Same)
+	r.faults = r.faults[:len(r.faults)-1]
+	return nil
+}
+
 // effectPatience is how long an effect may take on top of the pings, which are
 // what tells of a slave that has stopped to answer.
 const effectPatience = 5 * time.Second
 
 // target waits until what a strike is to hit is in order: its slave is active
 // in Mesos, which takes machine, network, Docker daemon and the slave itself.
-func (r *run) target(ctx context.Context, s strike, within time.Duration) (f Fault, before Agent, err error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
+func (r *run) target(ctx context.Context, s strike) (f Fault, before Agent, err error) {
 	err = r.await(ctx, "something to break", func(ctx context.Context) error {
 		var err error
 		if f, err = s.find(ctx, r); err != nil {

@@ -157,6 +157,18 @@ func TestSameSeedSameFaults(t *testing.T) {
 	}
 }
 
+// TestChaosTakesAnother: a task that ends while it is aimed at is no effect of
+// the fault, and no end of the chaos.
+func TestChaosTakesAnother(t *testing.T) {
+	res, err := run1(t, builtinScenario(t, "chaos"), Options{}, sabotage{insideSabotage: insideSabotage{fleeting: true}})
+	if err != nil || res.Verdict != Pass {
+		t.Fatalf("%v, %+v", err, res)
+	}
+	if n := len(res.Recording.Faults); n != 10 {
+		t.Errorf("%d faults are recorded, 10 were done", n)
+	}
+}
+
 // TestNeedsOfSettings: a scenario about settings is not run on others.
 func TestNeedsOfSettings(t *testing.T) {
 	for needs, want := range map[string]string{
@@ -202,6 +214,13 @@ func (u uncut) Can(ctx context.Context, f Fault) error {
 		return fmt.Errorf("%w: no cuts here", lab.ErrUsage)
 	}
 	return u.platform.Can(ctx, f)
+}
+
+// TestOwnData: what reset removes is what the apps name.
+func TestOwnData(t *testing.T) {
+	if got := OwnData(); !slices.Equal(got, []string{"/var/lib/lab-counter"}) {
+		t.Errorf("%q", got)
+	}
 }
 
 // TestCounterFile finds where an app counts.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -135,4 +136,21 @@ func (r *run) predecessor(t TaskHistory) (TaskHistory, error) {
 		return before, fmt.Errorf("there was no task before %s", t.Name)
 	}
 	return before, nil
+}
+
+// OwnData lists the folders of machines in which apps of lab's own keep
+// something: what a run that was killed may have left.
+func OwnData() []string {
+	var out []string
+	for _, name := range appNames() {
+		app, err := loadApp(name)
+		if err != nil {
+			continue // a test reads them all
+		}
+		file, ok := counterFile(app.JSON)
+		if folder := path.Dir(file); ok && ownData.MatchString(folder) && !slices.Contains(out, folder) {
+			out = append(out, folder)
+		}
+	}
+	return out
 }

@@ -37,6 +37,9 @@ func (p *platform) Break(ctx context.Context, f Fault) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.did = append(p.did, f.String())
+	if p.flees(f) {
+		return errors.New("it does not run")
+	}
 	k, _ := KindNamed(f.Verb)
 	switch {
 	case f.Part == PartMachine:

@@ -34,6 +34,7 @@ type insideSabotage struct {
 	loosens       bool // a constraint on a machine that is gone counts for nothing
 	strays        bool // a container of the counter too many, once there was a new one
 	fades         bool // after ten faults a slave loses its master for ever
+	fleeting      bool // no sabotage: the first task that is aimed at ends by itself
 }
 
 // innards is what the twin knows of machines from the inside.
@@ -42,6 +43,7 @@ type innards struct {
 	count   int
 	orphans []Task           // lost, and alive
 	disk    map[string]int64 // what the counter's file says, by address
+	fled    bool
 }
 
 // suit gives the twin the settings that a scenario needs.
@@ -79,6 +81,23 @@ func (p *platform) breakInside(f Fault) {
 	default:
 		p.die(ip, lab.PowerCrash)
 	}
+}
+
+// flees ends a task that is about to be broken. The caller holds the lock.
+func (p *platform) flees(f Fault) bool {
+	if !p.fleeting || p.fled || f.Part != PartTask {
+		return false
+	}
+	p.fled = true
+	for _, a := range p.apps {
+		for _, t := range slices.Clone(a.tasks) {
+			if t.ID == f.Task {
+				p.end(a, t, "TASK_LOST")
+				time.AfterFunc(time.Second, p.reconcile)
+			}
+		}
+	}
+	return true
 }
 
 // within says whether a machine's network or something in it is broken, and
