@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mesoslab/lab/e2e/rig"
 	"github.com/mesoslab/lab/internal/labtest"
@@ -18,28 +19,30 @@ import (
 )
 
 var (
+	criteriaOfPartition = []string{"baseline", "victim", "silence", "lost", "replaced", "serving", "overlap", "agents", "whole"}
+	phasesOfFailover    = []string{"detect", "back-off", "launch", "LB", "health"}
+
 	criteriaOfChaos = []string{"baseline", "chaos", "agents", "instances", "whole"}
 	phasesOfChaos   = []string{"chaos", "settle"}
 )
 
-// TestScenariosInside runs those that look into machines: at what runs on the
-// far side of a cut, at what is on a disk, at what chance leaves behind.
-func TestScenariosInside(t *testing.T) {
-	needCuts(t)
-	t.Parallel()
-	l := rig.New(t)
-	l.Create("--fast")
+// scenariosInside runs those that look into machines: at what runs on the far
+// side of a cut, at what is on a disk, at what chance leaves behind.
+func scenariosInside(t *testing.T, l *rig.Lab) {
 	before := kinds(l)
 	for _, c := range []struct {
 		name             string
 		criteria, phases []string
 	}{
-		{"partition", []string{"baseline", "victim", "silence", "lost", "replaced", "serving", "overlap", "agents", "whole"}, []string{"detect", "back-off", "launch", "LB", "health"}},
+		{"partition", criteriaOfPartition, phasesOfFailover},
 		{"stateful", []string{"baseline", "counted", "victim", "silence", "lost", "replaced", "serving", "agents", "forgotten", "remembered", "counted",
 			"victim", "silence", "lost", "outage", "blocked", "agents", "remembered", "whole"}, []string{"detect", "back-off", "launch"}},
 		{"chaos", criteriaOfChaos, phasesOfChaos},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.name != "stateful" {
+				needCuts(t)
+			}
 			l := l.In(t)
 			ranAsTold(t, l, c.name, c.criteria, c.phases)
 			noProcessLeft(l, before)
@@ -52,8 +55,6 @@ func TestScenariosInside(t *testing.T) {
 			t.Errorf("an app's data are left: %v, %v", data, err)
 		}
 	}
-	l.Must("destroy")
-	l.MustBeGone()
 }
 
 // TestLongChaos does two hundred faults.
@@ -63,6 +64,7 @@ func TestLongChaos(t *testing.T) {
 	}
 	needCuts(t)
 	l := rig.New(t)
+	l.Longest = time.Hour
 	l.Create("--fast")
 	before := kinds(l)
 	sc, err := scenarios.Load("chaos")
@@ -96,7 +98,7 @@ func TestLongPatience(t *testing.T) {
 	}
 	l.AwaitWhole()
 	res := ranAsTold(t, l, "patience", []string{"baseline", "victim", "silence", "steady", "lost", "replaced", "serving", "agents", "whole"},
-		[]string{"detect", "back-off", "launch", "LB", "health"})
+		phasesOfFailover)
 	if d := res.Phases[0]; d.Name != "detect" || d.Seconds < 75 || d.Seconds > 91 {
 		t.Errorf("detection took %.2f s: the law says 75 to 90 s", d.Seconds)
 	}

@@ -41,6 +41,7 @@ func TestScenarios(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) { ranAsTold(t, l.In(t), c.name, c.criteria, c.phases) })
 	}
+	scenariosInside(t, l)
 	l.Must("destroy")
 	l.MustBeGone()
 }

@@ -160,9 +160,35 @@ func (r *run) target(ctx context.Context, s strike) (f Fault, before Agent, err 
 			return fmt.Errorf("the slave on %s is not active again", f.Node)
 		}
 		before = agents[i]
-		return nil
+		return r.answering(ctx, f)
 	})
 	return f, before, err
+}
+
+// answering says why a task that is to be broken is of no use yet, or nil: one
+// that does not answer anyway would show nothing.
+func (r *run) answering(ctx context.Context, f Fault) error {
+	if f.Part != PartTask {
+		return nil
+	}
+	t := r.history.Task(f.Task)
+	if t.Address == "" || !t.Ended.IsZero() {
+		return fmt.Errorf("%s does not run", t.Name)
+	}
+	if err := r.askTask(ctx, t); err != nil {
+		return fmt.Errorf("%s does not answer yet: %v", t.Name, err)
+	}
+	return nil
+}
+
+// askTask lets the master's machine ask a task itself.
+func (r *run) askTask(ctx context.Context, t TaskHistory) error {
+	peer, err := r.node("master")
+	if err != nil {
+		return lab.Permanent(err)
+	}
+	_, err = r.lab.Ask(ctx, peer.Name, "http://"+t.Address+"/")
+	return err
 }
 
 // effect says in words what somebody else sees of a fault, or why nobody does
@@ -235,15 +261,11 @@ func (r *run) seenOfTask(ctx context.Context, f Fault) (string, error) {
 	if f.Verb != "pause" {
 		return "", fmt.Errorf("%s has not ended", t.Name)
 	}
-	peer, err := r.node("master")
-	if err != nil {
-		return "", lab.Permanent(err)
-	}
-	switch _, err := r.lab.Ask(ctx, peer.Name, "http://"+t.Address+"/"); {
+	switch err := r.askTask(ctx, t); {
 	case err == nil:
-		return "", fmt.Errorf("%s still answers %s", t.Name, peer.Name)
+		return "", fmt.Errorf("%s still answers", t.Name)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return t.Name + " does not answer " + peer.Name, nil
+		return t.Name + " no longer answers the master's machine", nil
 	default:
 		return "", fmt.Errorf("%v", err)
 	}
