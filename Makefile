@@ -15,7 +15,8 @@ DOCKER_TESTS = go test -count=1 -p 1 -timeout 60m -v -run '^(TestNothingStays|Te
 test-docker: ## go the whole way on machines in containers: some minutes, root, Debian's docker.io
 	LAB_TEST_DOCKER=1 $(DOCKER_TESTS)
 
-test-long: ## the same, and what takes long: half an hour
+test-long: ## the same, and what takes long, also on embedded machines: an hour
+	LAB_TEST_LONG=1 go test -count=1 -timeout 90m -v -run '^TestLong' ./e2e
 	LAB_TEST_DOCKER=1 LAB_TEST_LONG=1 $(DOCKER_TESTS)
 
 test-vm: ## go the whole way on three real VMs: a quarter of an hour, root, Debian's Vagrant and libvirt

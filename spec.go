@@ -99,6 +99,8 @@ const (
 	DefaultOpts   = "-H tcp://0.0.0.0:2375 -H unix:///var/run/docker.sock"
 	FastPing      = time.Second // --fast
 	FastPings     = 2
+	PatientPing   = 15 * time.Second // --patient: Mesos' own defaults
+	PatientPings  = 5
 	ArticleSubnet = "192.168.59.0/24"
 )
 

@@ -6,7 +6,8 @@
 // It holds tests only, one file a question: does the way from create to
 // destroy hold (whole), does create converge (size, repair), what remains of a
 // command that was killed (killed), is the verdict honest (verdict), who gets
-// in (guard), what does bad input get (refused).
+// in (guard), what does bad input get (refused), what does a scenario find inside
+// of machines (inside).
 //
 // No test measures time or sleeps; each waits for conditions, with patience.
 // Tests of verdicts run one after the other, the rest side by side: a starved

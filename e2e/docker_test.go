@@ -43,6 +43,8 @@ func TestDockerMachines(t *testing.T) {
 		{"logs", dockerLogs},
 		{"deploy", deployReal},
 		{"failover", failover},
+		{"partition", func(t *testing.T, l *rig.Lab) { ranAsTold(t, l, "partition", criteriaOfPartition, phasesOfFailover) }},
+		{"chaos", func(t *testing.T, l *rig.Lab) { ranAsTold(t, l, "chaos", criteriaOfChaos, phasesOfChaos) }},
 		{"four slaves, and two again", fourAndTwo},
 		{"repairs", dockerRepairs},
 		{"destroy leaves nothing", destroyAll},

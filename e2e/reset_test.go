@@ -47,13 +47,14 @@ func TestReset(t *testing.T) {
 		t.Fatalf("subscribe: %v, %v", resp, err)
 	}
 	defer resp.Body.Close()
+	l.Must("ssh", "slave1", "mkdir -p /var/lib/lab-counter && echo 7 > /var/lib/lab-counter/count")
 	l.Must("break", "stop", "mesos_slave", "on=slave1")
 	l.Must("break", "pause", "node3")
 	post("PUT", base+":8080/v2/apps//nginx?force=true", `{"cpus":40,"instances":5}`)
 
 	r := l.Must("reset")
 	for _, want := range []string{"healed: pause node3", "healed: stop mesos_slave1", "removed /a/big", "removed /a/small", "tore down framework mine", "deployed /nginx as create did",
-		"removed the container of forgotten.1 on node1", "kept, since they are not lab's: mine on node1", "is as create left it again"} {
+		"removed the container of forgotten.1 on node1", "removed /var/lib/lab-counter on node2", "kept, since they are not lab's: mine on node1", "is as create left it again"} {
 		if !strings.Contains(r.Stdout, want) {
 			t.Errorf("lacks %q: %s", want, r)
 		}

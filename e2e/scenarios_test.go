@@ -37,6 +37,7 @@ func TestScenarios(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) { c.passes(t, l.In(t)) })
 	}
+	scenariosInside(t, l)
 	l.Must("destroy")
 	l.MustBeGone()
 }
@@ -48,11 +49,17 @@ type builtinRun struct {
 	phases   []string // that have to be there
 }
 
-// passes runs the scenario, and reads its report.
 func (c builtinRun) passes(t *testing.T, l *rig.Lab) {
 	t.Helper()
-	dir := filepath.Join(l.Work, "report-"+c.name)
-	res := mustPass(t, l, c.name, "--report", dir)
+	ranAsTold(t, l, c.name, c.criteria, c.phases)
+}
+
+// ranAsTold runs a scenario until it passes, and reads what it says: exactly
+// these criteria, at least these phases. The lab is as before afterwards.
+func ranAsTold(t *testing.T, l *rig.Lab, name string, wantCriteria, wantPhases []string) *scenarios.Result {
+	t.Helper()
+	dir := filepath.Join(l.Work, "report-"+filepath.Base(name))
+	res := mustPass(t, l, name, "--report", dir)
 	var criteria, phases []string
 	for _, k := range res.Criteria {
 		criteria = append(criteria, k.Name)
@@ -60,13 +67,13 @@ func (c builtinRun) passes(t *testing.T, l *rig.Lab) {
 			t.Errorf("PASS with %+v", k)
 		}
 	}
-	if !slices.Equal(criteria, c.criteria) {
-		t.Errorf("criteria %v, want %v", criteria, c.criteria)
+	if !slices.Equal(criteria, wantCriteria) {
+		t.Errorf("criteria %v, want %v", criteria, wantCriteria)
 	}
 	for _, p := range res.Phases {
 		phases = append(phases, p.Name)
 	}
-	for _, p := range c.phases {
+	for _, p := range wantPhases {
 		if !slices.Contains(phases, p) {
 			t.Errorf("no phase %s: %v", p, phases)
 		}
@@ -75,6 +82,7 @@ func (c builtinRun) passes(t *testing.T, l *rig.Lab) {
 	if s := l.AwaitWhole(); len(s.Faults) != 0 || s.Marathon.Apps[0].Instances != 2 || len(s.Marathon.Apps) != 1 {
 		t.Errorf("the lab is not as before: %+v", s)
 	}
+	return res
 }
 
 // reported reads the three files of a report.

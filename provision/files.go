@@ -43,6 +43,19 @@ func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	return data, nil
 }
 
+// Exists returns nil for a file or folder that the machine has; a missing one is
+// fs.ErrNotExist.
+func (h *Host) Exists(ctx context.Context, name string) error {
+	err := h.withSFTP(ctx, func(c *sftp.Client) error {
+		_, err := c.Lstat(name)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: look for %s: %w", h.machine.Name, name, err)
+	}
+	return nil
+}
+
 // WriteFile replaces a file of the machine: readers see the old content or the
 // new, never a part. Missing folders are made. Where the SSH user may not
 // write, one command by sudo does it, and the file belongs to root.

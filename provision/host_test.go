@@ -100,6 +100,9 @@ func TestFiles(t *testing.T) {
 	if _, err := h.ReadFile(t.Context(), "/etc/default/docker"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
+	if err := h.Exists(t.Context(), "/etc/default/docker"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file exists: %v", err)
+	}
 	for _, content := range []string{"first", "second, longer", ""} {
 		if err := h.WriteFile(t.Context(), "/etc/default/docker", []byte(content), 0o640); err != nil {
 			t.Fatal(err)
@@ -107,6 +110,11 @@ func TestFiles(t *testing.T) {
 		got, err := h.ReadFile(t.Context(), "/etc/default/docker")
 		if err != nil || string(got) != content {
 			t.Errorf("read back %q, %v, want %q", got, err, content)
+		}
+	}
+	for _, name := range []string{"/etc/default/docker", "/etc/default"} {
+		if err := h.Exists(t.Context(), name); err != nil {
+			t.Error(err)
 		}
 	}
 	if left := names(t, h, "/etc/default"); left != "docker" {

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// answering serves each connection with the next of these ways; the last one
+// serving serves each connection with the next of these ways; the last one
 // stays.
-func answering(t *testing.T, ways ...func(net.Conn)) (url string, connections *atomic.Int32) {
+func serving(t *testing.T, ways ...func(net.Conn)) (url string, connections *atomic.Int32) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -92,7 +92,7 @@ func TestAsking(t *testing.T) {
 		{"silence", []func(net.Conn){func(c net.Conn) { io.Copy(io.Discard, c) }}, ConnectionsNew, 1, 1, "timed out"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			url, connections := answering(t, c.ways...)
+			url, connections := serving(t, c.ways...)
 			a, err := newAsker(url, "test", c.how, nil)
 			if err != nil {
 				t.Fatal(err)

@@ -62,13 +62,16 @@ func (r *run) tasksOn(node string) []TaskHistory {
 	return out
 }
 
-// brokenNodes are the machines that had a fault, also those that are mended.
+// brokenNodes are the machines that had a fault in this leg, also those that are
+// mended.
 func (r *run) brokenNodes() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []string
 	for _, f := range r.faults {
-		out = append(out, f.Nodes...)
+		if r.inLeg(f) {
+			out = append(out, f.Nodes...)
+		}
 	}
 	return out
 }
@@ -79,7 +82,7 @@ func (r *run) brokenAt(node string) (asked, inForce time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range slices.Backward(r.faults) {
-		if slices.Contains(f.Nodes, node) {
+		if slices.Contains(f.Nodes, node) && r.inLeg(f) {
 			return r.at(f.At), r.at(f.InForce)
 		}
 	}
@@ -156,6 +159,7 @@ func (r *run) putBack(ctx context.Context) error {
 		if err := r.cluster.Remove(ctx, app); err != nil && !errors.Is(err, lab.ErrNotFound) {
 			errs = append(errs, fmt.Errorf("remove %s: %w", app, err))
 		}
+		errs = append(errs, r.state.forget(ctx, r, app))
 	}
 	for _, app := range slices.Sorted(maps.Keys(r.original)) {
 		if slices.Contains(r.deployed, app) {
@@ -172,14 +176,17 @@ func (r *run) putBack(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// possible finds what a lab cannot do for a script before anything is done.
-func possible(ctx context.Context, l Lab, c Cluster, sc Scenario) error {
+// Possible finds what a lab cannot do for a script before anything is done.
+func Possible(ctx context.Context, l Lab, c Cluster, sc Scenario) error {
 	var problems []error
 	at := func(line int, err error) {
 		problems = append(problems, fmt.Errorf("%s:%d: %w", sc.Name, line, err))
 	}
 	if have, need := len(slavesOf(l.Machines())), sc.slaves(); have < need {
 		at(sc.needsLine, fmt.Errorf("needs %d slaves, this lab has %d (lab create --slaves %d adds them)", need, have, need))
+	}
+	if err := sc.suits(l.Settings()); err != nil {
+		at(sc.needsLine, err)
 	}
 	deployed, checked := map[string]bool{}, map[string]bool{}
 	lang, err := newLanguage(ctx, func(ctx context.Context, v verb, a arguments) error {
@@ -210,6 +217,11 @@ func possible(ctx context.Context, l Lab, c Cluster, sc Scenario) error {
 func possibleLine(ctx context.Context, l Lab, c Cluster, v verb, a arguments, deployed, checked map[string]bool) error {
 	if v.isFault(a) {
 		if err := l.Can(ctx, fromWords(v.fault, a)); err != nil {
+			return err
+		}
+	}
+	if v.possible != nil {
+		if err := v.possible(ctx, l, a); err != nil {
 			return err
 		}
 	}

@@ -72,6 +72,9 @@ func verbDeploy(ctx context.Context, r *run, a arguments) error {
 	}
 	return r.request(ctx, d.ID, "Marathon is given the app "+d.ID, 0, a, func(ctx context.Context) error {
 		r.deployed = append(r.deployed, d.ID)
+		if err := r.state.brought(ctx, r, d); err != nil {
+			return err
+		}
 		return r.cluster.Deploy(ctx, d)
 	})
 }

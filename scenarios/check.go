@@ -3,9 +3,7 @@ package scenarios
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/mesoslab/lab"
@@ -30,13 +28,14 @@ type knowledge struct {
 	asked map[string]bool
 	// deployed are apps that the script brings itself.
 	deployed, updated map[string]bool
+	counting          map[string]bool // of them, those that count in a file of their slave
 }
 
 // Check finds every mistake of a script without running it and without a lab:
 // unknown verbs, wrong or missing arguments, lines that come too early for
 // what they need, expectations that can never hold.
 func Check(ctx context.Context, sc Scenario) ([]Mistake, error) {
-	k := &knowledge{facts: map[fact]bool{}, deployed: map[string]bool{}, updated: map[string]bool{}, asked: map[string]bool{}}
+	k := &knowledge{facts: map[fact]bool{}, deployed: map[string]bool{}, updated: map[string]bool{}, asked: map[string]bool{}, counting: map[string]bool{}}
 	finally := false
 	l, err := newLanguage(ctx, func(_ context.Context, v verb, a arguments) error { return k.judge(v, a, finally) })
 	if err != nil {
@@ -108,6 +107,9 @@ func (k *knowledge) take(v verb, a arguments) {
 	case "deploy":
 		if d, err := loadApp(a["app"]); err == nil {
 			k.deployed[d.ID] = true
+			if _, ok := counterFile(d.JSON); ok {
+				k.counting[d.ID] = true
+			}
 		}
 	}
 }
@@ -134,28 +136,6 @@ func (k *knowledge) assume(l *language, text string) {
 	case "traffic":
 		k.app = words[1]
 	}
-}
-
-var slavesNeed = regexp.MustCompile(`^([1-9][0-9]?) slaves?$`)
-
-// checkNeed reads one of the words after "# needs:".
-func checkNeed(need string) error {
-	if !slavesNeed.MatchString(need) {
-		return fmt.Errorf("needs %q: must be a number of slaves, like 2 slaves (what faults need is known from their verbs)", need)
-	}
-	return nil
-}
-
-// slaves is how many slaves a scenario says it needs.
-func (sc Scenario) slaves() int {
-	most := 1
-	for _, n := range sc.Needs {
-		if m := slavesNeed.FindStringSubmatch(n); m != nil {
-			count, _ := strconv.Atoi(m[1]) // two digits
-			most = max(most, count)
-		}
-	}
-	return most
 }
 
 // Sound returns nil for a script without mistakes, else all of them in one

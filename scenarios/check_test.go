@@ -118,6 +118,21 @@ restore mesos_slav
 			"14: seed= goes with pick=random only", `15: must be a machine`, `16: did you mean node2?`, "17: how slow?", "18: did you mean 5%?", "19: at most 100%", "20: did you mean 100s?",
 			"21: jitter= goes with delay=", "22: must not be more than delay=10ms", "23: did you mean 10s?", "24: goes with machines, docker and containers, not with apps", "25: on= goes with", "26: did you mean mesos_slave?"}},
 		{"needs", "# x\n# needs: 2 slaves, VMs\nsay hello\n", []string{`2: needs "VMs": must be a number of slaves`}},
+		{"state and chance", `# x
+deploy web
+deploy counter
+traffic counter
+baseline counter
+expect counted web
+pin nginx
+chaos counter faults=4
+chaos counter seed=0
+expect forgotten counter least=0
+expect overlap counter from=victim
+`,
+			[]string{"6: only that is watched", "7: only what the script has deployed", "8: can never hit a victim of each of the 5 kinds", "9: whole number from 1", "10: whole number from 1", "11: no victim is chosen"}},
+		{"counting", "# x\ndeploy web\ntraffic web\nbaseline web\nexpect counted web\n", []string{"5: counts nothing that outlives it"}},
+		{"counting elsewhere", "# x\ntraffic nginx\nbaseline nginx\nexpect counted nginx\n", []string{"4: where nginx counts is not known"}},
 		{"updates", `# x
 rollback web
 deploy web

@@ -14,7 +14,8 @@
 //
 // A Fault breaks one Part of a machine in one of the Kinds; the table of both
 // serves scripts and lab break (Aim). The package acts only through the
-// interfaces Lab (faults, with the journal behind them) and Cluster (Mesos, Marathon, load balancer), so that the whole
+// interfaces Lab (faults, with the journal behind them; looks from a machine and
+// into it) and Cluster (Mesos, Marathon, load balancer), so that the whole
 // engine runs against in-memory twins in tests. Faults are undone and apps put
 // back when a run ends, however it ends. A run's Recording holds all that was
 // observed. How machines are made, where faults are remembered, and how a

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// replacements are the tasks that were first seen after the fault and have
-// not ended.
+// replacements are the tasks that were first seen after the fault of this leg
+// and have not ended.
 func (r *run) replacements() []TaskHistory {
 	var out []TaskHistory
-	fault := r.faultTime()
+	fault := r.legFault()
 	for _, t := range r.history.Tasks() {
 		if !t.Seen.Before(fault) && t.Ended.IsZero() && t.Address != "" {
 			out = append(out, t)
@@ -49,7 +49,7 @@ func expectReplaced(ctx context.Context, r *run, a arguments) error {
 	var words []string
 	for _, t := range r.replacements() {
 		if a["on"] == "other" && slices.Contains(r.brokenNodes(), t.Node) {
-			return c.broken("%s runs on %s, which has no power", t.Name, t.Node)
+			return c.broken("%s runs on %s, which is broken", t.Name, t.Node)
 		}
 		words = append(words, fmt.Sprintf("%s new id, on %s", t.Name, t.Node))
 	}

@@ -137,7 +137,7 @@ func (f Fault) Text() string {
 	k, _ := KindNamed(f.Verb)
 	text := f.Thing() + " " + k.Does[f.Part]
 	if f.Part == PartNetwork {
-		text += f.network()
+		text += strings.Replace(f.network(), " from=", " from ", 1)
 	}
 	return text
 }

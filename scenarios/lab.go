@@ -30,6 +30,7 @@ type Lab interface {
 	// Logged counts the lines with a word that a task's container has logged:
 	// a web server's access log names the client of each request.
 	Logged(ctx context.Context, node, taskID, word string) (int, error)
+	Inside
 }
 
 // Settings are the figures that rule the phases of healing.

@@ -31,10 +31,12 @@ const (
 	phaseClients = "clients"  // → the last failed or slow request
 	phaseStop    = "stop"     // request → the last surplus task has ended
 	phaseOut     = "out"      // → out of the load balancer
+	phaseChaos   = "chaos"    // the first fault of a chaos → the last one is undone
+	phaseSettle  = "settle"   // → every slave is active, every instance runs
 )
 
 func phaseNames() []string {
-	return []string{phaseDetect, phaseNoSlave, phaseBackoff, phaseNoFit, phaseOffer, phaseLaunch, phaseLB, phaseHealth, phaseClients, phaseStop, phaseOut, phaseDown, phaseElection, phaseBack, phaseServing}
+	return []string{phaseDetect, phaseNoSlave, phaseBackoff, phaseNoFit, phaseOffer, phaseLaunch, phaseLB, phaseHealth, phaseClients, phaseStop, phaseOut, phaseDown, phaseElection, phaseBack, phaseServing, phaseChaos, phaseSettle}
 }
 
 // cut is the end of a phase.
@@ -49,13 +51,21 @@ type cut struct {
 func (r *run) phases() (out []Phase, whole bool) {
 	r.mu.Lock()
 	fault, faults := r.fault, slices.Clone(r.faults)
+	out = slices.Clone(r.leg.past)
 	r.mu.Unlock()
 	if fault.IsZero() || r.probe == nil {
 		return nil, false
 	}
+	if r.chaos != nil {
+		return r.chaos.phases(r, fault)
+	}
 	if len(r.victims) > 0 {
-		from, cuts, whole := r.healing(fault)
-		return append(r.controlPhases(), phasesFrom(fault, from, cuts)...), whole
+		from, cuts, whole := r.healing(r.legFault())
+		out = append(out, r.controlPhases()...)
+		return append(out, phasesFrom(fault, from, cuts)...), whole
+	}
+	if len(out) > 0 {
+		return out, false
 	}
 	out = r.controlPhases()
 	whole = len(out) > 0
@@ -174,13 +184,14 @@ func (r *run) beyondPings(lost time.Time) *time.Duration {
 	if !s.SameClock || s.PingTimeout <= 0 {
 		return nil
 	}
-	for _, a := range r.history.Agents() {
-		if slices.Contains(r.brokenNodes(), a.Node) && a.Seen.Before(lost) && !a.Registered.IsZero() {
-			own := lost.Sub(a.Registered) % s.PingTimeout
-			return &own
+	var own *time.Duration
+	for _, a := range r.history.Agents() { // the last one counts: its machine may have been broken before
+		if slices.Contains(r.brokenNodes(), a.Node) && a.Seen.Before(lost) && !a.Registered.IsZero() && (own == nil || !r.leg.from.IsZero()) {
+			beyond := lost.Sub(a.Registered) % s.PingTimeout
+			own = &beyond
 		}
 	}
-	return nil
+	return own
 }
 
 // serving are the cuts from a task's launch to its serving.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -54,6 +55,7 @@ type Answer struct {
 	Latency time.Duration
 	Task    string // who answered, in its own words
 	Release string // its release, where it names one
+	Count   int64  // where it counts in a file, what it has counted to
 	Err     string // "" for status 200
 	Pending bool   // it has no end yet: only Due is known
 }
@@ -133,6 +135,7 @@ func (p *Probe) ask(ctx context.Context, due time.Time) {
 		a.Err = answer.status
 	}
 	a.Task, a.Release = answer.header.Get("X-Lab-Task"), answer.header.Get("X-Lab-Release")
+	a.Count, _ = strconv.ParseInt(answer.header.Get("X-Lab-Count"), 10, 64) // most name none
 	a.Latency = time.Since(due)
 	if ctx.Err() != nil {
 		return // given up by us: says nothing about the service

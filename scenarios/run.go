@@ -22,6 +22,9 @@ type Options struct {
 	// baseline, by nothing. Such a run must not end in PASS (rule R6); it
 	// exists for tests of the verdict itself.
 	Placebo bool
+	// LeaveOut is about a series of scenarios: what the lab cannot do is left
+	// out of it, and said so, instead of being an error.
+	LeaveOut bool
 }
 
 // run is one scenario in progress.
@@ -70,6 +73,9 @@ type run struct {
 	original    map[string]int       // instances before this run scaled an app
 	previous    map[string]string    // version before the last update, by app
 	deployed    []string             // apps that this run has brought
+	leg         leg
+	state       stateful
+	chaos       *havoc
 }
 
 // Moment is one line of the timeline, in seconds since the fault.
@@ -87,7 +93,7 @@ func Run(ctx context.Context, l Lab, c Cluster, sc Scenario, opt Options) (*Resu
 	if err := Sound(ctx, sc); err != nil {
 		return nil, err
 	}
-	if err := possible(ctx, l, c, sc); err != nil {
+	if err := Possible(ctx, l, c, sc); err != nil {
 		return nil, err
 	}
 	watchCtx, stopWatching := context.WithCancel(ctx)

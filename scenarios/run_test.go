@@ -3,6 +3,7 @@ package scenarios
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +19,7 @@ func run1(t *testing.T, sc Scenario, opt Options, s sabotage) (res *Result, err 
 	synctest.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		p := newPlatform(t, n, s)
+		p.suit(sc)
 		opt.Dial = n.Host("10.0.0.9").Dial
 		res, err = Run(t.Context(), p, p, sc, opt)
 		if len(p.broken)+len(p.parts) > 0 {
@@ -112,7 +114,7 @@ type mutant struct {
 	by             string // the criterion that notices
 }
 
-var mutants = append([]mutant{
+var mutants = slices.Concat(controlMutants, mutantsInside, []mutant{
 	{"failover", "placebo", sabotage{}, Inconclusive, "silence"},
 	{"failover", "Marathon frozen", sabotage{deafMarathon: true}, Inconclusive, "lost"},
 	{"failover", "load balancer frozen", sabotage{blindBalancer: true}, Inconclusive, "serving"},
@@ -181,7 +183,7 @@ var mutants = append([]mutant{
 	{"last-slave", "Marathon backs off instead of waiting for offers", sabotage{neverOverdue: true}, Inconclusive, "queued"},
 	{"last-slave", "the slaves never return", sabotage{rejoinsNever: true}, Inconclusive, "agents"},
 	{"last-slave", "lost before the law", sabotage{lossAfter: 2 * time.Second}, Fail, "lost"},
-}, controlMutants...)
+})
 
 func TestNoScenarioPassesVacuously(t *testing.T) {
 	for _, c := range mutants {

@@ -139,8 +139,14 @@ func (sc Scenario) Requires() []string {
 			continue
 		}
 		v := known[words[0]]
-		if need := v.name; v.isFault(arguments{"target": words[1]}) && !slices.Contains(out, need) {
-			out = append(out, need)
+		needs := v.requires
+		if v.isFault(arguments{"target": words[1]}) {
+			needs = []string{v.name}
+		}
+		for _, need := range needs {
+			if !slices.Contains(out, need) {
+				out = append(out, need)
+			}
 		}
 	}
 	return out

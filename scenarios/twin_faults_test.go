@@ -40,11 +40,14 @@ func (p *platform) Break(ctx context.Context, f Fault) error {
 	if p.breakControl(f) {
 		return nil
 	}
+	if p.flees(f) {
+		return errors.New("it does not run")
+	}
 	k, _ := KindNamed(f.Verb)
 	switch {
 	case f.Part == PartMachine:
 		p.die(p.ip(f.Node), k.Power)
-	case f.Part == PartTask && f.Passing():
+	case f.Part == PartTask && f.Passing() && !p.undying:
 		for _, a := range p.apps {
 			for _, t := range slices.Clone(a.tasks) {
 				if t.ID == f.Task {
@@ -55,7 +58,7 @@ func (p *platform) Break(ctx context.Context, f Fault) error {
 			}
 		}
 	case f.Part == PartDocker || f.Part == PartNetwork || slaveComponent.MatchString(f.Container):
-		p.die(p.ip(f.Node), lab.PowerCrash)
+		p.breakInside(f)
 	}
 	if f.Passing() && f.Part == PartMachine {
 		delete(p.broken, p.ip(f.Node))
@@ -103,6 +106,7 @@ func (p *platform) Mend(_ context.Context, f Fault) error {
 		return nil
 	}
 	delete(p.broken, ip)
+	p.reunite(ip)
 	if p.agents[ip] != nil {
 		p.agents[ip].Active = true
 	} else if !p.rejoinsNever && f.Node != "node1" {

@@ -97,7 +97,7 @@ func (p *platform) emptiest(a *twinApp) string {
 				n++
 			}
 		}
-		if a.def.unique && n > 0 && !p.anywhere || p.free(ip) < a.def.cpus {
+		if a.def.unique && n > 0 && !p.anywhere || p.bound(a, ip) || p.free(ip) < a.def.cpus {
 			continue
 		}
 		if best == "" || n < least && !p.crowds {

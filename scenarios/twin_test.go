@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 // thing that some expectation is about.
 type sabotage struct {
 	controlSabotage
+	insideSabotage
 	lossAfter     time.Duration // from the fault to the loss of the slave; 0 = by the law
 	deafMarathon  bool          // Marathon stops answering when a machine dies
 	blindBalancer bool          // the load balancer stops following once traffic flows
@@ -60,6 +59,7 @@ type sabotage struct {
 // and the verdict are tested, in fake time.
 type platform struct {
 	sabotage
+	innards
 	modes []lab.Power
 
 	mu       sync.Mutex
@@ -84,7 +84,8 @@ type platform struct {
 func newPlatform(t *testing.T, n *labtest.Network, s sabotage) *platform {
 	p := &platform{
 		sabotage: s, machines: 3, broken: map[string]lab.Power{}, agents: map[string]*Agent{}, apps: map[string]*twinApp{}, served: map[string]int{}, reloaded: map[string]int{},
-		modes: []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerCrash, lab.PowerPause},
+		innards: innards{timeout: 2 * time.Second, count: 3},
+		modes:   []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerCrash, lab.PowerPause},
 	}
 	if p.lossAfter == 0 {
 		p.lossAfter = 7 * time.Second
@@ -143,7 +144,7 @@ func (p *platform) Machines() []lab.Machine {
 }
 
 func (p *platform) Settings() Settings {
-	return Settings{PingTimeout: 2 * time.Second, PingTimeouts: 3, AppURL: "http://10.0.0.1:10000/"}
+	return Settings{PingTimeout: p.timeout, PingTimeouts: p.count, AppURL: "http://10.0.0.1:10000/"}
 }
 
 func (p *platform) ip(node string) string { return "10.0.0." + strings.TrimPrefix(node, "node") }
@@ -161,6 +162,7 @@ func (p *platform) lose(ip string, agent *Agent) {
 		for _, t := range dead {
 			p.end(a, t, "TASK_LOST")
 		}
+		p.orphan(ip, dead)
 		if len(dead) > 0 {
 			a.backoff = time.Now().Add(time.Second)
 			time.AfterFunc(time.Second, p.reconcile)
@@ -185,22 +187,19 @@ func (p *platform) join(agent *Agent) {
 }
 
 // Reach tells silence from refusal.
-func (p *platform) Reach(_ context.Context, _, to string) error {
+func (p *platform) Reach(_ context.Context, from, to string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch how := p.broken[p.ip(to)]; {
-	case how == "":
-		return nil
-	case how == lab.PowerCrash && !p.silentCrash:
-		return fmt.Errorf("dial %s: %w", to, syscall.ECONNREFUSED)
-	}
-	return fmt.Errorf("dial %s: %w", to, os.ErrDeadlineExceeded)
+	return p.reaches(from, to)
 }
 
 func (p *platform) Containers(_ context.Context, node string) ([]Container, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []Container
+	out, err := p.engine(node)
+	if err != nil {
+		return nil, err
+	}
 	for _, a := range p.apps {
 		for _, t := range a.tasks {
 			if t.IP == p.ip(node) && !p.control.dead[t.ID] {
@@ -229,6 +228,7 @@ func (p *platform) Agents(context.Context) ([]Agent, error) {
 	for _, ip := range p.slaveIPs() {
 		if a := p.agents[ip]; a != nil {
 			s := *a
+			s.Active = s.Active && !p.faded(ip)
 			s.FreeCPUs, s.FreeMem = p.free(ip), 1000
 			out = append(out, s)
 		}

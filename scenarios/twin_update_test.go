@@ -22,6 +22,8 @@ type twinDef struct {
 	sick      bool
 	sickAfter time.Duration
 	unique    bool
+	pin       string // the only address
+	counts    bool
 	inPlace   bool // the old go before the new come
 	badLabel  bool
 }
@@ -53,13 +55,21 @@ func (d twinDef) merge(data []byte) (twinDef, error) {
 	}
 	if f.Env != nil {
 		length := func(name string) time.Duration { v, _ := time.ParseDuration(f.Env[name]); return v }
+		d.counts = f.Env["LAB_WEB_COUNTER"] != ""
 		d.release, d.sick = f.Env["LAB_WEB_RELEASE"], f.Env["LAB_WEB_SICK_AFTER"] != ""
 		d.delay, d.crash, d.sickAfter = length("LAB_WEB_DELAY"), length("LAB_WEB_CRASH_AFTER"), length("LAB_WEB_SICK_AFTER")
 	}
 	if f.Labels != nil {
 		d.badLabel = f.Labels["HAPROXY_0_BALANCE"] != ""
 	}
-	d.unique = d.unique || len(f.Constraints) > 0
+	for _, c := range f.Constraints {
+		switch c[1] {
+		case "UNIQUE":
+			d.unique = true
+		case "CLUSTER":
+			d.pin = c[2]
+		}
+	}
 	if f.UpgradeStrategy != nil {
 		d.inPlace = f.UpgradeStrategy.MinimumHealthCapacity == 0
 	}
@@ -209,6 +219,7 @@ func (p *platform) answer(w http.ResponseWriter, s Task) {
 	if p.mixes && p.requests%7 == 0 && def.release == "v2" {
 		def.release = "v1"
 	}
+	p.counts(w, s, def)
 	p.mu.Unlock()
 	time.Sleep(def.delay)
 	if def.release != "" {

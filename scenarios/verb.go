@@ -30,6 +30,10 @@ type verb struct {
 	watched bool
 	// fault is the kind of fault that the verb does, where it does.
 	fault string
+	// requires names ways to break something that the verb uses besides; possible
+	// says why a lab cannot do it.
+	requires []string
+	possible func(ctx context.Context, l Lab, a arguments) error
 	// sane finds what can never hold, beyond each value by itself.
 	sane func(a arguments, k *knowledge) error
 	do   func(ctx context.Context, r *run, a arguments) error

@@ -13,7 +13,7 @@ import (
 // verbs returns the language. "expect" is a family: see expectations.
 func verbs() map[string]verb {
 	out := map[string]verb{"expect": {name: "expect", summary: "wait for something to be seen, and judge it"}}
-	for _, list := range [][]verb{speaking(), preparing(), breaking(), changing(), updating(), remembering()} {
+	for _, list := range [][]verb{speaking(), preparing(), breaking(), changing(), updating(), remembering(), pinning(), chaotic()} {
 		for _, v := range list {
 			out[v.name] = v
 		}
@@ -78,6 +78,9 @@ func verbTraffic(ctx context.Context, r *run, a arguments) error {
 	if app.URL == "" {
 		return &lab.Error{ID: "app-unserved", Op: "send traffic", Err: fmt.Errorf("%w: %s is not behind the load balancer", lab.ErrUsage, a["app"]), Advice: "give it the label HAPROXY_GROUP=external and a service port"}
 	}
+	if err := r.awaitService(ctx, app.URL); err != nil {
+		return err
+	}
 	probe, err := NewProbe(app.URL, a.count("rate"), Connections(a["connections"]), r.opt.Dial)
 	if err != nil {
 		return err
@@ -136,35 +139,45 @@ func verbVictim(ctx context.Context, r *run, a arguments) error {
 	if err != nil {
 		return err
 	}
+	r.nextLeg()
 	r.victimNodes = nodes
+	tasks := r.running()
 	var names []string
-	for _, t := range r.before {
+	for _, t := range tasks {
 		if slices.Contains(nodes, t.Node) {
 			names = append(names, t.Name+" on "+t.Node)
 		}
 	}
 	if len(nodes) > 1 {
 		c := r.criterion("victim", "all slaves are to go, and with them every task")
-		if len(names) == 0 || len(names) < len(r.before) {
-			return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(names), len(r.before), strings.Join(nodes, ", ")))
+		if len(names) == 0 || len(names) < len(tasks) {
+			return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(names), len(tasks), strings.Join(nodes, ", ")))
 		}
-		return c.pass("%s: all %d", strings.Join(names, ", "), len(r.before))
+		return c.pass("%s: all %d", strings.Join(names, ", "), len(tasks))
+	}
+	if r.history.App().Instances == 1 {
+		c := r.criterion("victim", nodes[0]+" runs the only task")
+		if len(names) == 0 {
+			return c.unseen(fmt.Errorf("it does not run on %s", nodes[0]))
+		}
+		return c.pass("%s, the only one", names[0])
 	}
 	c := r.criterion("victim", nodes[0]+" runs a task, and another slave does, too")
-	if len(names) == 0 || len(names) == len(r.before) {
-		return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(names), len(r.before), nodes[0]))
+	if len(names) == 0 || len(names) == len(tasks) {
+		return c.unseen(fmt.Errorf("%d of %d tasks are on %s", len(names), len(tasks), nodes[0]))
 	}
-	return c.pass("%s, %d elsewhere", strings.Join(names, ", "), len(r.before)-len(names))
+	return c.pass("%s, %d elsewhere", strings.Join(names, ", "), len(tasks)-len(names))
 }
 
 // choose finds the victims. The first slave is that of the first task, as the
 // baseline lists them.
 func (r *run) choose(ctx context.Context, a arguments) ([]string, error) {
 	if a["who"] == wordSlave && a["pick"] == pickFirst {
-		if len(r.before) == 0 {
+		tasks := r.running()
+		if len(tasks) == 0 {
 			return nil, errors.New("no slave is known to run a task")
 		}
-		return []string{r.before[0].Node}, nil
+		return []string{tasks[0].Node}, nil
 	}
 	machines, err := r.aim().machines(ctx, a["who"], a)
 	var nodes []string

@@ -20,7 +20,7 @@ type createFlags struct {
 	subnet           string
 	provider, stack  string
 	ips              []string
-	fast             bool
+	fast, patient    bool
 	noApp, asArticle bool
 	images           string
 }
@@ -31,6 +31,7 @@ func (flags *createFlags) define(f *pflag.FlagSet) {
 	f.StringVar(&flags.provider, "provider", "auto", "who makes the machines: auto, local, docker or vagrant")
 	f.StringVar(&flags.stack, "stack", "auto", "auto, mini or seed")
 	f.BoolVar(&flags.fast, "fast", false, "notice a dead slave after 1 s × 2 pings")
+	f.BoolVar(&flags.patient, "patient", false, "notice a dead slave as late as Mesos does by default: after 15 s × 5 pings")
 	f.BoolVar(&flags.noApp, "no-app", false, "deploy no sample app")
 	f.BoolVar(&flags.asArticle, "article", false, "deploy the article's nginx.json word for word (its health check takes a minute)")
 }
@@ -81,6 +82,9 @@ func (a *app) given(cmd *cobra.Command, flags createFlags) (lab.Spec, error) {
 	if flags.noApp && flags.asArticle {
 		return spec, usage("--no-app and --article exclude each other")
 	}
+	if flags.fast && flags.patient {
+		return spec, usage("--fast and --patient exclude each other")
+	}
 	if flags.subnet != "" && len(flags.ips) > 0 {
 		return spec, usage("--subnet and --ips exclude each other")
 	}
@@ -104,6 +108,9 @@ func (a *app) given(cmd *cobra.Command, flags createFlags) (lab.Spec, error) {
 	}
 	if flags.fast {
 		spec.Mesos.SlavePingTimeout, spec.Mesos.MaxSlavePingTimeouts = lab.FastPing, lab.FastPings
+	}
+	if flags.patient {
+		spec.Mesos.SlavePingTimeout, spec.Mesos.MaxSlavePingTimeouts = lab.PatientPing, lab.PatientPings
 	}
 	if flags.noApp {
 		spec.App = "none"

@@ -68,10 +68,11 @@ func (l *Lab) Run(args ...string) Result {
 	if err := cmd.Start(); err != nil {
 		l.tb.Fatal(err)
 	}
-	late := time.AfterFunc(Patience, func() { cmd.Process.Kill() })
+	longest := max(Patience, l.Longest)
+	late := time.AfterFunc(longest, func() { cmd.Process.Kill() })
 	err := cmd.Wait()
 	if !late.Stop() {
-		l.tb.Errorf("lab %s was ended after %s", strings.Join(args, " "), Patience)
+		l.tb.Errorf("lab %s was ended after %s", strings.Join(args, " "), longest)
 	}
 	return Result{args, exitCode(l.tb, err), out.String(), errs.String()}
 }

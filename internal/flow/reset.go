@@ -86,6 +86,7 @@ func (r *reset) run(ctx context.Context) error {
 		{"frameworks", "frameworks of others to go", r.frameworks},
 		{"app", "the sample app", r.sample},
 		{"containers", "task containers that nobody owns", r.containers},
+		{"data", "what apps have left on disks", r.data},
 	} {
 		err := r.report.Step("reset", "", s.name, func(wait func(string)) error {
 			wait(s.wait)

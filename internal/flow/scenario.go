@@ -25,8 +25,9 @@ import (
 
 // Scenarios runs scenarios on a lab, one after the other, while it holds the
 // lab's lock. Between two, it waits until the lab is whole again. each gets
-// every result at once, with the error that says its verdict. The first run
-// without a result ends the series.
+// every result at once, with the error that says its verdict; no result and no
+// error for one that is left out (Options.LeaveOut). Any other run without a
+// result ends the series.
 func (f *Flow) Scenarios(ctx context.Context, name string, all []scenarios.Scenario, opt scenarios.Options, each func(*scenarios.Result, error) error) error {
 	return f.locked(name, "lab scenario "+all[0].Name, func() error {
 		l, err := f.Store.Load(name)
@@ -44,8 +45,9 @@ func (f *Flow) Scenarios(ctx context.Context, name string, all []scenarios.Scena
 
 func (f *Flow) series(ctx context.Context, l *state.Lab, all []scenarios.Scenario, opt scenarios.Options, each func(*scenarios.Result, error) error) error {
 	var verdicts error
+	ran := false // something that has to heal before the next
 	for i, sc := range all {
-		if i > 0 {
+		if ran {
 			if err := f.awaitWholeAgain(ctx, l, opt.Report); err != nil {
 				return errors.Join(verdicts, err)
 			}
@@ -57,7 +59,17 @@ func (f *Flow) series(ctx context.Context, l *state.Lab, all []scenarios.Scenari
 		if err != nil {
 			return errors.Join(verdicts, err)
 		}
-		res, err := scenarios.Run(ctx, live, &cluster{live.clients, live.platform}, sc, opt)
+		platform := &cluster{live.clients, live.platform}
+		if why := leftOut(ctx, live, platform, sc, opt); why != "" {
+			live.close()
+			opt.Report.Emit(lab.Event{Op: "scenario", Kind: lab.EventNote, Text: "left out: " + why})
+			if err := each(nil, nil); err != nil {
+				return errors.Join(verdicts, err)
+			}
+			continue
+		}
+		ran = true
+		res, err := scenarios.Run(ctx, live, platform, sc, opt)
 		live.close()
 		verdicts = errors.Join(verdicts, err)
 		if res == nil {
@@ -68,6 +80,18 @@ func (f *Flow) series(ctx context.Context, l *state.Lab, all []scenarios.Scenari
 		}
 	}
 	return verdicts
+}
+
+// leftOut says what this lab lacks for a scenario, if such ones are to be left
+// out.
+func leftOut(ctx context.Context, v *live, c *cluster, sc scenarios.Scenario, opt scenarios.Options) string {
+	if !opt.LeaveOut {
+		return ""
+	}
+	if err := scenarios.Possible(ctx, v, c, sc); errors.Is(err, lab.ErrUsage) {
+		return err.Error()
+	}
+	return ""
 }
 
 // awaitWholeAgain waits between two runs for the state from which the next run starts: every machine

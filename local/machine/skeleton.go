@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/mesoslab/lab/local/folder"
@@ -64,7 +65,7 @@ func publicLine(s ssh.Signer) string {
 // skeleton makes what is missing on the disk of the machine. What somebody
 // changed stays, but for what follows from the settings.
 func (m *machine) skeleton() error {
-	for _, dir := range strings.Fields(`/bin /sbin /usr/bin /usr/sbin /usr/local/bin /dev /etc/default /etc/init.d /home/vagrant /root /opt /proc/1 /srv
+	for _, dir := range strings.Fields(`/bin /sbin /usr/bin /usr/sbin /usr/local/bin /dev /etc/default /etc/init.d /home/vagrant /root /opt /proc/1 /proc/sys/kernel/random /srv
 		/usr/share /var/lib/docker /var/log /var/run /var/tmp /mnt /boot`) {
 		if err := m.files().MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("make disk: %w", err)
@@ -133,12 +134,13 @@ func (m *machine) fixedFiles() map[string]string {
 	}
 	kib := m.settings.MemoryMiB << 10
 	return map[string]string{
-		"/etc/hostname": m.settings.Name + "\n",
-		"/etc/hosts":    hosts,
-		"/proc/1/comm":  "init\n",
-		"/proc/meminfo": fmt.Sprintf("MemTotal:     %12d kB\nMemFree:      %12d kB\nMemAvailable: %12d kB\n", kib, kib, kib),
-		"/proc/cpuinfo": strings.Repeat("processor\t: 0\nmodel name\t: lab\n\n", m.settings.CPUs),
-		"/proc/version": "Linux version 4.0.0-lab (lab machine)\n",
+		"/etc/hostname":                   m.settings.Name + "\n",
+		"/etc/hosts":                      hosts,
+		"/proc/1/comm":                    "init\n",
+		"/proc/meminfo":                   fmt.Sprintf("MemTotal:     %12d kB\nMemFree:      %12d kB\nMemAvailable: %12d kB\n", kib, kib, kib),
+		"/proc/cpuinfo":                   strings.Repeat("processor\t: 0\nmodel name\t: lab\n\n", m.settings.CPUs),
+		"/proc/version":                   "Linux version 4.0.0-lab (lab machine)\n",
+		"/proc/sys/kernel/random/boot_id": uuid.NewString() + "\n",
 	}
 }
 

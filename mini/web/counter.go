@@ -39,18 +39,40 @@ func openCounter(file string) (*counter, error) {
 }
 
 // next counts one more. The file is replaced by rename: a process that is
-// killed meanwhile leaves the number before or after, never half of it.
+// killed meanwhile leaves the number before or after, never half of it. What a
+// client is told is on the disk: it outlives a power cut, too.
 func (c *counter) next() (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	next := c.value + 1
-	temp := c.file + ".new"
-	if err := os.WriteFile(temp, fmt.Appendf(nil, "%d\n", next), 0o644); err != nil {
-		return 0, fmt.Errorf("write counter: %w", err)
-	}
-	if err := os.Rename(temp, c.file); err != nil {
+	if err := replace(c.file, fmt.Appendf(nil, "%d\n", next)); err != nil {
 		return 0, fmt.Errorf("write counter: %w", err)
 	}
 	c.value = next
 	return next, nil
+}
+
+// replace returns when the new content, and the file's new place, are on the
+// disk.
+func replace(file string, data []byte) error {
+	temp := file + ".new"
+	f, err := os.Create(temp)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, file); err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }

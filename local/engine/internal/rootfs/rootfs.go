@@ -86,7 +86,30 @@ func (t *Tree) Create(rootfs string, n Names) error {
 	return t.Configure(rootfs, n)
 }
 
-// Configure writes the files in /etc that dockerd renews at each start.
+// bootID tells one boot of a machine from another, to all of its containers, as
+// they would see it in the kernel's own /proc.
+const bootID = "proc/sys/kernel/random/boot_id"
+
+// boot shows a container in which boot of the machine it starts.
+func (t *Tree) boot(rootfs string) error {
+	id, err := t.root.ReadFile(bootID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // a machine that does not say
+	}
+	if err == nil {
+		err = t.root.MkdirAll(path.Join(rootfs, path.Dir(bootID)), 0o755)
+	}
+	if err == nil {
+		err = t.root.WriteFile(path.Join(rootfs, bootID), id, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("write /%s: %w", bootID, err)
+	}
+	return nil
+}
+
+// Configure writes the files in /etc that dockerd renews at each start, and
+// those of the kernel that change with a boot.
 func (t *Tree) Configure(rootfs string, n Names) error {
 	hosts := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 	for _, extra := range n.ExtraHosts {
@@ -107,7 +130,7 @@ func (t *Tree) Configure(rootfs string, n Names) error {
 			return fmt.Errorf("write /%s: %w", name, err)
 		}
 	}
-	return nil
+	return t.boot(rootfs)
 }
 
 // Virtual tells sources that belong to the kernel: containers get an empty

@@ -59,6 +59,24 @@ func TestSkeleton(t *testing.T) {
 	}
 }
 
+// TestBoot: a container sees which boot of the machine it was started in.
+func TestBoot(t *testing.T) {
+	tree, m := newTree(t)
+	const name = "proc/sys/kernel/random/boot_id"
+	if _, err := os.Stat(filepath.Join(m, root, name)); err == nil {
+		t.Error("a machine without a boot id shows one")
+	}
+	for _, id := range []string{"first\n", "second\n"} {
+		write(t, id, m, name)
+		if err := tree.Configure(root, Names{Hostname: "box"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, m, root, name); got != id {
+			t.Errorf("boot id %q, want %q", got, id)
+		}
+	}
+}
+
 func TestBinds(t *testing.T) {
 	tree, m := newTree(t)
 	write(t, "shared", m, "srv/data/file")
