@@ -205,6 +205,9 @@ func possibleLine(ctx context.Context, l Lab, c Cluster, v verb, a arguments, de
 			return err
 		}
 	}
+	if v.name == "upgrade" {
+		return possibleUpgrade(ctx, c, a, deployed)
+	}
 	for _, p := range append(slices.Clone(v.args), v.options...) {
 		switch p.kind {
 		case kindNode, kindNodes, kindWho, kindTarget, kindTargetMachine, kindTargetOrApp:

@@ -105,12 +105,14 @@ func TestScenariosPass(t *testing.T) {
 // mutants spoil the lab, one thing at a time: the expectation that is about it
 // has to notice. In a placebo nothing happens at all, which must never be a
 // PASS (rule R6).
-var mutants = []struct {
+type mutant struct {
 	scenario, name string
 	sabotage       sabotage
 	want           Verdict
 	by             string // the criterion that notices
-}{
+}
+
+var mutants = append(releaseMutants, []mutant{
 	{"failover", "placebo", sabotage{}, Inconclusive, "silence"},
 	{"failover", "Marathon frozen", sabotage{deafMarathon: true}, Inconclusive, "lost"},
 	{"failover", "load balancer frozen", sabotage{blindBalancer: true}, Inconclusive, "serving"},
@@ -179,7 +181,7 @@ var mutants = []struct {
 	{"last-slave", "Marathon backs off instead of waiting for offers", sabotage{neverOverdue: true}, Inconclusive, "queued"},
 	{"last-slave", "the slaves never return", sabotage{rejoinsNever: true}, Inconclusive, "agents"},
 	{"last-slave", "lost before the law", sabotage{lossAfter: 2 * time.Second}, Fail, "lost"},
-}
+}...)
 
 func TestNoScenarioPassesVacuously(t *testing.T) {
 	for _, c := range mutants {

@@ -145,6 +145,9 @@ func (p *platform) serve(w http.ResponseWriter, r *http.Request, port int) {
 			}
 		}
 	}
+	if g := p.groupServers(port); len(g) > 0 {
+		servers, first = g, p.requests
+	}
 	p.mu.Unlock()
 	for i := range servers {
 		s := servers[(first+i)%len(servers)]
@@ -191,7 +194,7 @@ func (p *platform) App(ctx context.Context, id string) (App, error) {
 	}
 	a := p.apps[id]
 	if a == nil {
-		return App{}, fmt.Errorf("app %s: %w", id, lab.ErrNotFound)
+		return p.groupApp(id)
 	}
 	out := App{
 		ID: id, URL: fmt.Sprintf("http://10.0.0.1:%d/", a.port), Instances: a.count, HasChecks: true, Deployments: a.deployments,
@@ -211,10 +214,10 @@ func (p *platform) Backends(_ context.Context, id string) ([]Backend, error) {
 	var out []Backend
 	if a := p.apps[id]; a != nil {
 		for _, t := range a.servers {
-			out = append(out, Backend{fmt.Sprintf("%s:%d", t.IP, t.Port), p.served[t.ID] - p.reloaded[t.ID]})
+			out = append(out, Backend{Address: fmt.Sprintf("%s:%d", t.IP, t.Port), Requests: p.served[t.ID] - p.reloaded[t.ID]})
 		}
 	}
-	return out, nil
+	return append(out, p.groupBackends(id)...), nil
 }
 
 // Logged is what the access log of a task shows.
@@ -304,8 +307,15 @@ func (p *platform) Remove(_ context.Context, id string) error {
 	if a == nil {
 		return fmt.Errorf("app %s: %w", id, lab.ErrNotFound)
 	}
-	for _, t := range slices.Clone(a.tasks) {
+	for i, t := range slices.Clone(a.tasks) {
+		if p.keepsBlue && i == 0 && a.def.colour == blue {
+			a.count, p.keepsBlue = 1, false // it is gone at the second attempt
+			continue
+		}
 		p.end(a, t, "TASK_KILLED")
+	}
+	if len(a.tasks) > 0 {
+		return nil
 	}
 	delete(p.apps, id)
 	for _, other := range p.apps {

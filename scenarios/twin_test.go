@@ -20,6 +20,7 @@ import (
 // sabotage are the ways in which the twin can be spoiled. Each breaks one
 // thing that some expectation is about.
 type sabotage struct {
+	releaseSabotage
 	lossAfter     time.Duration // from the fault to the loss of the slave; 0 = by the law
 	deafMarathon  bool          // Marathon stops answering when a machine dies
 	blindBalancer bool          // the load balancer stops following once traffic flows
@@ -73,6 +74,7 @@ type platform struct {
 	next     int            // number of the next task
 	requests int            // that the load balancer has got
 	served   map[string]int // by task id
+	flying   map[string]int // requests under way, by task id
 	reloaded map[string]int // the same when the load balancer was reloaded last
 	listener []chan StreamEvent
 	frozen   bool
@@ -81,7 +83,7 @@ type platform struct {
 
 func newPlatform(t *testing.T, n *labtest.Network, s sabotage) *platform {
 	p := &platform{
-		sabotage: s, machines: 3, broken: map[string]lab.Power{}, agents: map[string]*Agent{}, apps: map[string]*twinApp{}, served: map[string]int{}, reloaded: map[string]int{},
+		sabotage: s, machines: 3, broken: map[string]lab.Power{}, agents: map[string]*Agent{}, apps: map[string]*twinApp{}, served: map[string]int{}, flying: map[string]int{}, reloaded: map[string]int{},
 		modes: []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerCrash, lab.PowerPause},
 	}
 	if p.lossAfter == 0 {
@@ -107,7 +109,7 @@ func newPlatform(t *testing.T, n *labtest.Network, s sabotage) *platform {
 		go srv.Serve(l)
 		t.Cleanup(func() { srv.Close() })
 	}
-	for port := 10000; port < 10010; port++ {
+	for port := 10000; port < 10015; port++ {
 		l, err := n.Host("10.0.0.1").Listen(t.Context(), "tcp", fmt.Sprintf(":%d", port))
 		if err != nil {
 			t.Fatal(err)
@@ -208,7 +210,7 @@ func (p *platform) Containers(_ context.Context, node string) ([]Container, erro
 	if p.surplus && node == "node3" {
 		out = append(out, Container{ID: "surplus", TaskID: "nginx.forgotten"})
 	}
-	return out, nil
+	return append(out, p.orphans(node)...), nil
 }
 
 func (p *platform) Agents(context.Context) ([]Agent, error) {

@@ -24,6 +24,7 @@ type twinDef struct {
 	unique    bool
 	inPlace   bool // the old go before the new come
 	badLabel  bool
+	twinGroup
 }
 
 // merge reads a definition over an older one, as a PUT does.
@@ -58,6 +59,7 @@ func (d twinDef) merge(data []byte) (twinDef, error) {
 	}
 	if f.Labels != nil {
 		d.badLabel = f.Labels["HAPROXY_0_BALANCE"] != ""
+		d.twinGroup = groupOf(f.Labels)
 	}
 	d.unique = d.unique || len(f.Constraints) > 0
 	if f.UpgradeStrategy != nil {
@@ -206,15 +208,19 @@ func (p *platform) answer(w http.ResponseWriter, s Task) {
 			def = d
 		}
 	}
+	if p.echoes && p.requests%150 == 0 && def.release == "v2" {
+		def.release = "v1"
+	}
+	broken := p.drops && p.requests%150 == 0 && def.group != ""
 	if p.mixes && p.requests%7 == 0 && def.release == "v2" {
 		def.release = "v1"
 	}
 	p.mu.Unlock()
-	time.Sleep(def.delay)
+	p.take(s, def)
 	if def.release != "" {
 		w.Header().Set("X-Lab-Release", def.release)
 	}
-	if def.sick && time.Since(s.Started) >= def.sickAfter {
+	if broken || def.sick && time.Since(s.Started) >= def.sickAfter {
 		w.WriteHeader(http.StatusInternalServerError)
 	}
 }

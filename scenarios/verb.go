@@ -86,6 +86,8 @@ const (
 	kindPick          // first, most, fewest or random
 	kindSeed          // a whole number from 1
 	kindPercent       // 5%
+
+	kindWay // the way of an upgrade
 )
 
 // isMachine says whether the word victim may stand there.
@@ -220,6 +222,8 @@ func (p param) check(value string) error {
 		}
 	case kindAll:
 		return p.oneOf(value, "all")
+	case kindWay:
+		return p.oneOf(value, wayZeroDowntime)
 	case kindPlace:
 		return p.oneOf(value, "other", "any")
 	case kindFile, kindUpdate:
