@@ -31,6 +31,7 @@ func TestScenarios(t *testing.T) {
 		{"rejoin", []string{"baseline", "victim", "silence", "lost", "replaced", "serving", "agents", "steady", "whole"}, []string{"detect", "back-off", "launch"}},
 		{"last-slave", []string{"baseline", "victim", "silence", "lost", "outage", "queued", "agents", "replaced", "serving", "whole"}, []string{"detect", "no-slave", "offer", "launch"}},
 		{"upgrade", []string{"baseline", "restarted", "release", "whole"}, []string{"launch", "stop"}},
+		{"upgrade-zero-downtime", []string{"baseline", "swap", "drained", "seamless", "release", "whole"}, []string{"launch", "stop"}},
 		{"discovery", []string{"baseline", "restarted", "moved", "whole"}, []string{"launch", "stop"}},
 		{"bad-deploy", []string{"baseline", "errors", "stuck", "release", "whole"}, []string{"launch"}},
 		{"crash", []string{"baseline", "crashing", "outage", "release", "whole"}, []string{"launch"}},
