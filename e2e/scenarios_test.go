@@ -34,6 +34,7 @@ func TestScenarios(t *testing.T) {
 		{"upgrade-zero-downtime", []string{"baseline", "swap", "drained", "seamless", "release", "whole"}, []string{"launch", "stop"}},
 		{"discovery", []string{"baseline", "restarted", "moved", "whole"}, []string{"launch", "stop"}},
 		{"bad-deploy", []string{"baseline", "errors", "stuck", "release", "whole"}, []string{"launch"}},
+		{"bad-deploy-checked", []string{"baseline", "spared", "stuck", "release", "restored", "whole"}, []string{"launch"}},
 		{"crash", []string{"baseline", "crashing", "outage", "release", "whole"}, []string{"launch"}},
 		{"zombie", []string{"baseline", "restarted", "unhealthy", "errors", "release", "whole"}, []string{"launch", "stop"}},
 		{"bad-label", []string{"baseline", "ignored", "instances", "whole"}, []string{"launch"}},

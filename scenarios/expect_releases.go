@@ -18,6 +18,11 @@ func onReleases() []verb {
 		{name: "seamless", summary: "since the change not one of so many requests has failed, both releases have answered, and the old one never after the new one alone did",
 			args: []param{app}, options: []param{{name: "from", kind: kindWord, fallback: "v1"}, {name: "to", kind: kindWord, fallback: "v2"}, {"requests", kindCount, "500"}, within("60s")},
 			after: changed, watched: true, sane: enoughTime, do: expectSeamless},
+		{name: "spared", summary: "for a while the deployment of an update does not end, new tasks run but are not healthy, and no client meets one",
+			args: []param{app}, options: []param{{"for", kindDuration, "8s"}, {"requests", kindCount, "100"}, within("60s")},
+			after: []fact{factBaseline, factUpdate}, watched: true, sane: enoughTime, do: expectSpared},
+		{name: "restored", summary: "after a rollback the app has its old configuration, under a version id of its own",
+			args: []param{app}, options: []param{within("30s")}, after: []fact{factBaseline, factUpdate}, watched: true, do: expectRestored},
 	}
 }
 

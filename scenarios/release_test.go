@@ -20,6 +20,14 @@ var releaseMutants = []mutant{
 	{"upgrade-zero-downtime", "requests go to the drained, and count as none", sabotage{releaseSabotage: releaseSabotage{leaky: true, claimsIdle: true}}, Fail, "drained"},
 	{"upgrade-zero-downtime", "one request gets an error page", sabotage{releaseSabotage: releaseSabotage{drops: true}}, Fail, "seamless"},
 	{"upgrade-zero-downtime", "a container of the old app is left", sabotage{releaseSabotage: releaseSabotage{orphan: true}}, Fail, "whole"},
+
+	{"bad-deploy-checked", "placebo", sabotage{}, Inconclusive, "spared"},
+	{"bad-deploy-checked", "the flag changes nothing", sabotage{releaseSabotage: releaseSabotage{ignoresFlags: true}}, Fail, "spared"},
+	{"bad-deploy-checked", "the deployment ends", sabotage{gullible: true}, Fail, "spared"},
+	{"bad-deploy-checked", "the rollback is forgotten", sabotage{forgetsBack: true}, Inconclusive, "release"},
+	{"bad-deploy-checked", "the rollback has the old id", sabotage{releaseSabotage: releaseSabotage{sameID: true}}, Fail, "restored"},
+	{"bad-deploy-checked", "bad tasks get clients during the rollback", sabotage{releaseSabotage: releaseSabotage{flagsFade: true}}, Fail, "restored"},
+	{"bad-deploy-checked", "the rollback forgets something", sabotage{releaseSabotage: releaseSabotage{almostBack: true}}, Inconclusive, "restored"},
 }
 
 func TestTurnover(t *testing.T) {
@@ -97,6 +105,22 @@ func TestUpgradeIsChecked(t *testing.T) {
 		"upgrade slow slow-v2 zero-downtime":  "it must have one port mapping",
 		"upgrade orders order zero-downtime":  "no app",
 		"upgrade orders orders zero-downtime": "",
+	} {
+		err := Sound(t.Context(), Parse("mine.txt", "# x\n"+script+"\n"))
+		if want == "" && err != nil || want != "" && (!errors.Is(err, lab.ErrUsage) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", script, err, want)
+		}
+	}
+}
+
+func TestFlagsAreChecked(t *testing.T) {
+	for script, want := range map[string]string{
+		"flags marathonlb --health-check":                 "did you mean marathon-lb",
+		"flags zookeeper --x":                             "must be one of marathon-lb, marathon, mesos_master",
+		"flags marathon-lb":                               "which ones?",
+		"flags marathon-lb health-check":                  "which ones?",
+		"traffic nginx\nflags marathon-lb --health-check": "give it before traffic",
+		"flags marathon-lb --health-check":                "",
 	} {
 		err := Sound(t.Context(), Parse("mine.txt", "# x\n"+script+"\n"))
 		if want == "" && err != nil || want != "" && (!errors.Is(err, lab.ErrUsage) || !strings.Contains(err.Error(), want)) {

@@ -24,6 +24,9 @@ type Releases interface {
 	Dismiss(ctx context.Context, ids []string) error
 	// Listeners are the servers of the group's backend, by its service port.
 	Listeners(ctx context.Context, group string, port int) ([]Backend, error)
+	// ConfiguredAs says whether an app has the configuration that it had in one
+	// of its versions.
+	ConfiguredAs(ctx context.Context, app, version string) (bool, error)
 	// Reloading says whether more than one process of the load balancer lives:
 	// the old one until its last connection has ended.
 	Reloading(ctx context.Context) (bool, error)

@@ -70,6 +70,7 @@ func (p *platform) reconcile() {
 			}
 			p.change(a, t.ID, 400*time.Millisecond, func(t *Task) {
 				t.Healthy = true
+				p.follow(a)
 				p.tell(StreamEvent{Type: "health_status_changed_event", App: a.id, TaskID: t.ID, Alive: true})
 			})
 		}
@@ -122,7 +123,7 @@ func (p *platform) follow(a *twinApp) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.reloaded = maps.Clone(p.served)
-		a.servers = slices.DeleteFunc(slices.Clone(a.tasks), func(t Task) bool { return t.Started.IsZero() })
+		a.servers = slices.DeleteFunc(slices.Clone(a.tasks), func(t Task) bool { return !p.serves(t) })
 	})
 }
 

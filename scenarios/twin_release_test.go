@@ -22,6 +22,34 @@ type releaseSabotage struct {
 	keepsBlue     bool // one task of a deleted app lives on
 	drops         bool // one request in a while gets an error page
 	orphan        bool // one container of the old app is left
+	ignoresFlags  bool // flags of the load balancer change nothing
+	flagsFade     bool // after a rollback they change nothing any more
+	sameID        bool // a rollback has the old version's id
+	rolledBack    bool // no sabotage: a rollback was asked for
+	almostBack    bool // a rollback forgets half of the old configuration
+}
+
+// serves says whether the load balancer makes a server of a task: of all that
+// Marathon lists, or with --health-check of the healthy ones. The caller holds
+// the lock.
+func (p *platform) serves(t Task) bool {
+	checks := slices.ContainsFunc(p.parts, func(f Fault) bool {
+		return f.Verb == VerbFlags && f.Container == "marathon-lb" && f.Flags == "--health-check"
+	})
+	return !t.Started.IsZero() && (t.Healthy || !checks || p.ignoresFlags || p.flagsFade && p.rolledBack)
+}
+
+// ConfiguredAs compares definitions but for their ids.
+func (p *platform) ConfiguredAs(_ context.Context, id, version string) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.apps[id]
+	if a == nil {
+		return false, fmt.Errorf("app %s: %w", id, lab.ErrNotFound)
+	}
+	now, then := a.def, a.versions[version]
+	now.version, then.version = "", ""
+	return now == then, nil
 }
 
 // twinGroup is what labels say of a deployment group.

@@ -94,7 +94,15 @@ func (p *platform) Rollback(_ context.Context, id, version string) error {
 	a := p.apps[id]
 	def, ok := a.versions[version]
 	forgets := p.forgetsBack
-	def.version = time.Now().Format(time.RFC3339Nano)
+	if p.rolledBack = true; p.flagsFade {
+		p.follow(a)
+	}
+	if !p.sameID {
+		def.version = time.Now().Format(time.RFC3339Nano)
+	}
+	if p.almostBack {
+		def.cpus *= 2
+	}
 	p.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("app %s has no version %q", id, version)

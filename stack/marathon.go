@@ -65,6 +65,12 @@ func (m *Marathon) App(ctx context.Context, id string) (App, error) {
 	return out.App, m.get(ctx, appPath(id), &out)
 }
 
+// Version returns an app as it was in one of its versions.
+func (m *Marathon) Version(ctx context.Context, id, version string) (App, error) {
+	var out App
+	return out, m.get(ctx, appPath(id)+"/versions/"+url.PathEscape(version), &out)
+}
+
 // Tasks returns an app's tasks.
 func (m *Marathon) Tasks(ctx context.Context, id string) ([]Task, error) {
 	var out struct{ Tasks []Task }

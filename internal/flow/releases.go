@@ -140,3 +140,22 @@ func taskOfApp(t stack.Task) scenarios.Task {
 	}
 	return task
 }
+
+// ConfiguredAs says whether an app has the configuration that it had in one of
+// its versions.
+func (c *cluster) ConfiguredAs(ctx context.Context, app, version string) (bool, error) {
+	now, err := c.Marathon.App(ctx, app)
+	if err != nil {
+		return false, err
+	}
+	then, err := c.Marathon.Version(ctx, app, version)
+	if err != nil {
+		return false, err
+	}
+	a, err := now.Config()
+	if err != nil {
+		return false, err
+	}
+	b, err := then.Config()
+	return stack.SameConfig(a, b), err
+}
