@@ -87,6 +87,7 @@ type Cluster interface {
 	// KillTasks kills tasks and scales the app down by their number.
 	KillTasks(ctx context.Context, ids []string) error
 	Releases
+	Sharing
 }
 
 // Agent is one Mesos slave.

@@ -67,6 +67,9 @@ type run struct {
 	original    map[string]int       // instances before this run scaled an app
 	previous    map[string]string    // version before the last update, by app
 	deployed    []string             // apps that this run has brought
+	guests      []*guest             // frameworks of ours
+	left        []string             // those that have left, by name
+	fair        []map[string]int     // tasks by framework, each time that shares were compared
 }
 
 // Moment is one line of the timeline, in seconds since the fault.
@@ -102,9 +105,10 @@ func Run(ctx context.Context, l Lab, c Cluster, sc Scenario, opt Options) (*Resu
 	r.mu.Unlock()
 	res := r.result(failed)
 	close(r.stop)
+	parted := r.seeOff(context.WithoutCancel(ctx))
 	stopWatching()
 	r.later.Wait()
-	healed := errors.Join(r.heal(context.WithoutCancel(ctx)), r.putBack(context.WithoutCancel(ctx)))
+	healed := errors.Join(parted, r.heal(context.WithoutCancel(ctx)), r.putBack(context.WithoutCancel(ctx)))
 	r.observed.Wait()
 	switch {
 	case ctx.Err() != nil:

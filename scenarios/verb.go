@@ -48,11 +48,12 @@ const (
 
 // lacking says what to do about a fact that is not given.
 var lacking = map[fact]string{
-	factTraffic:  "no traffic runs by then: give the verb traffic before it",
-	factBaseline: "nothing is known of the time before: give the verb baseline before it",
-	factVictim:   "no victim is chosen by then: give the verb victim before it",
-	factUpdate:   "no app was updated by then: give update before it",
-	factChange:   "nothing is broken or changed by then: give kill, cut, scale or another fault before it",
+	factTraffic:   "no traffic runs by then: give the verb traffic before it",
+	factBaseline:  "nothing is known of the time before: give the verb baseline before it",
+	factVictim:    "no victim is chosen by then: give the verb victim before it",
+	factUpdate:    "no app was updated by then: give update before it",
+	factFramework: "no framework runs by then: give the verb framework before it",
+	factChange:    "nothing is broken or changed by then: give kill, cut, scale or another fault before it",
 }
 
 // param is one argument of a verb.

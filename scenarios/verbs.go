@@ -13,7 +13,7 @@ import (
 // verbs returns the language. "expect" is a family: see expectations.
 func verbs() map[string]verb {
 	out := map[string]verb{"expect": {name: "expect", summary: "wait for something to be seen, and judge it"}}
-	for _, list := range [][]verb{speaking(), preparing(), breaking(), changing(), updating(), upgrading(), flagging()} {
+	for _, list := range [][]verb{speaking(), preparing(), breaking(), changing(), updating(), upgrading(), flagging(), sharing()} {
 		for _, v := range list {
 			out[v.name] = v
 		}

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -48,6 +49,10 @@ func (p Platform) WithFlags(container string, flags []string) (Platform, error) 
 	default:
 		return refuse("only marathon-lb, marathon and mesos_master can be given some")
 	}
-	p.Flags = map[string][]string{container: flags}
+	p.Flags = maps.Clone(p.Flags)
+	if p.Flags == nil {
+		p.Flags = map[string][]string{}
+	}
+	p.Flags[container] = flags
 	return p, nil
 }

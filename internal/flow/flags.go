@@ -9,10 +9,17 @@ import (
 // reflag makes a container of the platform anew, with more flags than the spec
 // gives it, or with none. It returns when the container is ready.
 func (v *live) reflag(ctx context.Context, container string, flags []string) error {
+	if v.flags == nil {
+		v.flags = map[string][]string{}
+	}
+	v.flags[container] = flags
 	p := v.platform
-	if len(flags) > 0 {
+	for name, more := range v.flags {
+		if len(more) == 0 {
+			continue
+		}
 		var err error
-		if p, err = p.WithFlags(container, flags); err != nil {
+		if p, err = p.WithFlags(name, more); err != nil {
 			return err
 		}
 	}
