@@ -21,6 +21,7 @@ import (
 // thing that some expectation is about.
 type sabotage struct {
 	releaseSabotage
+	sharingSabotage
 	lossAfter     time.Duration // from the fault to the loss of the slave; 0 = by the law
 	deafMarathon  bool          // Marathon stops answering when a machine dies
 	blindBalancer bool          // the load balancer stops following once traffic flows
@@ -77,6 +78,8 @@ type platform struct {
 	flying   map[string]int // requests under way, by task id
 	reloaded map[string]int // the same when the load balancer was reloaded last
 	listener []chan StreamEvent
+	guests   []*twinGuest
+	rounds   int
 	frozen   bool
 	wg       sync.WaitGroup
 }
@@ -210,7 +213,7 @@ func (p *platform) Containers(_ context.Context, node string) ([]Container, erro
 	if p.surplus && node == "node3" {
 		out = append(out, Container{ID: "surplus", TaskID: "nginx.forgotten"})
 	}
-	return append(out, p.orphans(node)...), nil
+	return append(append(out, p.orphans(node)...), p.guestContainers(node)...), nil
 }
 
 func (p *platform) Agents(context.Context) ([]Agent, error) {
