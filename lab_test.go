@@ -49,6 +49,8 @@ func TestLoadSpecValues(t *testing.T) {
 		{"slaves: 99", "must be 1 to 50"},
 		{"provider: virtualbox", "must be one of auto, local, docker, vagrant"},
 		{"ports: {docker: 2376}", "does not fit docker.opts"},
+		{"marathon-lb: {args: [health-check]}", "must be a flag of marathon-lb, like --health-check"},
+		{"{stack: seed, marathon-lb: {args: [--health-check]}}", "does not go with stack: seed"},
 		{"ports: {mesos: 8080, marathon: 8080}", "is the port of ports.mesos already"},
 		{"mesos: {slave_ping_timeout: 500ms}", "must be 1s to 15m"},
 		{"mesos: {env: {PATH: x}}", "must start with MESOS_"},

@@ -19,8 +19,10 @@ type Spec struct {
 	Images   ImagesSpec   `yaml:"images" json:"images,omitzero"`
 	Mesos    MesosSpec    `yaml:"mesos" json:"mesos"`
 	Marathon MarathonSpec `yaml:"marathon" json:"marathon,omitzero"`
-	Ports    PortsSpec    `yaml:"ports" json:"ports"`
-	App      string       `yaml:"app" json:"app"` // nginx, article (the same, word for word), none, or a Marathon JSON file
+	// LB is the load balancer's.
+	LB    MarathonLBSpec `yaml:"marathon-lb" json:"marathon-lb,omitzero"`
+	Ports PortsSpec      `yaml:"ports" json:"ports"`
+	App   string         `yaml:"app" json:"app"` // nginx, article (the same, word for word), none, or a Marathon JSON file
 }
 
 // MachineSpec is the size of each machine.
@@ -78,6 +80,13 @@ type MesosSpec struct {
 
 // MarathonSpec adds arguments to Marathon's command line.
 type MarathonSpec struct {
+	Args []string `yaml:"args" json:"args,omitempty"`
+}
+
+// MarathonLBSpec adds arguments to marathon-lb's command line: --health-check
+// and others that marathon_lb.py 1.3.0 knows. The article's image passes none
+// on, so they need the mini stack.
+type MarathonLBSpec struct {
 	Args []string `yaml:"args" json:"args,omitempty"`
 }
 

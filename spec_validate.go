@@ -30,6 +30,10 @@ func (s Spec) Validate() []Problem {
 	v.check(s.Machine.Disk == 0 || s.Machine.Disk >= GiB, "machine.disk", s.Machine.Disk.String(), "must be at least 1GiB")
 	v.addresses(s)
 	v.mesos(s.Mesos)
+	for i, a := range s.LB.Args {
+		v.check(a != "" && (i > 0 || strings.HasPrefix(a, "-")), fmt.Sprintf("marathon-lb.args[%d]", i), a, "must be a flag of marathon-lb, like --health-check")
+		v.check(s.Stack != "seed", fmt.Sprintf("marathon-lb.args[%d]", i), a, "does not go with stack: seed: the article's image passes no flags on")
+	}
 	v.ports(s)
 	v.check(s.App == "" || slices.Contains([]string{"nginx", "article", "none"}, s.App) || strings.HasSuffix(s.App, ".json"),
 		"app", s.App, "must be nginx, article, none, or a Marathon JSON file (*.json)")

@@ -225,6 +225,16 @@ func possibleLine(ctx context.Context, l Lab, c Cluster, v verb, a arguments, de
 			return err
 		}
 	}
+	switch v.name {
+	case "flags":
+		f, err := flagged(l.Components(), a)
+		if err != nil {
+			return err
+		}
+		return l.Can(ctx, f)
+	case "upgrade":
+		return possibleUpgrade(ctx, c, a, deployed)
+	}
 	for _, p := range append(slices.Clone(v.args), v.options...) {
 		switch p.kind {
 		case kindNode, kindNodes, kindWho, kindTarget, kindTargetMachine, kindTargetOrApp:

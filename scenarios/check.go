@@ -104,6 +104,8 @@ func (k *knowledge) take(v verb, a arguments) {
 		k.asked[a["quantity"]] = true
 	case "update":
 		k.updated[a["app"]] = true
+	case "upgrade":
+		k.deployed[a["app"]] = true
 	case "deploy":
 		if d, err := loadApp(a["app"]); err == nil {
 			k.deployed[d.ID] = true

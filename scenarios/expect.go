@@ -17,7 +17,7 @@ const tolerance = time.Second
 // expectations are the second words of "expect".
 func expectations() map[string]verb {
 	out := map[string]verb{}
-	for _, list := range [][]verb{onMachines(), onTasks(), onApps(), onVersions(), onRoom(), onControl(), onAgents(), onSides(), onState()} {
+	for _, list := range [][]verb{onMachines(), onTasks(), onApps(), onVersions(), onRoom(), onControl(), onAgents(), onSides(), onState(), onReleases(), onSharing()} {
 		for _, v := range list {
 			name := v.name
 			v.name = "expect " + name

@@ -203,7 +203,6 @@ func (r *run) count(ctx context.Context, app App) (int, error) {
 	for _, t := range app.Tasks {
 		want[t.ID] = true
 	}
-	prefix := strings.ReplaceAll(strings.Trim(app.ID, "/"), "/", "_") + "."
 	counted := 0
 	for _, m := range r.slaves() {
 		containers, err := r.lab.Containers(ctx, m.Name)
@@ -211,7 +210,7 @@ func (r *run) count(ctx context.Context, app App) (int, error) {
 			return counted, fmt.Errorf("ask the engine of %s: %w", m.Name, err)
 		}
 		for _, c := range containers {
-			if c.TaskID != "" && !strings.HasPrefix(c.TaskID, prefix) {
+			if c.TaskID != "" && !app.owns(c.TaskID) {
 				continue
 			}
 			if !want[c.TaskID] {

@@ -108,6 +108,8 @@ type Fault struct {
 	From          string
 	Delay, Jitter time.Duration // of slow, one way
 	Loss          float64       // of slow, 0 … 1
+	// Flags are those that a component was started with (VerbFlags).
+	Flags string
 	// Length is how long it is to last; 0 means until it is mended.
 	Length time.Duration
 }
@@ -134,6 +136,9 @@ func (f Fault) Thing() string {
 
 // Text tells the fault as something that happens: node2 loses power.
 func (f Fault) Text() string {
+	if f.Verb == VerbFlags {
+		return f.Thing() + " is started anew with " + f.Flags
+	}
 	k, _ := KindNamed(f.Verb)
 	text := f.Thing() + " " + k.Does[f.Part]
 	if f.Part == PartNetwork {
@@ -145,6 +150,9 @@ func (f Fault) Text() string {
 // String is the fault in the words of a command: stop docker on node2.
 func (f Fault) String() string {
 	text := f.Verb + " " + f.Thing()
+	if f.Verb == VerbFlags {
+		return text + " " + f.Flags
+	}
 	if f.Part == PartNetwork {
 		text += f.network()
 	}
@@ -170,6 +178,9 @@ func (f Fault) network() string {
 
 // undone tells that it is mended.
 func (f Fault) undone() string {
+	if f.Verb == VerbFlags {
+		return f.Thing() + " has its own flags again"
+	}
 	does := map[Part]string{PartMachine: "powered on", PartDocker: "runs again", PartComponent: "runs again", PartTask: "goes on", PartNetwork: "has its network back"}
 	return f.Thing() + " " + does[f.Part]
 }

@@ -45,6 +45,11 @@ type TaskHistory struct {
 	FailedChecks  int
 	UnhealthyKill time.Time
 	Served        int // requests, as the load balancer counts them while it lists the task
+	// While the load balancer lists the task, but sends nothing new there.
+	Draining time.Time // since when
+	Drained  time.Time // since when no request is under way
+	Flying   int       // the most requests that were under way
+	Leaked   int       // requests that it got all the same
 }
 
 // AgentHistory is one Mesos slave's life as seen from outside.
@@ -168,6 +173,7 @@ func (h *History) SawBackends(now time.Time, servers []Backend) {
 	defer h.mu.Unlock()
 	h.sampled(samplerBalancer, now)
 	grown := h.grown(servers)
+	h.sawDraining(servers, grown)
 	for _, id := range h.order {
 		t := h.tasks[id]
 		growth, listed := grown[t.Address]

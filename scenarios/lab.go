@@ -90,6 +90,8 @@ type Cluster interface {
 	Remove(ctx context.Context, app string) error
 	// KillTasks kills tasks and scales the app down by their number.
 	KillTasks(ctx context.Context, ids []string) error
+	Releases
+	Sharing
 }
 
 // Agent is one Mesos slave.
@@ -105,10 +107,11 @@ type Agent struct {
 // App is one Marathon app with its tasks.
 type App struct {
 	ID          string
-	URL         string  // behind the load balancer, or ""
-	Version     string  // an id
-	CPUs        float64 // of one instance
-	Mem         float64 // MiB
+	Members     []string // the apps that it stands for, where it is a deployment group
+	URL         string   // behind the load balancer, or ""
+	Version     string   // an id
+	CPUs        float64  // of one instance
+	Mem         float64  // MiB
 	Instances   int
 	MaxFailures int // maxConsecutiveFailures of its first check
 	HasChecks   bool
@@ -135,6 +138,9 @@ type Task struct {
 type Backend struct {
 	Address  string // host:port
 	Requests int    // that it has got; the load balancer may begin anew
+	Current  int    // of these, those under way
+	Queued   int    // that wait for it
+	Status   string // HAProxy's word: UP, DOWN, MAINT, no check
 }
 
 // StreamEvent is one event of Marathon's stream.

@@ -76,6 +76,9 @@ type run struct {
 	leg         leg
 	state       stateful
 	chaos       *havoc
+	guests      []*guest         // frameworks of ours
+	left        []string         // those that have left, by name
+	fair        []map[string]int // tasks by framework, each time that shares were compared
 }
 
 // Moment is one line of the timeline, in seconds since the fault.
@@ -111,9 +114,10 @@ func Run(ctx context.Context, l Lab, c Cluster, sc Scenario, opt Options) (*Resu
 	r.mu.Unlock()
 	res := r.result(failed)
 	close(r.stop)
+	parted := r.seeOff(context.WithoutCancel(ctx))
 	stopWatching()
 	r.later.Wait()
-	healed := errors.Join(r.heal(context.WithoutCancel(ctx)), r.putBack(context.WithoutCancel(ctx)))
+	healed := errors.Join(parted, r.heal(context.WithoutCancel(ctx)), r.putBack(context.WithoutCancel(ctx)))
 	r.observed.Wait()
 	switch {
 	case ctx.Err() != nil:

@@ -104,7 +104,7 @@ func (p *platform) breakControl(f Fault) bool {
 	if f.Part == PartDocker {
 		p.breakEngine(f)
 	}
-	if f.Part != PartComponent {
+	if f.Part != PartComponent || f.Verb == VerbFlags {
 		return false
 	}
 	if slaveComponent.MatchString(f.Container) {
@@ -294,7 +294,7 @@ func (p *platform) mendControl(f Fault) bool {
 	if f.Part == PartDocker {
 		p.mendEngine(f)
 	}
-	if f.Part != PartComponent {
+	if f.Part != PartComponent || f.Verb == VerbFlags {
 		return false
 	}
 	if slaveComponent.MatchString(f.Container) {

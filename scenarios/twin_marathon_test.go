@@ -74,6 +74,7 @@ func (p *platform) reconcile() {
 			}
 			p.change(a, t.ID, 400*time.Millisecond, func(t *Task) {
 				t.Healthy = true
+				p.follow(a)
 				p.tell(StreamEvent{Type: "health_status_changed_event", App: a.id, TaskID: t.ID, Alive: true})
 			})
 		}
@@ -126,7 +127,7 @@ func (p *platform) follow(a *twinApp) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.reloaded = maps.Clone(p.served)
-		a.servers = slices.DeleteFunc(slices.Clone(a.tasks), func(t Task) bool { return t.Started.IsZero() })
+		a.servers = slices.DeleteFunc(slices.Clone(a.tasks), func(t Task) bool { return !p.serves(t) })
 	})
 }
 
@@ -152,6 +153,18 @@ func (p *platform) serve(w http.ResponseWriter, r *http.Request, port int) {
 				first = 0
 			}
 		}
+	}
+	if g := p.groupServers(port); len(g) > 0 {
+		servers, first = g, p.requests
+		// A load balancer counts a request where it chooses the server: nobody
+		// sees that one idle in between.
+		chosen := servers[first%len(servers)].ID
+		p.flying[chosen]++
+		defer func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.flying[chosen]--
+		}()
 	}
 	p.mu.Unlock()
 	for i := range servers {
@@ -205,7 +218,7 @@ func (p *platform) App(ctx context.Context, id string) (App, error) {
 	}
 	a := p.apps[id]
 	if a == nil {
-		return App{}, fmt.Errorf("app %s: %w", id, lab.ErrNotFound)
+		return p.groupApp(id)
 	}
 	out := App{
 		ID: id, URL: fmt.Sprintf("http://10.0.0.1:%d/", a.port), Instances: a.count, HasChecks: true, Deployments: a.deployments,
@@ -228,10 +241,10 @@ func (p *platform) Backends(_ context.Context, id string) ([]Backend, error) {
 	var out []Backend
 	if a := p.apps[id]; a != nil {
 		for _, t := range a.servers {
-			out = append(out, Backend{fmt.Sprintf("%s:%d", t.IP, t.Port), p.served[t.ID] - p.reloaded[t.ID]})
+			out = append(out, Backend{Address: fmt.Sprintf("%s:%d", t.IP, t.Port), Requests: p.served[t.ID] - p.reloaded[t.ID]})
 		}
 	}
-	return out, nil
+	return append(out, p.groupBackends(id)...), nil
 }
 
 // Logged is what the access log of a task shows.
@@ -327,8 +340,15 @@ func (p *platform) Remove(_ context.Context, id string) error {
 	if a == nil {
 		return fmt.Errorf("app %s: %w", id, lab.ErrNotFound)
 	}
-	for _, t := range slices.Clone(a.tasks) {
+	for i, t := range slices.Clone(a.tasks) {
+		if p.keepsBlue && i == 0 && a.def.colour == blue {
+			a.count, p.keepsBlue = 1, false // it is gone at the second attempt
+			continue
+		}
 		p.end(a, t, "TASK_KILLED")
+	}
+	if len(a.tasks) > 0 {
+		return nil
 	}
 	delete(p.apps, id)
 	for _, other := range p.apps {

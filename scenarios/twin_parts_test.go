@@ -124,9 +124,9 @@ func (p *platform) reaches(from, to string) error {
 	return fmt.Errorf("dial %s: %w", to, os.ErrDeadlineExceeded)
 }
 
-// orphan keeps the tasks of a slave that was given up although it lives. The
+// outlive keeps the tasks of a slave that was given up although it lives. The
 // caller holds the lock.
-func (p *platform) orphan(ip string, dead []Task) {
+func (p *platform) outlive(ip string, dead []Task) {
 	if _, isCut := p.within("node"+ip[len(ip)-1:], PartNetwork); isCut && !p.stopsInside {
 		p.orphans = append(p.orphans, dead...)
 	}

@@ -20,6 +20,8 @@ import (
 type sabotage struct {
 	controlSabotage
 	insideSabotage
+	releaseSabotage
+	sharingSabotage
 	lossAfter     time.Duration // from the fault to the loss of the slave; 0 = by the law
 	deafMarathon  bool          // Marathon stops answering when a machine dies
 	blindBalancer bool          // the load balancer stops following once traffic flows
@@ -71,11 +73,15 @@ type platform struct {
 	agents   map[string]*Agent // by address; nil while lost
 	returned int
 	apps     map[string]*twinApp
-	next     int            // number of the next task
-	requests int            // that the load balancer has got
-	served   map[string]int // by task id
-	reloaded map[string]int // the same when the load balancer was reloaded last
+	next     int             // number of the next task
+	requests int             // that the load balancer has got
+	served   map[string]int  // by task id
+	flying   map[string]int  // requests under way, by task id
+	drained  map[string]bool // servers that were taken out of turn, by task id
+	reloaded map[string]int  // the same when the load balancer was reloaded last
 	listener []chan StreamEvent
+	guests   []*twinGuest
+	rounds   int
 	frozen   bool
 	control  twinControl
 	wg       sync.WaitGroup
@@ -83,7 +89,7 @@ type platform struct {
 
 func newPlatform(t *testing.T, n *labtest.Network, s sabotage) *platform {
 	p := &platform{
-		sabotage: s, machines: 3, broken: map[string]lab.Power{}, agents: map[string]*Agent{}, apps: map[string]*twinApp{}, served: map[string]int{}, reloaded: map[string]int{},
+		sabotage: s, machines: 3, broken: map[string]lab.Power{}, agents: map[string]*Agent{}, apps: map[string]*twinApp{}, served: map[string]int{}, flying: map[string]int{}, drained: map[string]bool{}, reloaded: map[string]int{},
 		innards: innards{timeout: 2 * time.Second, count: 3},
 		modes:   []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerCrash, lab.PowerPause},
 	}
@@ -111,7 +117,7 @@ func newPlatform(t *testing.T, n *labtest.Network, s sabotage) *platform {
 		go srv.Serve(l)
 		t.Cleanup(func() { srv.Close() })
 	}
-	for port := 10000; port < 10010; port++ {
+	for port := 10000; port < 10015; port++ {
 		l, err := n.Host("10.0.0.1").Listen(t.Context(), "tcp", fmt.Sprintf(":%d", port))
 		if err != nil {
 			t.Fatal(err)
@@ -162,7 +168,7 @@ func (p *platform) lose(ip string, agent *Agent) {
 		for _, t := range dead {
 			p.end(a, t, "TASK_LOST")
 		}
-		p.orphan(ip, dead)
+		p.outlive(ip, dead)
 		if len(dead) > 0 {
 			a.backoff = time.Now().Add(time.Second)
 			time.AfterFunc(time.Second, p.reconcile)
@@ -215,7 +221,7 @@ func (p *platform) Containers(_ context.Context, node string) ([]Container, erro
 	if p.surplus && node == "node3" {
 		out = append(out, Container{ID: "surplus", TaskID: "nginx.forgotten"})
 	}
-	return out, nil
+	return append(append(out, p.ownerless(node)...), p.guestContainers(node)...), nil
 }
 
 func (p *platform) Agents(context.Context) ([]Agent, error) {

@@ -26,6 +26,7 @@ type twinDef struct {
 	counts    bool
 	inPlace   bool // the old go before the new come
 	badLabel  bool
+	twinGroup
 }
 
 // merge reads a definition over an older one, as a PUT does.
@@ -61,6 +62,7 @@ func (d twinDef) merge(data []byte) (twinDef, error) {
 	}
 	if f.Labels != nil {
 		d.badLabel = f.Labels["HAPROXY_0_BALANCE"] != ""
+		d.twinGroup = groupOf(f.Labels)
 	}
 	for _, c := range f.Constraints {
 		switch c[1] {
@@ -102,7 +104,15 @@ func (p *platform) Rollback(_ context.Context, id, version string) error {
 	a := p.apps[id]
 	def, ok := a.versions[version]
 	forgets := p.forgetsBack
-	def.version = time.Now().Format(time.RFC3339Nano)
+	if p.rolledBack = true; p.flagsFade {
+		p.follow(a)
+	}
+	if !p.sameID {
+		def.version = time.Now().Format(time.RFC3339Nano)
+	}
+	if p.almostBack {
+		def.cpus *= 2
+	}
 	p.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("app %s has no version %q", id, version)
@@ -216,16 +226,20 @@ func (p *platform) answer(w http.ResponseWriter, s Task) {
 			def = d
 		}
 	}
+	if p.echoes && p.requests%150 == 0 && def.release == "v2" {
+		def.release = "v1"
+	}
+	broken := p.drops && p.requests%150 == 0 && def.group != ""
 	if p.mixes && p.requests%7 == 0 && def.release == "v2" {
 		def.release = "v1"
 	}
 	p.counts(w, s, def)
 	p.mu.Unlock()
-	time.Sleep(def.delay)
+	p.take(s, def)
 	if def.release != "" {
 		w.Header().Set("X-Lab-Release", def.release)
 	}
-	if def.sick && time.Since(s.Started) >= def.sickAfter {
+	if broken || def.sick && time.Since(s.Started) >= def.sickAfter {
 		w.WriteHeader(http.StatusInternalServerError)
 	}
 }

@@ -53,12 +53,13 @@ const (
 
 // lacking says what to do about a fact that is not given.
 var lacking = map[fact]string{
-	factTraffic:  "no traffic runs by then: give the verb traffic before it",
-	factBaseline: "nothing is known of the time before: give the verb baseline before it",
-	factVictim:   "no victim is chosen by then: give the verb victim before it",
-	factKnown:    "nothing is known by its identity: give the verb remember before it",
-	factUpdate:   "no app was updated by then: give update before it",
-	factChange:   "nothing is broken or changed by then: give kill, cut, scale or another fault before it",
+	factTraffic:   "no traffic runs by then: give the verb traffic before it",
+	factBaseline:  "nothing is known of the time before: give the verb baseline before it",
+	factVictim:    "no victim is chosen by then: give the verb victim before it",
+	factKnown:     "nothing is known by its identity: give the verb remember before it",
+	factUpdate:    "no app was updated by then: give update before it",
+	factFramework: "no framework runs by then: give the verb framework before it",
+	factChange:    "nothing is broken or changed by then: give kill, cut, scale or another fault before it",
 }
 
 // param is one argument of a verb.
@@ -93,6 +94,8 @@ const (
 	kindPick          // first, most, fewest or random
 	kindSeed          // a whole number from 1
 	kindPercent       // 5%
+
+	kindWay // the way of an upgrade
 )
 
 // isMachine says whether the word victim may stand there.
@@ -229,6 +232,8 @@ func (p param) check(value string) error {
 		return p.oneOf(value, "all")
 	case kindConnections:
 		return p.oneOf(value, string(ConnectionsNew), string(ConnectionsKept))
+	case kindWay:
+		return p.oneOf(value, wayZeroDowntime)
 	case kindPlace:
 		return p.oneOf(value, "other", "any")
 	case kindFile, kindUpdate:

@@ -13,7 +13,7 @@ import (
 // verbs returns the language. "expect" is a family: see expectations.
 func verbs() map[string]verb {
 	out := map[string]verb{"expect": {name: "expect", summary: "wait for something to be seen, and judge it"}}
-	for _, list := range [][]verb{speaking(), preparing(), breaking(), changing(), updating(), remembering(), pinning(), chaotic()} {
+	for _, list := range [][]verb{speaking(), preparing(), breaking(), changing(), updating(), remembering(), pinning(), chaotic(), upgrading(), flagging(), sharing()} {
 		for _, v := range list {
 			out[v.name] = v
 		}
@@ -77,6 +77,9 @@ func verbTraffic(ctx context.Context, r *run, a arguments) error {
 	}
 	if app.URL == "" {
 		return &lab.Error{ID: "app-unserved", Op: "send traffic", Err: fmt.Errorf("%w: %s is not behind the load balancer", lab.ErrUsage, a["app"]), Advice: "give it the label HAPROXY_GROUP=external and a service port"}
+	}
+	if err := r.balanced(ctx, a["app"]); err != nil {
+		return err
 	}
 	if err := r.awaitService(ctx, app.URL); err != nil {
 		return err

@@ -76,7 +76,7 @@ func (w *watcher) sample(ctx context.Context, fn func(context.Context, func() ti
 func (w *watcher) stream(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.cluster.Events(ctx, func(e StreamEvent) {
-			if e.App == "" || e.App == w.app {
+			if w.history.about(w.app, e.App) {
 				w.history.SawEvent(time.Now(), e, w.nodeOf)
 			}
 		})

@@ -82,9 +82,9 @@ func (p Platform) Containers() []Container {
 			Env: p.env(p.ifNot("ZOO_PORT", p.Spec.Ports.ZooKeeper, zkPort)), Binds: p.keep("zookeeper", "/tmp/zookeeper"), Ready: GateZooKeeper},
 		{Name: nameMaster, Node: master.Name, Image: p.Images.Mesos, Cmd: []string{"start-mesos-master.sh"}, Env: p.masterEnv(ip),
 			Binds: slices.Concat(p.keep("mesos-master", "/var/lib/mesos"), p.keep("log/"+nameMaster, mesosLogs)), After: []string{nameZooKeeper}, Ready: GateMaster},
-		{Name: nameMarathon, Node: master.Name, Image: p.Images.Marathon, Cmd: p.marathonArgs(ip),
+		{Name: nameMarathon, Node: master.Name, Image: p.Images.Marathon, Cmd: append(p.marathonArgs(ip), p.Flags[nameMarathon]...),
 			Env: p.marathonEnv(ip), After: []string{nameMaster}, Ready: GateMarathon},
-		{Name: nameMarathonLB, Node: master.Name, Image: p.Images.MarathonLB, Cmd: p.words("start-marathonlb.sh"),
+		{Name: nameMarathonLB, Node: master.Name, Image: p.Images.MarathonLB, Cmd: p.lbWords(),
 			Env: p.lbEnv(ip), Privileged: p.privileged(), After: []string{nameMarathon}, Ready: GateLB},
 	}
 	for i, n := range p.Slaves() {
@@ -120,13 +120,13 @@ func (p Platform) words(cmd ...string) []string {
 }
 
 func (p Platform) masterEnv(ip string) []string {
-	return p.env(p.withExtra(
+	return p.env(p.withFlags(nameMaster, p.withExtra(
 		"LOCAL_IP="+ip,
 		"MESOS_SLAVE_PING_TIMEOUT="+mesosDuration(p.PingTimeout),
 		"MESOS_MAX_SLAVE_PING_TIMEOUTS="+strconv.Itoa(p.PingTimeouts),
 		setting("MESOS_PORT", p.Spec.Ports.Mesos, mesosPort),
 		p.ifNot("LAB_ZK_PORT", p.Spec.Ports.ZooKeeper, zkPort),
-	)...)
+	))...)
 }
 
 // registrationBackoff is up to how long a slave waits, by chance, before it

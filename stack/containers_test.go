@@ -136,6 +136,7 @@ func TestHashFollowsDefinition(t *testing.T) {
 		{"attributes", lab.Spec{Mesos: lab.MesosSpec{Attributes: "rack:a"}}, []string{"mesos_slave1", "mesos_slave2"}},
 		{"commands as root", lab.Spec{Local: lab.LocalSpec{AllowRootCmd: true}}, []string{"mesos_slave1", "mesos_slave2"}},
 		{"marathon", lab.Spec{Marathon: lab.MarathonSpec{Args: []string{"--x"}}}, []string{"marathon"}},
+		{"marathon-lb", lab.Spec{LB: lab.MarathonLBSpec{Args: []string{"--health-check"}}}, []string{"marathon-lb"}},
 		{"app port", lab.Spec{Ports: lab.PortsSpec{App: 10001}}, nil},
 	} {
 		var changed []string

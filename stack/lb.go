@@ -58,6 +58,16 @@ func (l *LoadBalancer) Config(ctx context.Context) ([]byte, error) {
 	return data, nil
 }
 
+// Pids are HAProxy's processes: more than one while the connections of an
+// older one live on after a reload.
+func (l *LoadBalancer) Pids(ctx context.Context) ([]string, error) {
+	data, err := call(ctx, l.HTTP, http.MethodGet, l.Base+"/_haproxy_getpids", nil)
+	if err != nil {
+		return nil, fmt.Errorf("load balancer: %w", err)
+	}
+	return strings.Fields(string(data)), nil
+}
+
 // Stats returns the statistics.
 func (l *LoadBalancer) Stats(ctx context.Context) ([]Stat, error) {
 	data, err := call(ctx, l.HTTP, http.MethodGet, l.Base+"/haproxy?stats;csv", nil)

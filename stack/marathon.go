@@ -52,10 +52,23 @@ func (m *Marathon) Apps(ctx context.Context) ([]App, error) {
 	return out.Apps, err
 }
 
+// AppsLabelled returns the apps with a label of that value, with their tasks.
+func (m *Marathon) AppsLabelled(ctx context.Context, label, value string) ([]App, error) {
+	var out struct{ Apps []App }
+	err := m.get(ctx, "/v2/apps?embed=apps.tasks&label="+url.QueryEscape(label+"=="+value), &out)
+	return out.Apps, err
+}
+
 // App returns one app with its tasks.
 func (m *Marathon) App(ctx context.Context, id string) (App, error) {
 	var out struct{ App App }
 	return out.App, m.get(ctx, appPath(id), &out)
+}
+
+// Version returns an app as it was in one of its versions.
+func (m *Marathon) Version(ctx context.Context, id, version string) (App, error) {
+	var out App
+	return out, m.get(ctx, appPath(id)+"/versions/"+url.PathEscape(version), &out)
 }
 
 // Tasks returns an app's tasks.
@@ -114,6 +127,17 @@ func (m *Marathon) Delete(ctx context.Context, id string) (Change, error) {
 // KillTask ends one task; Marathon replaces it unless scale is set.
 func (m *Marathon) KillTask(ctx context.Context, app, task string, scale bool) error {
 	_, err := m.call(ctx, http.MethodDelete, appPath(app)+"/tasks/"+url.PathEscape(task)+query("scale", scale), nil)
+	return err
+}
+
+// KillTasks ends tasks of any apps, in one request; Marathon replaces them
+// unless scale is set. Ids that it does not know are no error.
+func (m *Marathon) KillTasks(ctx context.Context, ids []string, scale bool) error {
+	body, err := json.Marshal(map[string][]string{"ids": ids})
+	if err != nil {
+		return fmt.Errorf("marathon: %w", err)
+	}
+	_, err = m.call(ctx, http.MethodPost, "/v2/tasks/delete"+query("scale", scale), body)
 	return err
 }
 

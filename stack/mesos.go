@@ -64,6 +64,8 @@ type Resources struct {
 type Framework struct {
 	ID             string      `json:"id"`
 	Name           string      `json:"name"`
+	Role           string      `json:"role"`
+	UsedResources  Resources   `json:"used_resources"`
 	Active         bool        `json:"active"`
 	Hostname       string      `json:"hostname"`
 	WebuiURL       string      `json:"webui_url"`

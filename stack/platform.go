@@ -26,6 +26,9 @@ type Platform struct {
 	// its network, so ports 80 and 443 are left alone, and their size is what
 	// the spec says.
 	Embedded bool
+	// Flags are more flags of components, by the container's name, beyond the
+	// spec's: what a scenario asks for while it lasts.
+	Flags map[string][]string
 }
 
 // Images names the images of a stack.
@@ -94,6 +97,11 @@ func New(spec lab.Spec, id string, features lab.Features, nodes []lab.Node) (Pla
 		p.Images = SeedImages()
 		if err := seedPorts(spec.Ports); err != nil {
 			return Platform{}, err
+		}
+		if len(spec.LB.Args) > 0 {
+			return Platform{}, &lab.Error{ID: "flags-unsupported", Op: "resolve marathon-lb.args",
+				Err:    fmt.Errorf("%w: the article's image passes no flags on to marathon-lb", lab.ErrUsage),
+				Advice: "leave them out, or use the mini stack (stack: mini)"}
 		}
 	default:
 		return Platform{}, fmt.Errorf("stack: unknown stack %q", spec.Stack)

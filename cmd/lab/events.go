@@ -12,11 +12,15 @@ import (
 )
 
 func (a *app) eventsCommand() *cobra.Command {
-	var follow bool
+	var follow, offers bool
 	var tail int
 	cmd := &cobra.Command{
 		Use: "events", Short: "print what commands have done to the lab, and what scenarios have seen", Args: argCount(cobra.NoArgs),
 		Long: `Print what commands have done to the lab, and what scenarios have seen.
+
+With --offers, print the offers that frameworks of lab's own got from Mesos
+instead (scenario two-frameworks): what was offered, which were taken, which
+refused, and why. Marathon tells nobody of its own.
 
 -o jsonl prints the lines of the lab's events.jsonl as they are.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -32,6 +36,9 @@ func (a *app) eventsCommand() *cobra.Command {
 			}
 			all := []lab.Event{}
 			err = l.Events(cmd.Context(), tail, follow, func(e state.PastEvent) error {
+				if _, offer := e.Data["offer"]; e.Err == nil && offer != offers {
+					return nil
+				}
 				switch {
 				case a.output == "json" && e.Err == nil:
 					all = append(all, e.Event)
@@ -53,6 +60,7 @@ func (a *app) eventsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on as more happens")
+	cmd.Flags().BoolVar(&offers, "offers", false, "offers to frameworks of lab's own, taken and refused")
 	cmd.Flags().IntVar(&tail, "tail", -1, "how many of the last ones; -1 = all")
 	return cmd
 }

@@ -67,7 +67,7 @@ func (c *cluster) App(ctx context.Context, id string) (scenarios.App, error) {
 	both.Go(func() { queue, queueErr = c.Marathon.Queue(ctx) })
 	both.Wait()
 	if errors.Is(appErr, lab.ErrNotFound) {
-		return scenarios.App{}, c.unknownApp(ctx, id, appErr)
+		return c.groupApp(ctx, id, appErr)
 	}
 	if appErr != nil {
 		return scenarios.App{}, appErr
@@ -91,12 +91,7 @@ func (c *cluster) App(ctx context.Context, id string) (scenarios.App, error) {
 		}
 	}
 	for _, t := range app.Tasks {
-		healthy, _ := t.Healthy()
-		task := scenarios.Task{ID: t.ID, IP: t.Host, Staged: t.StagedAt, Started: t.StartedAt, Healthy: healthy, Version: t.Version}
-		if len(t.Ports) > 0 {
-			task.Port = t.Ports[0]
-		}
-		out.Tasks = append(out.Tasks, task)
+		out.Tasks = append(out.Tasks, taskOfApp(t))
 	}
 	return out, nil
 }
@@ -128,7 +123,7 @@ func (c *cluster) Backends(ctx context.Context, app string) ([]scenarios.Backend
 	var out []scenarios.Backend
 	for _, s := range stats {
 		if addr, ok := serverAddress(s); ok && strings.HasPrefix(s.Proxy, prefix) {
-			out = append(out, scenarios.Backend{Address: addr, Requests: int(s.Total)})
+			out = append(out, backend(s, addr))
 		}
 	}
 	return out, nil
@@ -201,20 +196,30 @@ func (c *cluster) Restart(ctx context.Context, app string) error {
 
 // Deploy creates an app, or updates one that the same script has created.
 func (c *cluster) Deploy(ctx context.Context, app scenarios.AppFile) error {
-	d := stack.Definition{ID: "/" + app.ID, JSON: app.JSON}
-	if app.Builtin {
-		var err error
-		if err = c.understands(app); err != nil {
-			return err
-		}
-		if d.JSON, err = withImage(app.JSON, c.platform.Images.Nginx); err != nil {
-			return fmt.Errorf("deploy %s: %w", app.ID, err)
-		}
+	d, err := c.definition(app)
+	if err != nil {
+		return err
 	}
 	return unlocked(ctx, "Marathon to take "+app.ID, func(ctx context.Context) error {
 		_, err := c.Marathon.Update(ctx, d, false) // makes it where it is missing
 		return err
 	})
+}
+
+// definition is an app as it goes to Marathon.
+func (c *cluster) definition(app scenarios.AppFile) (stack.Definition, error) {
+	d := stack.Definition{ID: "/" + app.ID, JSON: app.JSON}
+	if !app.Builtin {
+		return d, nil
+	}
+	err := c.understands(app)
+	if err == nil {
+		d.JSON, err = withImage(app.JSON, c.platform.Images.Nginx)
+	}
+	if err != nil {
+		return d, fmt.Errorf("deploy %s: %w", app.ID, err)
+	}
+	return d, nil
 }
 
 // Rollback brings an old version back. It forces: the deployment that is to be

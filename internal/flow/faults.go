@@ -33,6 +33,11 @@ func (v *live) Can(ctx context.Context, f scenarios.Fault) error {
 		return v.canPower(kind)
 	case scenarios.PartNetwork:
 		return v.canDisturb(ctx, f)
+	case scenarios.PartComponent:
+		if f.Verb == scenarios.VerbFlags {
+			_, err := v.platform.WithFlags(f.Container, strings.Fields(f.Flags))
+			return err
+		}
 	}
 	return nil
 }
@@ -56,7 +61,7 @@ func (v *live) canPower(kind scenarios.Kind) error {
 func entry(f scenarios.Fault, by string) state.Fault {
 	e := state.Fault{
 		ID: rand.Text(), Time: time.Now().UTC(), By: by, Fault: f.String(), Nodes: []string{f.Node}, Verb: f.Verb,
-		Container: f.Container, Task: f.Task, From: f.From, Delay: f.Delay, Jitter: f.Jitter, Loss: f.Loss,
+		Container: f.Container, Task: f.Task, From: f.From, Delay: f.Delay, Jitter: f.Jitter, Loss: f.Loss, Flags: f.Flags,
 	}
 	if f.Part == scenarios.PartMachine {
 		e.Undo = lab.PowerOn
@@ -69,7 +74,7 @@ func entry(f scenarios.Fault, by string) state.Fault {
 // faultIn is the fault of a journal's entry.
 func faultIn(e state.Fault) scenarios.Fault {
 	f := scenarios.Fault{
-		Verb: e.Verb, Part: scenarios.Part(e.Part), Container: e.Container, Task: e.Task, From: e.From, Delay: e.Delay, Jitter: e.Jitter, Loss: e.Loss,
+		Verb: e.Verb, Part: scenarios.Part(e.Part), Container: e.Container, Task: e.Task, From: e.From, Delay: e.Delay, Jitter: e.Jitter, Loss: e.Loss, Flags: e.Flags,
 	}
 	if f.Part == "" {
 		f.Part = scenarios.PartMachine
@@ -109,6 +114,9 @@ func (v *live) do(ctx context.Context, f scenarios.Fault) error {
 		return v.breakDocker(ctx, f)
 	case scenarios.PartNetwork:
 		return v.disturb(ctx)
+	}
+	if f.Verb == scenarios.VerbFlags {
+		return v.reflag(ctx, f.Container, strings.Fields(f.Flags))
 	}
 	return v.breakContainer(ctx, f)
 }

@@ -70,6 +70,9 @@ func (v *live) mendInside(ctx context.Context, f scenarios.Fault) error {
 	if f.Part == scenarios.PartDocker {
 		return host.StartDocker(ctx)
 	}
+	if f.Verb == scenarios.VerbFlags {
+		return v.reflag(ctx, f.Container, nil)
+	}
 	docker, err := host.Docker(ctx)
 	if err != nil {
 		return err

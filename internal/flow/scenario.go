@@ -139,6 +139,8 @@ type live struct {
 	platform stack.Platform
 	clients  stack.Clients
 
+	flags map[string][]string // that containers run with beyond the spec's
+
 	mu    sync.Mutex
 	hosts map[string]*provision.Host
 }

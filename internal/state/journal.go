@@ -33,6 +33,7 @@ type Fault struct {
 	Delay     time.Duration `json:"delay,omitempty"`  // ns
 	Jitter    time.Duration `json:"jitter,omitempty"` // ns
 	Loss      float64       `json:"loss,omitempty"`   // 0 … 1
+	Flags     string        `json:"flags,omitempty"`  // that a component was started with
 	// Mender is the command that mends it best; "" means heal.
 	Mender string `json:"mender,omitempty"`
 }

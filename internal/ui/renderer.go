@@ -149,6 +149,9 @@ func (r *Renderer) Report(e lab.Event) {
 		r.line(strings.TrimSpace(fmt.Sprintf("%s %s ✘ %s", e.Node, shortStep(k.step), firstLine(e.Err))))
 		r.forget(k)
 	case lab.EventNote:
+		if e.Data["quiet"] == true {
+			return // for those who look back
+		}
 		text := strings.TrimRight(e.Text, " ") // what leads it sets times under each other
 		if e.Node != "" {
 			text = e.Node + " " + strings.TrimSpace(text)

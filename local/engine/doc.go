@@ -35,7 +35,7 @@
 //     Config.Listen made them (one for each host port), for a machine that
 //     hands descriptors to a child; its Close then says that the child has
 //     closed its copies. While nothing inside listens, the engine itself
-//     accepts and resets connections to a published port, as docker-proxy does.
+//     refuses connections to a published port, as the kernel inside of a real container does.
 //   - Process.Wait returns when the process has ended and all its output is
 //     written; its exit status is the shell's (128+n after signal n).
 //

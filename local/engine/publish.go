@@ -83,6 +83,12 @@ func (e *Engine) publish(ctx context.Context, r record) (open map[int]*ports.Pub
 	return open, bound, nil
 }
 
+// Quiet makes the kernel refuse connections to a listening TCP socket that
+// keeps its port, or listen again. A listener of Config.Listen that wraps one
+// offers SetQuiet(bool) error, made of this; else a published port accepts and
+// resets connections while nobody listens inside. Linux only.
+func Quiet(conn syscall.Conn, quiet bool) error { return ports.Quiet(conn, quiet) }
+
 // bind opens one host port. The address shown is the one that answers.
 func (e *Engine) bind(ctx context.Context, b api.PortBinding) (net.Listener, api.PortBinding, error) {
 	host := b.HostIP

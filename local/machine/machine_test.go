@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -92,6 +93,60 @@ func TestHushedListenersTakeNobody(t *testing.T) {
 	}
 	own.Close()
 	serving.Wait()
+}
+
+// TestQuietSocketsRefuse: a port behind which nobody listens yet refuses, but
+// not while the machine has no power.
+func TestQuietSocketsRefuse(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere such a port accepts and resets")
+	}
+	n := testNetwork(t)
+	free, err := n.listen(t.Context(), "tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	s, err := n.listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	dial := func() error {
+		c, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	}
+	want := func(when string, refused bool) {
+		t.Helper()
+		if err := dial(); errors.Is(err, syscall.ECONNREFUSED) != refused || !refused && err == nil && n.hushed {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	if err := dial(); err != nil {
+		t.Errorf("it listens: %v", err)
+	}
+	for _, step := range []struct {
+		do      func() error
+		refused bool
+		when    string
+	}{
+		{func() error { return s.SetQuiet(true) }, true, "quiet"},
+		{func() error { return n.hush(t.Context()) }, false, "without power"},
+		{n.speak, true, "with power again"},
+		{func() error { return s.SetQuiet(false) }, false, "it listens again"},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.when, err)
+		}
+		want(step.when, step.refused)
+	}
+	if err := dial(); err != nil {
+		t.Errorf("at the end it listens: %v", err)
+	}
 }
 
 func TestListenAddresses(t *testing.T) {

@@ -10,12 +10,14 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/mesoslab/lab/local/engine"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/handoff"
 	"github.com/mesoslab/lab/local/silence"
@@ -56,6 +58,7 @@ type socket struct {
 	pid      int
 	deadline time.Time
 	fillers  []net.Conn
+	quiet    bool // it refuses connections
 }
 
 // listen opens a listener. TCP listens on the machine's own address, which the
@@ -174,6 +177,26 @@ func (s *socket) SetDeadline(t time.Time) error {
 	return s.inner.SetDeadline(t)
 }
 
+// SetQuiet makes the socket refuse connections and keep its port, or listen
+// again: a published port behind which nobody listens yet. A hushed machine
+// refuses nobody; what is asked for then comes with its voice.
+func (s *socket) SetQuiet(on bool) error {
+	s.net.mu.Lock()
+	defer s.net.mu.Unlock()
+	if s.net.hushed {
+		if runtime.GOOS != "linux" {
+			return errors.ErrUnsupported
+		}
+		s.quiet = on
+		return nil
+	}
+	err := engine.Quiet(s.inner, on)
+	if err == nil {
+		s.quiet = on
+	}
+	return err
+}
+
 // Accept waits for a connection. While the machine is hushed nobody is inside
 // the kernel's accept: it would take the connection that fills the backlog.
 func (s *socket) Accept() (net.Conn, error) {
@@ -260,6 +283,14 @@ func (n *network) hush(ctx context.Context) error {
 
 // plug shrinks the backlog to nothing and fills what is left of it.
 func (s *socket) plug(ctx context.Context) error {
+	s.net.mu.Lock()
+	quiet := s.quiet
+	s.net.mu.Unlock()
+	if quiet { // without power nobody is refused, either
+		if err := engine.Quiet(s.inner, false); err != nil {
+			return fmt.Errorf("hush %s: %w", s.Addr(), err)
+		}
+	}
 	if err := setBacklog(s.inner, hushedBacklog); err != nil {
 		return fmt.Errorf("hush %s: %w", s.Addr(), err)
 	}
@@ -289,6 +320,9 @@ func (n *network) speak() error {
 			f.Close()
 		}
 		s.fillers = nil
+		if s.quiet {
+			errs = append(errs, engine.Quiet(s.inner, true))
+		}
 	}
 	n.hushed = false
 	n.change.Broadcast()

@@ -364,3 +364,40 @@ func TestRolesFlag(t *testing.T) {
 		<-s.done
 	})
 }
+
+// TestRolesThatNobodyNamed: implicit roles came with 0.27.
+func TestRolesThatNobodyNamed(t *testing.T) {
+	for compat, refused := range map[string]bool{"0.26": true, "1.3": false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			r.master(masterIP, nil, "--compat="+compat)
+			role := "db"
+			info := framework("f")
+			info.Role = &role
+			s := r.scheduler(info)
+			got := brief(s.new())
+			if is := len(got) > 0 && strings.HasPrefix(got[0], "ERROR Role 'db' is not present in the master's --roles"); is != refused {
+				t.Errorf("%s: got %v, want refused %v", compat, got, refused)
+			}
+		})
+	}
+}
+
+// TestWhatHasEndedIsNotRecovered: a slave that remembers a framework without
+// any task brings a new master nothing to recover.
+func TestWhatHasEndedIsNotRecovered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.master(masterIP, nil)
+		a := newAgentDouble(r, "10.0.0.2")
+		a.id = "former-S0"
+		past := framework("past")
+		past.ID = &mesos.FrameworkID{Value: "former-0000"}
+		a.fws["former-0000"] = *past
+		a.connect(masterAddr)
+		synctest.Wait()
+		if s := r.state(); len(s.Slaves) != 1 || len(s.Frameworks) != 0 {
+			t.Errorf("%d slaves, frameworks %+v", len(s.Slaves), s.Frameworks)
+		}
+	})
+}

@@ -2,9 +2,13 @@
 // open for the container's whole life and answer on behalf of the program
 // inside.
 //
-// While the program inside does not listen, connections are accepted and reset,
-// as docker-proxy does. Once it asks to listen, it gets the connections; when
-// it closes its listener, they are reset again. A claim can also hand out the
+// While the program inside does not listen, connections are refused: so does
+// the kernel inside of a real container, to which dockerd's rules lead them
+// (a load balancer that is refused asks another server; one that is accepted
+// and reset has lost a request). Where the system cannot do that, and for
+// sockets that are none of the kernel's, they are accepted and reset, as
+// docker-proxy does. Once the program accepts, it gets the connections; when it
+// closes its listener, they are refused again. A claim can also hand out the
 // sockets themselves (Unwrap), for programs that live in another process.
 package ports
 
@@ -27,6 +31,7 @@ type Published struct {
 	user   *listener
 	handed bool
 	closed bool
+	quiet  bool // the sockets refuse; nothing is accepted
 }
 
 // Publish starts to answer on the sockets, which it owns from now on.
@@ -34,8 +39,41 @@ func Publish(raw []net.Listener) *Published {
 	p := &Published{raw: raw}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.serve()
+	p.hush()
 	return p
+}
+
+// hush makes the sockets refuse; mu is held. Those that cannot go on accepting.
+func (p *Published) hush() {
+	if p.closed {
+		return
+	}
+	p.quiet = true
+	for i, l := range p.raw {
+		if quiet(l, true) == nil {
+			continue
+		}
+		p.quiet = false
+		for _, l := range p.raw[:i] {
+			quiet(l, false) // it was silenced, so it can
+		}
+		p.serve()
+		return
+	}
+}
+
+// rouse takes hush back, for the program that has claimed the port; mu is held.
+func (p *Published) rouse() error {
+	if !p.quiet || p.closed {
+		return nil
+	}
+	p.quiet = false
+	for _, l := range p.raw {
+		if err := quiet(l, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // serve starts to accept; mu is held.
@@ -55,7 +93,7 @@ func (p *Published) accept(l net.Listener) {
 		c, err := l.Accept()
 		if err != nil {
 			p.mu.Lock()
-			over := p.closed || p.handed
+			over := p.closed || p.handed || p.quiet
 			p.mu.Unlock()
 			if over || !temporary(err) {
 				return
@@ -69,6 +107,18 @@ func (p *Published) accept(l net.Listener) {
 			reset(c)
 		}
 	}
+}
+
+// quiet makes a listener refuse connections, or listen again. One that is more
+// than the kernel's own has to do it itself.
+func quiet(l net.Listener, on bool) error {
+	switch l := l.(type) {
+	case interface{ SetQuiet(bool) error }:
+		return l.SetQuiet(on)
+	case syscall.Conn:
+		return Quiet(l, on)
+	}
+	return errors.ErrUnsupported
 }
 
 // temporary tells errors of one connection from the end of the socket.
@@ -94,7 +144,12 @@ func (p *Published) Listen() (net.Listener, error) {
 	case p.user != nil:
 		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: p.raw[0].Addr(), Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}
 	}
-	p.user = &listener{p: p, conns: make(chan net.Conn), done: make(chan struct{})}
+	waiting := p.quiet // until the first Accept connections wait in the kernel
+	if err := p.rouse(); err != nil {
+		p.hush()
+		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: p.raw[0].Addr(), Err: err}
+	}
+	p.user = &listener{p: p, conns: make(chan net.Conn), done: make(chan struct{}), waiting: waiting}
 	return p.user, nil
 }
 
@@ -123,9 +178,16 @@ func (p *Published) release(u *listener) {
 		return
 	}
 	p.user = nil
-	if p.handed {
-		p.handed = false
-		p.serve()
+	handed := p.handed
+	p.handed = false
+	for _, l := range p.raw {
+		if quiet(l, true) != nil {
+			if handed {
+				p.serve() // nobody accepts any more
+			}
+			return
+		}
+		p.quiet = true
 	}
 }
 
@@ -135,6 +197,8 @@ type listener struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
+
+	waiting bool // nobody accepts from the sockets yet; under p.mu
 }
 
 func (l *listener) offer(c net.Conn) bool {
@@ -150,6 +214,12 @@ func (l *listener) end() { l.once.Do(func() { close(l.done) }) }
 
 // Accept waits for the next connection to any of the host ports.
 func (l *listener) Accept() (net.Conn, error) {
+	l.p.mu.Lock()
+	if l.waiting && l.p.user == l && !l.p.handed {
+		l.waiting = false
+		l.p.serve()
+	}
+	l.p.mu.Unlock()
 	select {
 	case c := <-l.conns:
 		return c, nil
@@ -161,7 +231,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // Addr is the first host port's address.
 func (l *listener) Addr() net.Addr { return l.p.raw[0].Addr() }
 
-// Close gives the claim back: the sockets stay open and reset connections
+// Close gives the claim back: the sockets stay open and refuse connections
 // again. After Unwrap it means that the other process has closed its copies.
 func (l *listener) Close() error {
 	l.end()
@@ -183,13 +253,13 @@ func (l *listener) Unwrap() []net.Listener {
 	}
 	l.end() // a connection on its way to Accept is reset
 	p.mu.Lock()
-	again, mine := p.handed, p.user == l
+	again, mine := p.handed || l.waiting, p.user == l
 	p.handed = p.handed || mine
 	p.mu.Unlock()
 	if !mine {
 		return nil
 	}
-	if again {
+	if again { // this process accepts nothing anyway
 		return p.raw
 	}
 	for _, raw := range p.raw {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"syscall"
 	"testing"
 )
@@ -12,7 +13,13 @@ func open(t *testing.T, n int) []net.Listener {
 	t.Helper()
 	var raw []net.Listener
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := free.Addr().String()
+		free.Close()
+		l, err := net.Listen("tcp", address) // as the engine does: by its number
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,10 +52,20 @@ func greet(l net.Listener, word string) {
 	}
 }
 
-func wantReset(t *testing.T, l net.Listener) {
+// wantRefused sees that nobody listens: a refusal on Linux, a reset elsewhere.
+// The port stays taken.
+func wantRefused(t *testing.T, l net.Listener) {
 	t.Helper()
-	if got, err := ask(t, l); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("got %q, %v; want a reset", got, err)
+	want := syscall.ECONNRESET
+	if runtime.GOOS == "linux" {
+		want = syscall.ECONNREFUSED
+	}
+	if got, err := ask(t, l); !errors.Is(err, want) {
+		t.Errorf("got %q, %v; want %v", got, err, want)
+	}
+	if other, err := net.Listen("tcp", l.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("somebody else could listen on %s: %v", l.Addr(), err)
+		other.Close()
 	}
 }
 
@@ -62,7 +79,7 @@ func wantWord(t *testing.T, l net.Listener, word string) {
 func TestClaims(t *testing.T) {
 	raw := open(t, 2)
 	p := Publish(raw)
-	wantReset(t, raw[0])
+	wantRefused(t, raw[0])
 	l, err := p.Listen()
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +91,7 @@ func TestClaims(t *testing.T) {
 		t.Errorf("second claim: %v", err)
 	}
 	l.Close()
-	wantReset(t, raw[1])
+	wantRefused(t, raw[1])
 	again, err := p.Listen()
 	if err != nil {
 		t.Fatal(err)
@@ -128,8 +145,8 @@ func TestUnwrap(t *testing.T) {
 			c.Close()
 		}
 		claim.Close()
-		wantReset(t, raw[0])
-		wantReset(t, raw[1])
+		wantRefused(t, raw[0])
+		wantRefused(t, raw[1])
 	}
 }
 
@@ -149,4 +166,35 @@ func TestUnwrapWithoutDeadline(t *testing.T) {
 	}
 	go greet(l, "still here")
 	wantWord(t, raw[0], "still here")
+}
+
+// TestNothingIsLostAtTheStart: whoever connects while the program begins to
+// listen is refused or answered, never accepted and dropped, which a load
+// balancer could not mend.
+func TestNothingIsLostAtTheStart(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere connections are accepted and reset")
+	}
+	for range 20 {
+		raw := open(t, 1)
+		p := Publish(raw)
+		answers := make(chan error, 50)
+		for range cap(answers) {
+			go func() {
+				_, err := ask(t, raw[0])
+				answers <- err
+			}()
+		}
+		l, err := p.Listen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go greet(l, "hello")
+		for range cap(answers) {
+			if err := <-answers; err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("%v; want an answer or a refusal", err)
+			}
+		}
+		p.Close()
+	}
 }

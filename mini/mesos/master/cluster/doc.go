@@ -83,7 +83,7 @@ type Options struct {
 	OfferTimeout time.Duration
 	Weights      map[string]float64
 	// Roles, if not empty, are the only roles besides "*" that frameworks
-	// may have.
+	// may have. In 0.26 that goes for an empty list, too.
 	Roles []string
 	// How much of what is over is remembered.
 	MaxCompletedFrameworks, MaxCompletedTasks, MaxUnreachableTasks int

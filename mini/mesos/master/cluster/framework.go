@@ -126,7 +126,7 @@ func (c *Cluster) refuse(info mesos.FrameworkInfo, id string) string {
 	if s := info.GetFailoverTimeout(); s < 0 || s != s {
 		return fmt.Sprintf("The framework failover_timeout (%v) is invalid", s)
 	}
-	if len(c.o.Roles) > 0 {
+	if len(c.o.Roles) > 0 || c.o.Compat == V026 { // implicit roles came with 0.27
 		f := framework{info: info}
 		for _, r := range f.roles() {
 			if r != "*" && !slices.Contains(c.o.Roles, r) {

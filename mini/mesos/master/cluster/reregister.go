@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -80,6 +81,9 @@ func (c *Cluster) adoptFrameworks(m *wire.Reregister, wasUnreachable bool) (stop
 		switch {
 		case id == "" || c.isCompleted(id):
 			stop[id] = true
+		case known == nil && !runs(m.Tasks, id):
+			// Its tasks have ended. Nothing of it is left to be recovered (in
+			// 0.26 the master drops what such an agent still remembers).
 		case known == nil:
 			c.recoverFramework(f.V)
 		case wasUnreachable && !known.partitionAware():
@@ -87,6 +91,11 @@ func (c *Cluster) adoptFrameworks(m *wire.Reregister, wasUnreachable bool) (stop
 		}
 	}
 	return stop
+}
+
+// runs says whether a framework has a task among those of an agent.
+func runs(tasks []wire.Task, framework string) bool {
+	return slices.ContainsFunc(tasks, func(t wire.Task) bool { return t.V.FrameworkID.Value == framework })
 }
 
 // adoptTasks makes the master's and the agent's idea of the tasks one, and
