@@ -53,3 +53,14 @@ const ruleSession = "zk_session_timeout 10 s: until then ZooKeeper keeps the pla
 
 // ruleDown is what rules how long something is away.
 const ruleDown = "you: until it is started again"
+
+// ruleLB is what rules how soon the load balancer follows. It loses its stream
+// when the observers lose theirs (marathon-lb 1.3.0: 3 s × 1.5ⁿ at most).
+func (h *History) ruleLB() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.missed {
+		return "marathon-lb's own back-off after a stream that broke: up to 3 s × 1.5ⁿ"
+	}
+	return "no setting: the load balancer follows Marathon's events"
+}

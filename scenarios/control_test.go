@@ -51,6 +51,9 @@ func TestUntoldEnds(t *testing.T) {
 	for _, p := range res.Phases {
 		seen[p.Name] = p
 	}
+	if !strings.Contains(seen["LB"].RuledBy, "back-off") {
+		t.Errorf("LB is ruled by %s", seen["LB"].RuledBy)
+	}
 	if d := seen["detect"]; d.Seconds < 5 || !strings.Contains(d.RuledBy, "no setting") || seen["back-off"].Seconds == 0 {
 		t.Errorf("phases %+v", res.Phases)
 	}
