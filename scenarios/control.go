@@ -2,8 +2,6 @@ package scenarios
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -159,53 +157,32 @@ func (r *run) takeAway(f Fault) {
 	r.history.upset(sampledOf(f.Container)...)
 }
 
-// controlPhase notes phases that end where an expectation has seen it.
-func (r *run) controlPhase(from time.Time, cuts ...cut) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.control = append(r.control, phasesFrom(r.fault, from, cuts)...)
-}
+// endUntold is the end of a task of which no event told: Marathon lists it no
+// more after its stream has broken. Streams are not replayed (contracts of
+// Marathon, section 3): who was away reads the state again.
+const endUntold = "ended, untold"
 
-// controlPhases are all of them up to now.
-func (r *run) controlPhases() []Phase {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]Phase{}, r.control...)
-}
+// untoldAfter is how long an event may come later than the list shows it.
+const untoldAfter = 300 * time.Millisecond
 
-// outage is when the last fault of one of some components began, and when it
-// was mended: zero while it lasts.
-func (r *run) outage(components ...string) (from, until time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	from = r.fault
-	for _, f := range r.faults {
-		name, _, _ := strings.Cut(f.Text, " ") // a fault's text begins with its thing
-		if !slices.Contains(components, name) {
-			continue
-		}
-		from, until = r.at(f.At), time.Time{}
-		if f.Until != nil {
-			until = r.at(*f.Until)
+// relist finds tasks that Marathon has ceased to list. h.mu is held.
+func (h *History) relist(now time.Time, app App) {
+	for _, s := range app.Tasks {
+		t := h.tasks[s.ID]
+		t.listed, t.unlisted = now, time.Time{}
+	}
+	for _, id := range h.order {
+		t := h.tasks[id]
+		switch {
+		case t.listed.IsZero() || t.listed.Equal(now) || !t.Ended.IsZero():
+		case t.unlisted.IsZero():
+			t.unlisted = now
+		case h.missed && now.Sub(t.unlisted) >= untoldAfter:
+			t.Ended, t.EndState = t.unlisted, endUntold
+			h.changed("◆ Marathon lists " + t.Name + " no more: it ended while nobody could tell")
 		}
 	}
-	return from, until
 }
-
-// The phases of a control plane that is away and comes back.
-const (
-	phaseDown     = "down"        // fault → undone
-	phaseElection = "election"    // → it leads
-	phaseBack     = "re-register" // → its slaves and its framework are back
-	phaseServing  = "serving"     // undone → clients are served
-)
-
-// ruleSession is what rules an election: ZooKeeper keeps the place of one that
-// died until its session is over.
-const ruleSession = "zk_session_timeout 10 s: until then ZooKeeper keeps the place of the one that died"
-
-// ruleDown is what rules how long something is away.
-const ruleDown = "you: until it is started again"
 
 // harmless notes that what the run took away was not missed: holes in the
 // record are holes.

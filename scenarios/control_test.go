@@ -40,6 +40,34 @@ func TestHolesNeedAnExplanation(t *testing.T) {
 	}
 }
 
+// TestUntoldEnds: a stream that broke does not tell what was missed; the list
+// does.
+func TestUntoldEnds(t *testing.T) {
+	res, err := run1(t, builtinScenario(t, "marathon-restart"), Options{}, control(controlSabotage{untold: true}))
+	if err != nil || res.Verdict != Pass {
+		t.Fatalf("%v\n%+v", err, res)
+	}
+	seen := map[string]Phase{}
+	for _, p := range res.Phases {
+		seen[p.Name] = p
+	}
+	if !strings.Contains(seen["LB"].RuledBy, "back-off") {
+		t.Errorf("LB is ruled by %s", seen["LB"].RuledBy)
+	}
+	if d := seen["detect"]; d.Seconds < 5 || !strings.Contains(d.RuledBy, "no setting") || seen["back-off"].Seconds == 0 {
+		t.Errorf("phases %+v", res.Phases)
+	}
+	untold := 0
+	for _, task := range res.Recording.Tasks {
+		if task.EndState == endUntold {
+			untold++
+		}
+	}
+	if untold != 1 {
+		t.Errorf("tasks %+v", res.Recording.Tasks)
+	}
+}
+
 // TestANewMasterRemovesNobody: it knows no slave until they come, which is not
 // the removal that the law of pings is about.
 func TestANewMasterRemovesNobody(t *testing.T) {

@@ -20,6 +20,7 @@ type History struct {
 	lastSeen map[string]time.Time // by sampler: its last good sample
 	gaps     []Gap
 	lost     time.Time // when the event stream broke
+	missed   bool      // it has broken at some time: events may be missing
 	changed  func(text string)
 	overdue  []time.Time          // when Marathon's back-off was seen over, and a launch still missing
 	away     map[string]time.Time // by sampler: since when the run itself has taken away whom it asks
@@ -44,7 +45,9 @@ type TaskHistory struct {
 	// Failed health checks until Marathon decided to kill the task for them.
 	FailedChecks  int
 	UnhealthyKill time.Time
-	Served        int // requests, as the load balancer counts them while it lists the task
+	listed        time.Time // when Marathon was last seen to list it
+	unlisted      time.Time // when it was first seen not to, after that
+	Served        int       // requests, as the load balancer counts them while it lists the task
 	// While the load balancer lists the task, but sends nothing new there.
 	Draining time.Time // since when
 	Drained  time.Time // since when no request is under way
@@ -120,6 +123,7 @@ func (h *History) SawApp(asked, now time.Time, app App, nodeOf func(ip string) s
 			h.changed("◆ " + t.Name + " healthy")
 		}
 	}
+	h.relist(now, app)
 }
 
 // placed notes where a task was started, once that is known.
@@ -224,7 +228,7 @@ func (h *History) SawEvent(now time.Time, e StreamEvent, nodeOf func(ip string) 
 				t.Running = now
 				h.changed("◆ " + t.Name + " running")
 			}
-		} else if t.Ended.IsZero() {
+		} else if t.Ended.IsZero() || t.EndState == endUntold {
 			t.Ended, t.EndState = now, e.TaskStatus
 			h.changed(fmt.Sprintf("◆ %s is %s", t.Name, e.TaskStatus))
 		}
@@ -249,6 +253,7 @@ func (h *History) SawEvent(now time.Time, e StreamEvent, nodeOf func(ip string) 
 func (h *History) StreamEnded(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.missed = true
 	if h.lost.IsZero() {
 		h.lost = now
 		h.changed("! Marathon's event stream broke off")

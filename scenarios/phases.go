@@ -197,7 +197,7 @@ func (r *run) beyondPings(lost time.Time) *time.Duration {
 // serving are the cuts from a task's launch to its serving.
 func (r *run) serving(t TaskHistory) (cuts []cut, whole bool) {
 	cuts = []cut{{name: phaseLaunch, at: t.Running, rule: "no setting: starting the container"}}
-	lb := cut{name: phaseLB, at: t.InLB, rule: "no setting: the load balancer follows Marathon's events"}
+	lb := cut{name: phaseLB, at: t.InLB, rule: r.history.ruleLB()}
 	if !r.history.App().HasChecks {
 		return append(cuts, lb), !t.InLB.IsZero()
 	}
