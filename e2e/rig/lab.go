@@ -38,7 +38,6 @@ type Lab struct {
 	life     *os.File
 	engine   *dockerd.Engine // below machines in containers, else nil
 	Env      []string        // on top of the plain environment, NAME=value
-	Longest  time.Duration   // of one command, where that is more than Patience
 }
 
 // New prepares a lab of embedded machines without making it. Whatever it will

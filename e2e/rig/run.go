@@ -68,11 +68,10 @@ func (l *Lab) Run(args ...string) Result {
 	if err := cmd.Start(); err != nil {
 		l.tb.Fatal(err)
 	}
-	longest := max(Patience, l.Longest)
-	late := time.AfterFunc(longest, func() { cmd.Process.Kill() })
+	late := time.AfterFunc(Patience, func() { cmd.Process.Kill() })
 	err := cmd.Wait()
 	if !late.Stop() {
-		l.tb.Errorf("lab %s was ended after %s", strings.Join(args, " "), longest)
+		l.tb.Errorf("lab %s was ended after %s", strings.Join(args, " "), Patience)
 	}
 	return Result{args, exitCode(l.tb, err), out.String(), errs.String()}
 }
