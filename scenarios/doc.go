@@ -12,6 +12,10 @@
 // a phase not seen, a gap in sampling or a fault without effect is
 // INCONCLUSIVE.
 //
+// Frameworks of lab's own (package framework) share a cluster with Marathon
+// where a script asks for them; Releases and Sharing are what upgrades and
+// frameworks need of a Cluster.
+//
 // A Fault breaks one Part of a machine in one of the Kinds; the table of both
 // serves scripts and lab break (Aim). The package acts only through the
 // interfaces Lab (faults, with the journal behind them; looks from a machine and

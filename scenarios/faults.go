@@ -19,7 +19,7 @@ func breaking() []verb {
 	return append(out,
 		verb{name: "restore", summary: "undo what was done to a machine and in it, or to one thing", args: []param{{name: "target", kind: kindTarget}}, options: where,
 			after: []fact{factChange}, sane: saneRestore, do: verbRestore},
-		verb{name: "heal", summary: "undo every fault", do: func(ctx context.Context, r *run, _ arguments) error { return r.heal(ctx) }})
+		verb{name: "heal", summary: "undo every fault", do: func(ctx context.Context, r *run, _ arguments) error { return r.healFaults(ctx) }})
 }
 
 // faultVerb is the verb of a kind. Marathon restarts apps by the same word.

@@ -48,6 +48,15 @@ func flagged(all []Component, a arguments) (Fault, error) {
 	return Fault{Verb: VerbFlags, Part: PartComponent, Node: all[i].Node, Container: all[i].Name, Flags: a["flags"]}, nil
 }
 
+// healFaults undoes what is broken. Flags that a script has asked for stay until
+// the observers have gone: giving them back starts a component anew.
+func (r *run) healFaults(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	_, err := r.mend(ctx, func(f Fault) bool { return f.Verb != VerbFlags })
+	return err
+}
+
 // balancedWithin is how long the load balancer may take to hear of tasks that
 // run and are healthy.
 const balancedWithin = 15 * time.Second

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/labtest"
 )
 
 // releaseMutants are for the scenarios of releases what mutants are for all.
@@ -127,4 +129,28 @@ func TestFlagsAreChecked(t *testing.T) {
 			t.Errorf("%s: %v, want %q", script, err, want)
 		}
 	}
+}
+
+// TestFlagsStayUntilTheEnd: what gives them back starts a component anew, which
+// would leave a hole in the record.
+func TestFlagsStayUntilTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := labtest.NewNetwork()
+		p := newPlatform(t, n, sabotage{})
+		var healed, during string
+		report := func(e lab.Event) {
+			if e.Text == "after heal" {
+				during = strings.Join(p.did, "|")
+			}
+		}
+		script := "# x\nflags marathon-lb --health-check\nspread nginx\ntraffic nginx\nbaseline nginx\npause mesos_slave2\nheal\nsay after heal\n"
+		_, err := Run(t.Context(), p, p, Parse("mine.txt", script), Options{Dial: n.Host("10.0.0.9").Dial, Report: report})
+		if ended(err) {
+			t.Fatal(err)
+		}
+		healed = strings.Join(p.did, "|")
+		if want := "flags marathon-lb --health-check|pause mesos_slave2|mend mesos_slave2"; during != want || healed != want+"|mend marathon-lb" {
+			t.Errorf("after heal %q, at the end %q", during, healed)
+		}
+	})
 }

@@ -306,7 +306,7 @@ func (r *run) parted(ctx context.Context) error {
 	}
 	for _, f := range h.Frameworks {
 		if slices.Contains(r.left, f.Name) {
-			return fmt.Errorf("Mesos still has framework %s with %d tasks", f.Name, f.Tasks)
+			return fmt.Errorf("framework %s with %d tasks is still there", f.Name, f.Tasks)
 		}
 	}
 	for _, m := range r.slaves() {

@@ -12,6 +12,9 @@
 // marathon_lb.py. Without --sse the state is read once and served until the
 // end.
 //
+// Flags of later versions are refused, as argparse refuses them: --strict-mode
+// and HAPROXY_{n}_ENABLED, for example, came after 1.3.0.
+//
 // Following. On status_update_event, health_status_changed_event and
 // api_post_event, when a stream opens, and every 300 s, GET
 // /v2/apps?embed=apps.tasks is read and a configuration built. Equal to the

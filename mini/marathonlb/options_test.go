@@ -56,6 +56,7 @@ func TestWrongUse(t *testing.T) {
 		{"-m a:1 --group x", "", "http://"}, {"start-marathonlb.sh", "MARATHON_URL=ftp://x", "ftp"}, {"-m http://a:1 --group x --listening", "", "--sse"},
 		{"run", "", "mode"}, {"run event", "", "event"}, {"run poll -m http://a:1 --group x", "POLL_INTERVAL=often", "POLL_INTERVAL"},
 		{"start-marathonlb.sh", "LAB_LB_STATS_PORT=70000", "LAB_LB_STATS_PORT"}, {"start-marathonlb.sh please", "", "please"},
+		{"start-marathonlb.sh --strict-mode", "", "strict-mode"}, // came after 1.3.0
 	} {
 		var said strings.Builder
 		code := Run(t.Context(), mini.Env{Args: strings.Fields(c.args), Environ: strings.Fields(c.environ), Stdout: io.Discard, Stderr: &said})
