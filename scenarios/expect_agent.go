@@ -119,7 +119,7 @@ func expectOutlived(ctx context.Context, r *run, a arguments) error {
 				wrong = fmt.Sprintf("%s has another container, or another start", t.Name)
 				return nil
 			}
-			words = append(words, fmt.Sprintf("%s in container %s on %s", t.Name, shortID(now.ID), t.Node))
+			words = append(words, fmt.Sprintf("%s in container %s on %s", t.Name, briefID(now.ID), t.Node))
 		}
 		if len(words) == 0 {
 			return errors.New("no task is lost")

@@ -179,7 +179,7 @@ func (r *run) same(ctx context.Context, app App, t TaskHistory) (wrong string, e
 	case err != nil:
 		return "", err
 	case now.ID != was.ID:
-		return fmt.Sprintf("%s has another container: %s instead of %s", t.Name, shortID(now.ID), shortID(was.ID)), nil
+		return fmt.Sprintf("%s has another container: %s instead of %s", t.Name, briefID(now.ID), briefID(was.ID)), nil
 	case !now.Started.Equal(was.Started):
 		return fmt.Sprintf("the container of %s was started again", t.Name), nil
 	}
@@ -235,7 +235,7 @@ func expectUntouched(ctx context.Context, r *run, a arguments) error {
 	})
 	var words []string
 	for _, j := range judged {
-		words = append(words, fmt.Sprintf("%s in container %s", j.Name, shortID(r.known.containers[j.ID].ID)))
+		words = append(words, fmt.Sprintf("%s in container %s", j.Name, briefID(r.known.containers[j.ID].ID)))
 	}
 	return c.pass("%s; %d of %d requests failed since the fault", strings.Join(words, ", "), t.Failed, t.Done)
 }

@@ -94,9 +94,9 @@ func (r *run) renewed(ctx context.Context, node string) (word, alive string, err
 		switch {
 		case t.Node != node:
 		case slices.ContainsFunc(all, func(c Container) bool { return c.ID == was.ID }):
-			return "", fmt.Sprintf("container %s of %s runs again on %s", shortID(was.ID), t.Name, node), nil
+			return "", fmt.Sprintf("container %s of %s runs again on %s", briefID(was.ID), t.Name, node), nil
 		default:
-			gone = append(gone, fmt.Sprintf("container %s of %s is gone", shortID(was.ID), t.Name))
+			gone = append(gone, fmt.Sprintf("container %s of %s is gone", briefID(was.ID), t.Name))
 		}
 	}
 	return fmt.Sprintf("%s on %s was started anew, %s", comp.Name, node, strings.Join(gone, ", ")), "", nil

@@ -26,10 +26,10 @@ func expectReelected(ctx context.Context, r *run, a arguments) error {
 		case !now.Leads:
 			return errors.New("no master leads")
 		case now.ID == old.master.ID || !now.Elected.After(old.master.Elected):
-			return fmt.Errorf("master %s still leads", shortID(now.ID))
+			return fmt.Errorf("master %s still leads", briefID(now.ID))
 		case leads.IsZero():
 			leads = time.Now()
-			r.moment("◆ a new Mesos master leads: " + shortID(now.ID))
+			r.moment("◆ a new Mesos master leads: " + briefID(now.ID))
 		}
 		if wrong, err = r.registeredAgain(now); err != nil || wrong != "" {
 			return err
@@ -52,7 +52,7 @@ func expectReelected(ctx context.Context, r *run, a arguments) error {
 	from, until := r.outage("mesos_master", "zookeeper")
 	r.controlPhase(from, cut{name: phaseDown, rule: ruleDown, at: later(from, until)}, cut{name: phaseElection, rule: ruleSession, at: leads},
 		cut{name: phaseBack, rule: "registration_backoff_factor of the slaves; ZooKeeper tells all who leads", at: whole})
-	return c.pass("master %s instead of %s, %.2f s after the fault; %d slaves with their old ids; framework %s", shortID(now.ID), shortID(old.master.ID),
+	return c.pass("master %s instead of %s, %.2f s after the fault; %d slaves with their old ids; framework %s", briefID(now.ID), briefID(old.master.ID),
 		leads.Sub(from).Seconds(), len(now.Agents), shortAgent(old.scheduler.Framework))
 }
 

@@ -42,7 +42,7 @@ func expectUnnoticed(ctx context.Context, r *run, a arguments) error {
 	}
 	r.history.harmless(samplerMesos, samplerMarathon)
 	return c.pass("watched for %s: master %s leads since its first election, %d slaves as registered, Marathon is framework %s",
-		seconds(length), shortID(r.known.master.ID), len(r.known.master.Agents), shortAgent(r.known.scheduler.Framework))
+		seconds(length), briefID(r.known.master.ID), len(r.known.master.Agents), shortAgent(r.known.scheduler.Framework))
 }
 
 // differs says what is not as it is known.
@@ -52,7 +52,7 @@ func (r *run) differs(m Master, s Scheduler) string {
 	case !m.Leads:
 		return "the master does not lead any more"
 	case m.ID != was.master.ID || !m.Elected.Equal(was.master.Elected):
-		return fmt.Sprintf("master %s leads, not %s", shortID(m.ID), shortID(was.master.ID))
+		return fmt.Sprintf("master %s leads, not %s", briefID(m.ID), briefID(was.master.ID))
 	case s.Framework != was.scheduler.Framework || !slices.Contains(m.Frameworks, s.Framework):
 		return "Marathon is not connected to Mesos as framework " + was.scheduler.Framework
 	}

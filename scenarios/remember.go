@@ -37,20 +37,20 @@ func verbRemember(ctx context.Context, r *run, a arguments) error {
 		return err
 	}
 	r.known = &id
-	r.note(fmt.Sprintf("Known   master %s · framework %s · %s", shortID(id.master.ID), shortAgent(id.scheduler.Framework), r.containerWords(id)))
+	r.note(fmt.Sprintf("Known   master %s · framework %s · %s", briefID(id.master.ID), shortAgent(id.scheduler.Framework), r.containerWords(id)))
 	return nil
 }
 
 func (r *run) containerWords(id identity) string {
 	var words []string
 	for _, t := range r.before {
-		words = append(words, fmt.Sprintf("%s in container %s", t.Name, shortID(id.containers[t.ID].ID)))
+		words = append(words, fmt.Sprintf("%s in container %s", t.Name, briefID(id.containers[t.ID].ID)))
 	}
 	return strings.Join(words, ", ")
 }
 
-// shortID is enough of an id to tell two apart.
-func shortID(id string) string { return id[:min(8, len(id))] }
+// briefID is enough of an id to tell two apart.
+func briefID(id string) string { return id[:min(8, len(id))] }
 
 func (r *run) identify(ctx context.Context) (identity, error) {
 	id := identity{processes: map[string]Process{}, containers: map[string]Container{}}

@@ -144,9 +144,9 @@ func (w *slaveWatcher) look(ctx context.Context, src Source) error {
 	}
 	now := map[string]string{}
 	for _, a := range agents {
-		state := shortID(a.ID) + " inactive"
+		state := briefID(a.ID) + " inactive"
 		if a.Active {
-			state = shortID(a.ID) + " active"
+			state = briefID(a.ID) + " active"
 		}
 		for _, n := range w.nodes {
 			if n.IP.String() == a.IP {
@@ -178,8 +178,8 @@ func slaveNews(node, before, now string) string {
 	return fmt.Sprintf("the slave on %s is %s (it was %s)", node, now, before)
 }
 
-// shortID is the part of a slave's id that differs within a cluster.
-func shortID(id string) string { return id[strings.LastIndex(id, "-")+1:] }
+// briefID is the part of a slave's id that differs within a cluster.
+func briefID(id string) string { return id[strings.LastIndex(id, "-")+1:] }
 
 // showApps puts tasks onto their machines.
 func (b *Board) showApps(apps []AppState, servers []string) {
