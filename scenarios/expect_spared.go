@@ -28,7 +28,7 @@ func expectSpared(ctx context.Context, r *run, a arguments) error {
 		}
 		fresh, old := newer(app)
 		if len(fresh) > 0 && r.known(fresh[0].ID) {
-			return errors.New("Marathon shows no new version yet")
+			return errors.New("no new version is listed yet")
 		}
 		for _, t := range fresh {
 			if !t.Started.IsZero() {

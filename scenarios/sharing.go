@@ -39,7 +39,7 @@ func sharing() []verb {
 func onSharing() []verb {
 	return []verb{
 		{name: "fair", summary: "when nobody gets a task any more, the frameworks' dominant shares are within one task of what the rule of dominant resource fairness predicts",
-			options: []param{{"for", kindDuration, "4s"}, within("90s")}, after: []fact{factFramework}, do: expectFair},
+			options: []param{{"for", kindDuration, "6s"}, within("2m")}, after: []fact{factFramework}, do: expectFair},
 		{name: "offers", summary: "a framework has taken offers and refused others",
 			args: []param{{name: "name", kind: kindWord}}, options: []param{within("30s")}, after: []fact{factFramework}, do: expectOffers},
 		{name: "shifted", summary: "a framework has more tasks than the last time, by so many at least",
@@ -94,7 +94,8 @@ func verbFramework(_ context.Context, r *run, a arguments) error {
 		ctx, cancel := context.WithCancel(r.watchCtx)
 		g := &guest{demand: d, leave: cancel, done: make(chan struct{})}
 		r.guests = append(r.guests, g)
-		spec := framework.Spec{Name: d.Name, Role: d.Role, CPUs: d.CPUs, Mem: d.Mem, Env: map[string]string{"LAB_WEB_JOB": "24h"}}
+		spec := framework.Spec{Name: d.Name, Role: d.Role, CPUs: d.CPUs, Mem: d.Mem, Env: map[string]string{"LAB_WEB_JOB": "24h"},
+			GivesBack: givesBack, BackEvery: 2 * time.Second}
 		r.observed.Go(func() {
 			defer close(g.done)
 			err := r.cluster.Framework(ctx, spec, func(o framework.Decision) { r.decided(g, o) })
@@ -105,6 +106,9 @@ func verbFramework(_ context.Context, r *run, a arguments) error {
 		return nil
 	})
 }
+
+// givesBack is how many tasks each framework gives back when it gets no more.
+const givesBack = 6
 
 // decided notes an offer, for lab events --offers.
 func (r *run) decided(g *guest, o framework.Decision) {
@@ -306,7 +310,7 @@ func (r *run) parted(ctx context.Context) error {
 	}
 	for _, f := range h.Frameworks {
 		if slices.Contains(r.left, f.Name) {
-			return fmt.Errorf("Mesos still has framework %s with %d tasks", f.Name, f.Tasks)
+			return fmt.Errorf("framework %s is still in Mesos, with %d tasks", f.Name, f.Tasks)
 		}
 	}
 	for _, m := range r.slaves() {
