@@ -34,7 +34,7 @@ func TestTwoFrameworks(t *testing.T) {
 			t.Errorf("events --offers lacks %q:\n%s", want, out)
 		}
 	}
-	if strings.Contains(out, "subscribes") || strings.Contains(l.Must("events").Stdout, "is offered") {
+	if strings.Contains(out, "subscribes") || strings.Contains(l.Must("events").Stdout, "blue is offered") {
 		t.Error("offers and other events are not kept apart")
 	}
 	if s := l.AwaitWhole(); len(s.Faults) != 0 || len(s.Marathon.Apps) != 1 || s.Mesos.ActiveSlaves != 2 {

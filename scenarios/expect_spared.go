@@ -28,7 +28,7 @@ func expectSpared(ctx context.Context, r *run, a arguments) error {
 		}
 		fresh, old := newer(app)
 		if len(fresh) > 0 && r.ofBefore(fresh[0].ID) {
-			return errors.New("no new version is shown by Marathon yet")
+			return errors.New("no new version is listed yet")
 		}
 		for _, t := range fresh {
 			if !t.Started.IsZero() {

@@ -13,13 +13,13 @@ package framework
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +31,12 @@ type Spec struct {
 	CPUs, Mem  float64 // of each task; Mem in MiB
 	Image      string
 	Env        map[string]string
+	// GivesBack is how often the framework ends its newest task once it gets
+	// no more, as tasks end by themselves in real life: only what is given
+	// back lets Mesos make shares right that came about by large offers. It
+	// waits BackEvery before each.
+	GivesBack int
+	BackEvery time.Duration
 }
 
 // Decision is one offer and what the framework has made of it.
@@ -67,6 +73,10 @@ type scheduler struct {
 	stream string // Mesos-Stream-Id, from 0.28 on
 	id     value
 	tasks  int
+
+	running []status  // in the order in which they began to run
+	took    time.Time // when the last offer was taken
+	given   int
 }
 
 type value struct {
@@ -84,7 +94,29 @@ func (f *scheduler) follow(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	f.stream = resp.Header.Get("Mesos-Stream-Id")
-	records := bufio.NewReader(resp.Body)
+	events, failed := make(chan event), make(chan error, 1)
+	over := make(chan struct{})
+	defer close(over)
+	go func() { failed <- read(resp.Body, events, over) }() // ends with the body, which is closed above
+	back := time.NewTicker(max(f.spec.BackEvery, time.Second))
+	defer back.Stop()
+	for {
+		select {
+		case e := <-events:
+			err = f.take(ctx, e)
+		case <-back.C:
+			err = f.giveBack(ctx)
+		case err = <-failed:
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// read hands events on until the stream or their reader is over.
+func read(body io.Reader, events chan<- event, over <-chan struct{}) error {
+	records := bufio.NewReader(body)
 	for {
 		record, err := readRecord(records)
 		if err != nil {
@@ -94,10 +126,23 @@ func (f *scheduler) follow(ctx context.Context) error {
 		if err := json.Unmarshal(record, &e); err != nil {
 			return fmt.Errorf("event %.80q: %w", record, err)
 		}
-		if err := f.take(ctx, e); err != nil {
-			return err
+		select {
+		case events <- e:
+		case <-over:
+			return nil
 		}
 	}
+}
+
+// giveBack ends the newest task, if no offer was taken for a while.
+func (f *scheduler) giveBack(ctx context.Context) error {
+	n := len(f.running)
+	if f.given >= f.spec.GivesBack || n < 2 || time.Since(f.took) < f.spec.BackEvery {
+		return nil
+	}
+	f.given++
+	newest := f.running[n-1]
+	return f.call(ctx, "KILL", "kill", object{"task_id": newest.TaskID, "agent_id": newest.AgentID})
 }
 
 // event is what is read of an event.
@@ -161,7 +206,12 @@ func (f *scheduler) take(ctx context.Context, e event) error {
 			}
 		}
 	case "UPDATE":
-		if s := e.Update.Status; s.UUID != "" { // else there is nothing to acknowledge
+		s := e.Update.Status
+		f.running = slices.DeleteFunc(f.running, func(r status) bool { return r.TaskID == s.TaskID })
+		if s.State == "TASK_RUNNING" {
+			f.running = append(f.running, s)
+		}
+		if s.UUID != "" { // else there is nothing to acknowledge
 			return f.call(ctx, "ACKNOWLEDGE", "acknowledge", object{"agent_id": s.AgentID, "task_id": s.TaskID, "uuid": s.UUID})
 		}
 	}
@@ -192,63 +242,11 @@ func (f *scheduler) answer(ctx context.Context, o offer) error {
 		return f.call(ctx, "DECLINE", "decline", object{"offer_ids": []value{o.ID}, "filters": object{"refuse_seconds": Refuse}})
 	}
 	f.tasks++
+	f.took = d.At
 	d.Task = fmt.Sprintf("%s.%d-%s", f.spec.Name, f.tasks, shortID(f.id.Value))
 	f.saw(d)
 	return f.call(ctx, "ACCEPT", "accept", object{
 		"offer_ids": []value{o.ID}, "filters": object{"refuse_seconds": 0.0},
 		"operations": []object{{"type": "LAUNCH", "launch": object{"task_infos": []object{f.task(d)}}}},
 	})
-}
-
-// shortID tells the tasks of one life of a framework from those of another.
-func shortID(framework string) string { return framework[strings.LastIndex(framework, "-")+1:] }
-
-func (f *scheduler) task(d Decision) object {
-	scalar := func(name string, v float64) object {
-		return object{"name": name, "type": "SCALAR", "role": "*", "scalar": object{"value": v}}
-	}
-	variables := []object{}
-	for name, v := range f.spec.Env {
-		variables = append(variables, object{"name": name, "value": v})
-	}
-	return object{
-		"name": f.spec.Name, "task_id": value{d.Task}, "agent_id": value{d.Agent},
-		"resources": []object{scalar("cpus", f.spec.CPUs), scalar("mem", f.spec.Mem)},
-		"command":   object{"shell": false, "environment": object{"variables": variables}},
-		"container": object{"type": "DOCKER", "docker": object{"image": f.spec.Image, "network": "BRIDGE"}},
-	}
-}
-
-func (f *scheduler) call(ctx context.Context, kind, part string, body object) error {
-	resp, err := f.post(ctx, object{"type": kind, "framework_id": f.id, part: body})
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
-}
-
-func (f *scheduler) post(ctx context.Context, call object) (*http.Response, error) {
-	body, err := json.Marshal(call)
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	if f.stream != "" {
-		req.Header.Set("Mesos-Stream-Id", f.stream)
-	}
-	resp, err := f.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusAccepted {
-		defer resp.Body.Close()
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-		return nil, fmt.Errorf("%v: %s: %s", call["type"], resp.Status, strings.TrimSpace(string(text)))
-	}
-	return resp, nil
 }

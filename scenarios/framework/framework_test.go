@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // master is as much of a Mesos master as one scheduler needs: events that are
@@ -107,6 +108,31 @@ func TestOffers(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestGivesBack ends its newest task when it gets no more, so often and not
+// more.
+func TestGivesBack(t *testing.T) {
+	running := func(id string) string {
+		return `{"type":"UPDATE","update":{"status":{"task_id":{"value":"` + id + `"},"agent_id":{"value":"S1"},"state":"TASK_RUNNING"}}}`
+	}
+	m := &master{t: t, held: make(chan struct{}), got: make(chan struct{}, 10), events: []string{subscribed, running("a"), running("b"), running("c"),
+		`{"type":"UPDATE","update":{"status":{"task_id":{"value":"c"},"agent_id":{"value":"S1"},"state":"TASK_FINISHED"}}}`}}
+	srv := httptest.NewServer(m)
+	defer srv.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- Run(ctx, srv.Client(), srv.URL, Spec{Name: "red", CPUs: 1, GivesBack: 1, BackEvery: time.Second}, nil)
+	}()
+	<-m.got
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if text, _ := json.Marshal(m.calls); len(m.calls) != 1 || !strings.Contains(string(text), `"KILL"`) || !strings.Contains(string(text), `"value":"b"`) {
+		t.Errorf("calls %s", text)
 	}
 }
 
