@@ -15,6 +15,7 @@ func Until(ctx context.Context, every time.Duration, what string, fn func(contex
 	start := time.Now()
 	timer := time.NewTimer(every)
 	defer timer.Stop()
+	var before error
 	for {
 		last := fn(ctx)
 		if last == nil {
@@ -23,6 +24,11 @@ func Until(ctx context.Context, every time.Duration, what string, fn func(contex
 		if p, ok := errors.AsType[permanent](last); ok {
 			return fmt.Errorf("%s: %w", what, p.error)
 		}
+		// A look that the end of ctx has cut short has seen nothing.
+		if before != nil && ctx.Err() != nil && errors.Is(last, ctx.Err()) {
+			last = before
+		}
+		before = last
 		timer.Reset(every)
 		select {
 		case <-ctx.Done():

@@ -182,11 +182,8 @@ type pool struct {
 	subnets []string
 }
 
-func (p pool) Features() lab.Features {
-	f := p.Provider.Features()
-	f.Subnets = p.subnets
-	return f
-}
+// Pool implements lab.Pooler.
+func (p pool) Pool(lab.Spec) []string { return p.subnets }
 
 // TestBusySubnetsAreLeftOut leaves the choice of a subnet to lab while another
 // program listens in the first one of its pool.

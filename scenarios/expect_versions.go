@@ -87,6 +87,8 @@ func (r *run) taken() error {
 		switch {
 		case listed && t.InLB.IsZero():
 			return fmt.Errorf("%s is not in the load balancer", t.Name)
+		case listed && t.Down:
+			return fmt.Errorf("%s is down in the load balancer, by its own checks", t.Name)
 		case !listed && !t.InLB.IsZero() && t.OutOfLB.IsZero():
 			return fmt.Errorf("%s is still in the load balancer", t.Name)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -48,6 +49,7 @@ type TaskHistory struct {
 	listed        time.Time // when Marathon was last seen to list it
 	unlisted      time.Time // when it was first seen not to, after that
 	Served        int       // requests, as the load balancer counts them while it lists the task
+	Down          bool      // the load balancer's own checks say so, while it lists the task
 	// While the load balancer lists the task, but sends nothing new there.
 	Draining time.Time // since when
 	Drained  time.Time // since when no request is under way
@@ -177,12 +179,17 @@ func (h *History) SawBackends(now time.Time, servers []Backend) {
 	defer h.mu.Unlock()
 	h.sampled(samplerBalancer, now)
 	grown := h.grown(servers)
+	down := map[string]bool{}
+	for _, s := range servers {
+		down[s.Address] = strings.HasPrefix(s.Status, statusDown)
+	}
 	h.sawDraining(servers, grown)
 	for _, id := range h.order {
 		t := h.tasks[id]
 		growth, listed := grown[t.Address]
 		if listed {
 			t.Served += growth
+			t.Down = down[t.Address]
 		}
 		switch {
 		case listed && t.InLB.IsZero():

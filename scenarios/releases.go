@@ -59,6 +59,7 @@ const (
 	green = "green"
 
 	statusUp    = "UP"
+	statusDown  = "DOWN"  // also "DOWN 1/2", on the way up
 	statusMaint = "MAINT" // marathon-lb has disabled the server: nothing new goes there
 )
 
