@@ -7,7 +7,7 @@ help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 test: ## run all tests that need no other machine (some skip where foreign programs are missing)
-	go test ./...
+	go test -timeout 30m ./...
 
 DOCKER_TESTS = go test -count=1 -p 1 -timeout 60m -v -run '^(TestNothingStays|TestInside|TestRealEngine|TestDocker)' \
 	./internal/labtest/dockerd ./containers ./e2e
