@@ -35,7 +35,7 @@ var mutantsInside = []mutant{
 	{"stateful", "the number is lost in the restart", sabotage{insideSabotage: insideSabotage{unpins: true}}, Fail, "remembered"},
 	{"stateful", "the number is lost with the power", sabotage{insideSabotage: insideSabotage{wipes: true}}, Fail, "remembered"},
 	{"stateful", "constraints mean nothing", sabotage{anywhere: true}, Fail, "remembered"},
-	{"stateful", "a constraint ends with its slave", sabotage{insideSabotage: insideSabotage{loosens: true}}, Inconclusive, "blocked"},
+	{"stateful", "a constraint ends with its slave", sabotage{insideSabotage: insideSabotage{loosens: true}}, Inconclusive, "outage or blocked"},
 	{"stateful", "Marathon forgets what it owes", sabotage{emptyQueue: true}, Inconclusive, "blocked"},
 	{"stateful", "one container too many", sabotage{insideSabotage: insideSabotage{strays: true}}, Fail, "whole"},
 	{"stateful", "restarted on the dead machine", sabotage{sameNode: true}, Fail, "replaced"},
