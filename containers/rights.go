@@ -12,9 +12,9 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// giveRights gives a container what systemd and dockerd need: --privileged
-// word by word, but without CAP_SYS_RESOURCE, which nothing in a machine needs
-// and some computers (VMs of CI services) do not have themselves; their engines
+// giveRights gives a container what systemd and dockerd need: what --privileged
+// gives, but for this computer's devices and for CAP_SYS_RESOURCE, which
+// nothing in a machine needs and some computers (VMs of CI services) do not have themselves; their engines
 // refuse --privileged. There is one form, so that what is tested anywhere is
 // what runs everywhere.
 func giveRights(h *container.HostConfig) {

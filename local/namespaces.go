@@ -105,6 +105,15 @@ func (s site) connect() error {
 	return nil
 }
 
+// reconnect gives a machine that boots a new kernel's network: what was wrong
+// with the old one is forgotten.
+func (s site) reconnect() error {
+	if err := s.disconnect(); err != nil {
+		return err
+	}
+	return s.connect()
+}
+
 // plug plugs a machine in or out, where it has a cable.
 func (s site) plug(in bool) error {
 	n, ok := s.network()

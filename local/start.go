@@ -99,7 +99,7 @@ func (p *Provider) start(ctx context.Context, s site, binary func() (string, err
 	if err := s.prepare(); err != nil {
 		return fmt.Errorf("%s: %w", s.node.Name, err)
 	}
-	if err := s.connect(); err != nil {
+	if err := s.reconnect(); err != nil {
 		return err
 	}
 	if err := s.checkPorts(ctx); err != nil {

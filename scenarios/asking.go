@@ -63,7 +63,7 @@ func newAsker(target, agent string, connections Connections, dial DialFunc) (*as
 	return a, nil
 }
 
-// reply is the head of a whole answer.
+// reply is what has come of a request.
 type reply struct {
 	status  string
 	ok      bool

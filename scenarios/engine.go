@@ -3,6 +3,7 @@ package scenarios
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -56,6 +57,19 @@ func newLanguage(ctx context.Context, do func(context.Context, verb, arguments) 
 	return l, nil
 }
 
+// again is the same language, with what its variables are now, under another
+// context.
+func (l *language) again(ctx context.Context) (*language, error) {
+	next, err := newLanguage(ctx, l.do)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range l.vars {
+		next.let(name, value)
+	}
+	return next, nil
+}
+
 func (l *language) close() { l.state.CloseAndWait(io.Discard) }
 
 // find returns the verb of a line, expectations included. near is the one that
@@ -96,7 +110,11 @@ func (l *language) run(ctx context.Context, file string, line Line) error {
 		}
 		return l.call(ctx, v, a)
 	}
-	return cause(l.engine.Execute(l.state, file, bufio.NewReader(strings.NewReader(line.Text+"\n")), io.Discard))
+	err = cause(l.engine.Execute(l.state, file, bufio.NewReader(strings.NewReader(line.Text+"\n")), io.Discard))
+	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) && !isUnmet(err) {
+		return context.Cause(ctx) // the engine itself names our single line
+	}
+	return err
 }
 
 // call hands a line on; variables are the language's own business.

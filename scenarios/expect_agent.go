@@ -83,11 +83,8 @@ func expectRecovered(ctx context.Context, r *run, a arguments) error {
 		}
 		return nil
 	})
-	switch {
-	case wrong != "":
-		return c.broken("%s", wrong)
-	case err != nil:
-		return c.unseen(err)
+	if err := c.unless(wrong, err); err != nil {
+		return err
 	}
 	r.moment("◆ registered again: " + strings.Join(words, ", "))
 	return c.pass("%s: the same id, a new registration", strings.Join(words, ", "))
@@ -126,11 +123,8 @@ func expectOutlived(ctx context.Context, r *run, a arguments) error {
 		}
 		return nil
 	})
-	switch {
-	case wrong != "":
-		return c.broken("%s", wrong)
-	case err != nil:
-		return c.unseen(err)
+	if err := c.unless(wrong, err); err != nil {
+		return err
 	}
 	return c.pass("%s: TASK_LOST, and alive", strings.Join(words, ", "))
 }
@@ -171,11 +165,8 @@ func expectReadmitted(ctx context.Context, r *run, a arguments) error {
 		}
 		return nil
 	})
-	switch {
-	case wrong != "":
-		return c.broken("%s", wrong)
-	case err != nil:
-		return c.unseen(err)
+	if err := c.unless(wrong, err); err != nil {
+		return err
 	}
 	return c.pass("%s; the containers of its lost tasks are gone", strings.Join(words, ", "))
 }

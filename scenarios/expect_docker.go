@@ -62,11 +62,8 @@ func expectRenewed(ctx context.Context, r *run, a arguments) error {
 		}
 		return nil
 	})
-	switch {
-	case wrong != "":
-		return c.broken("%s", wrong)
-	case err != nil:
-		return c.unseen(err)
+	if err := c.unless(wrong, err); err != nil {
+		return err
 	}
 	return c.pass("%s", strings.Join(words, "; "))
 }

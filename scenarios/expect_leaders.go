@@ -42,11 +42,8 @@ func expectReelected(ctx context.Context, r *run, a arguments) error {
 		}
 		return nil
 	})
-	switch {
-	case err != nil:
-		return c.unseen(err)
-	case wrong != "":
-		return c.broken("%s", wrong)
+	if err := c.unless(wrong, err); err != nil {
+		return err
 	}
 	r.history.explained(samplerMesos)
 	from, until := r.outage("mesos_master", "zookeeper")
@@ -111,11 +108,8 @@ func expectResumed(ctx context.Context, r *run, a arguments) error {
 		}
 		return nil
 	})
-	switch {
-	case err != nil:
-		return c.unseen(err)
-	case wrong != "":
-		return c.broken("%s", wrong)
+	if err := c.unless(wrong, err); err != nil {
+		return err
 	}
 	r.history.explained(samplerMarathon)
 	from, until := r.outage("marathon")

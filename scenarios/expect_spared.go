@@ -51,11 +51,8 @@ func expectSpared(ctx context.Context, r *run, a arguments) error {
 		}
 		return nil
 	})
-	switch {
-	case wrong != "":
-		return c.broken("%s", wrong)
-	case err != nil:
-		return c.unseen(err)
+	if err := c.unless(wrong, err); err != nil {
+		return err
 	}
 	return c.pass("%d bad tasks ran meanwhile; of %d requests since the change 0 (0 %%) got to one, 0 failed; the deployment is still listed", len(bad), answered)
 }

@@ -34,11 +34,8 @@ func expectUnnoticed(ctx context.Context, r *run, a arguments) error {
 		}
 		return nil
 	})
-	switch {
-	case wrong != "":
-		return c.broken("%s", wrong)
-	case err != nil:
-		return c.unseen(err)
+	if err := c.unless(wrong, err); err != nil {
+		return err
 	}
 	r.history.harmless(samplerMesos, samplerMarathon)
 	return c.pass("watched for %s: master %s leads since its first election, %d slaves as registered, Marathon is framework %s",

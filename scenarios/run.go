@@ -152,12 +152,28 @@ func (r *run) lines(ctx context.Context) error {
 		failed = r.step(ctx, l)
 		r.answerAsked(false, "")
 	}
+	return errors.Join(failed, r.finally(ctx))
+}
+
+// finally runs the lines that run whatever happened. Where ctx has ended, they
+// have a context of their own, bounded by what undoing may take.
+func (r *run) finally(ctx context.Context) (err error) {
+	if ctx.Err() != nil {
+		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), healPatience)
+		defer cancel()
+		lang, err := r.lang.again(own)
+		if err != nil {
+			return err
+		}
+		defer lang.close()
+		ctx, r.lang = own, lang
+	}
 	for _, l := range r.script.Lines {
-		if l.Finally && ctx.Err() == nil {
-			failed = errors.Join(failed, r.step(ctx, l))
+		if l.Finally {
+			err = errors.Join(err, r.step(ctx, l))
 		}
 	}
-	return failed
+	return err
 }
 
 // step runs one line. Its end is quiet: what a reader wants to hear is what

@@ -305,6 +305,37 @@ func TestInterruptedRunIsHealed(t *testing.T) {
 	})
 }
 
+// TestFinallyRunsWhateverHappened: also when the run is interrupted, with the
+// variables of the lines before.
+func TestFinallyRunsWhateverHappened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := labtest.NewNetwork()
+		p := newPlatform(t, n, sabotage{})
+		sc := Parse("mine.txt", "# x\nlet app nginx\nlet who node2\ntraffic $app\nbaseline $app\nkill $who\nexpect lost $who\nfinally restore $who\nfinally say $who is back\n")
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		var said, steps []string
+		report := func(e lab.Event) {
+			switch {
+			case e.Kind == lab.EventDone:
+				steps = append(steps, e.Step)
+			case e.Text != "":
+				said = append(said, e.Text)
+			}
+		}
+		_, err := Run(ctx, p, p, sc, Options{Dial: n.Host("10.0.0.9").Dial, Report: report})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want the interruption", err)
+		}
+		if !slices.Contains(steps, "restore $who") || !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "node2 is back") }) {
+			t.Errorf("steps %q, said %q", steps, said)
+		}
+		if !slices.Contains(p.did, "mend node2") {
+			t.Errorf("did %q", p.did)
+		}
+	})
+}
+
 // inside breaks what runs on machines, and their network.
 const inside = `# Faults inside of machines
 spread nginx

@@ -102,6 +102,19 @@ func (p pending) broken(format string, args ...any) error {
 	return unmet{fmt.Errorf("%w: %w", lab.ErrExpectation, err)}
 }
 
+// unless settles the criterion where a wait was in vain: as not held where
+// something wrong was seen, as not seen where the wait failed. It returns nil
+// where neither is so.
+func (p pending) unless(wrong string, err error) error {
+	switch {
+	case wrong != "":
+		return p.broken("%s", wrong)
+	case err != nil:
+		return p.unseen(err)
+	}
+	return nil
+}
+
 // unmet marks errors that are findings, not failures of the run.
 type unmet struct{ error }
 

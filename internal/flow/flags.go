@@ -23,18 +23,10 @@ func (v *live) reflag(ctx context.Context, container string, flags []string) err
 			return err
 		}
 	}
-	machines := map[string]stack.Machine{}
-	for _, n := range v.plan.Nodes {
-		host, err := v.host(ctx, n.Name)
-		if err != nil {
-			return err
-		}
-		docker, err := host.Docker(ctx)
-		if err != nil {
-			return err
-		}
-		machines[n.Name] = stack.Machine{Docker: docker, Shell: host}
+	machines, err := v.machines(ctx)
+	if err != nil {
+		return err
 	}
-	_, err := stack.Converge(ctx, p, machines, v.clients, stack.Options{Op: "scenario", Report: quiet(v.plan.Report)})
+	_, err = stack.Converge(ctx, p, machines, v.clients, stack.Options{Op: "scenario", Report: quiet(v.plan.Report)})
 	return err
 }

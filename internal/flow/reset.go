@@ -102,17 +102,9 @@ func (r *reset) run(ctx context.Context) error {
 // stack starts what stands still of the platform.
 func (r *reset) stack(ctx context.Context) error {
 	v := r.live
-	machines := map[string]stack.Machine{}
-	for _, n := range v.plan.Nodes {
-		host, err := v.host(ctx, n.Name)
-		if err != nil {
-			return err
-		}
-		docker, err := host.Docker(ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", n.Name, err)
-		}
-		machines[n.Name] = stack.Machine{Docker: docker, Shell: host}
+	machines, err := v.machines(ctx)
+	if err != nil {
+		return err
 	}
 	res, err := stack.Converge(ctx, v.platform, machines, v.clients, stack.Options{Op: "reset", Report: quiet(r.report)})
 	if err != nil {

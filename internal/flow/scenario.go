@@ -302,6 +302,23 @@ func isTask(name string) bool {
 	return strings.HasPrefix(name, "/mesos-") && !strings.HasSuffix(name, ".executor")
 }
 
+// machines are all of the lab's, as the stack is brought onto them.
+func (v *live) machines(ctx context.Context) (map[string]stack.Machine, error) {
+	out := map[string]stack.Machine{}
+	for _, n := range v.plan.Nodes {
+		host, err := v.host(ctx, n.Name)
+		if err != nil {
+			return nil, err
+		}
+		docker, err := host.Docker(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", n.Name, err)
+		}
+		out[n.Name] = stack.Machine{Docker: docker, Shell: host}
+	}
+	return out, nil
+}
+
 // host connects once to a machine and keeps the connection until the machine
 // is broken.
 func (v *live) host(ctx context.Context, node string) (*provision.Host, error) {
