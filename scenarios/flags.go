@@ -22,7 +22,7 @@ func flagging() []verb {
 	}}
 }
 
-// flagged are the components that can be given flags.
+// flaggedComponents are those that can be given flags.
 var flaggedComponents = []string{"marathon-lb", "marathon", "mesos_master"}
 
 func saneFlags(a arguments, k *knowledge) error {
@@ -51,18 +51,20 @@ func flagged(all []Component, a arguments) (Fault, error) {
 // healFaults undoes what is broken. Flags that a script has asked for stay until
 // the observers have gone: giving them back starts a component anew.
 func (r *run) healFaults(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, healPatience)
 	defer cancel()
 	_, err := r.mend(ctx, func(f Fault) bool { return f.Verb != VerbFlags })
 	return err
 }
 
 // balancedWithin is how long the load balancer may take to hear of tasks that
-// run and are healthy.
+// run and are healthy, and to see that they answer.
 const balancedWithin = 15 * time.Second
 
-// balanced waits until the load balancer has every task of an app: it hears of
-// them later than Marathon, and with --health-check only when they are healthy.
+// balanced waits until the load balancer sends requests to every task of an
+// app: it hears of them later than Marathon, with --health-check only when they
+// are healthy, and its own check may have looked before they listened; then it
+// wants two successes in a row.
 func (r *run) balanced(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, balancedWithin)
 	defer cancel()
@@ -74,6 +76,11 @@ func (r *run) balanced(ctx context.Context, id string) error {
 		servers, err := r.cluster.Backends(ctx, id)
 		if err == nil && len(servers) < len(app.Tasks) {
 			err = fmt.Errorf("%d of %d tasks are there", len(servers), len(app.Tasks))
+		}
+		for _, s := range servers {
+			if err == nil && s.down() {
+				err = fmt.Errorf("%s is %s", s.Address, s.Status)
+			}
 		}
 		return err
 	})

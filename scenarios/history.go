@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -181,7 +180,7 @@ func (h *History) SawBackends(now time.Time, servers []Backend) {
 	grown := h.grown(servers)
 	down := map[string]bool{}
 	for _, s := range servers {
-		down[s.Address] = strings.HasPrefix(s.Status, statusDown)
+		down[s.Address] = s.down()
 	}
 	h.sawDraining(servers, grown)
 	for _, id := range h.order {

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/mesoslab/lab"
@@ -142,6 +143,9 @@ type Backend struct {
 	Queued   int    // that wait for it
 	Status   string // HAProxy's word: UP, DOWN, MAINT, no check
 }
+
+// down says whether the load balancer's own check has taken the server out.
+func (b Backend) down() bool { return strings.HasPrefix(b.Status, statusDown) }
 
 // StreamEvent is one event of Marathon's stream.
 type StreamEvent struct {

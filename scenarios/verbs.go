@@ -81,9 +81,6 @@ func verbTraffic(ctx context.Context, r *run, a arguments) error {
 	if err := r.balanced(ctx, a["app"]); err != nil {
 		return err
 	}
-	if err := r.awaitService(ctx, app.URL); err != nil {
-		return err
-	}
 	probe, err := NewProbe(app.URL, a.count("rate"), Connections(a["connections"]), r.opt.Dial)
 	if err != nil {
 		return err
