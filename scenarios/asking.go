@@ -13,9 +13,10 @@ import (
 	"time"
 )
 
-// asker does the requests of a probe, each in the goroutine that asks: the
-// client of net/http has three more of them for a connection, which at some
-// hundred requests a second is most of what a probe costs.
+// asker does the requests of a probe, each in the goroutine that asks. The
+// client of net/http has three more of them for a connection and costs half as
+// much again (BenchmarkTraffic: 22 instead of 15 % of a core); words and
+// headers are read and written by net/http all the same.
 type asker struct {
 	address string // host:port
 	request []byte
