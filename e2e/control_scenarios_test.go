@@ -18,7 +18,8 @@ func TestControlScenarios(t *testing.T) {
 		{"master-restart", []string{"baseline", "ended", "unanswered", "resumed", "waiting", "reelected", "launched", "untouched", "whole"}, []string{"down", "election", "re-register"}},
 		{"marathon-restart", []string{"baseline", "ended", "unanswered", "untouched", "unreplaced", "resumed", "replaced", "serving", "untouched", "whole"}, []string{"down", "election", "detect", "back-off", "launch"}},
 		{"lb-restart", []string{"baseline", "ended", "unanswered", "outage", "answering", "untouched", "whole"}, []string{"down", "serving"}},
-		{"zookeeper-outage", []string{"baseline", "ended", "unnoticed", "unnoticed", "untouched", "ended", "unanswered", "untouched", "reelected", "resumed", "untouched", "whole"}, []string{"down", "election", "re-register"}},
+		{"zookeeper-outage", []string{"baseline", "ended", "unnoticed", "unnoticed", "untouched", "ended", "unanswered", "untouched", "reelected", "resumed", "untouched", "whole",
+			"ended", "orphaned", "reelected", "resumed", "untouched", "answering", "whole"}, []string{"down", "election", "re-register"}},
 		{"failover-agent", []string{"baseline", "victim", "ended", "recovered", "untouched", "inactive", "lost", "replaced", "serving", "outlived", "readmitted", "whole"}, []string{"detect", "back-off", "launch"}},
 		{"failover-docker", []string{"baseline", "victim", "inactive", "removed", "replaced", "serving", "renewed", "readmitted", "whole"}, []string{"detect", "back-off", "launch"}},
 	} {

@@ -27,6 +27,8 @@ func onControl() []verb {
 			options: []param{within("60s")}, after: known, do: expectReelected},
 		{name: "resumed", summary: "Marathon leads again as the same framework, and lists its apps",
 			options: []param{within("60s")}, after: known, do: expectResumed},
+		{name: "orphaned", summary: "Marathon leads as another framework and knows nothing of an app; its tasks run on, and nobody owns them",
+			args: []param{app}, options: []param{within("60s")}, after: known, watched: true, do: expectOrphaned},
 		{name: "untouched", summary: "tasks that nobody has broken are the same by id, container and start, and no request has failed (failed=any: that is not judged)",
 			args: []param{app}, options: []param{{"failed", kindWord, "none"}, within("30s")}, after: known, watched: true, sane: saneUntouched, do: expectUntouched},
 		{name: "unreplaced", summary: "a task that was broken is gone, and by the engines' count nobody replaces it, for a while",

@@ -38,6 +38,8 @@ type Kind struct {
 	// be broken so; Never says why.
 	Does  map[Part]string
 	Never map[Part]string
+	// Only lists the components that it goes with; nil means all.
+	Only []string
 	// Passes lists the parts that come back by themselves, or that others
 	// replace: there is nothing to undo.
 	Passes []Part
@@ -73,6 +75,12 @@ func Kinds() []Kind {
 			Never:   map[Part]string{PartTask: "Docker would start the container again behind Mesos' back, and nobody would own it: give kill or stop, and Marathon starts a new one"},
 		},
 		{
+			Verb: VerbWipe, Only: []string{"zookeeper"},
+			Summary: "it starts again and finds none of its data; they are laid aside, and put back when that is undone",
+			Does:    map[Part]string{PartComponent: "starts again, without its data"},
+			Never:   map[Part]string{PartMachine: wipesData, PartDocker: wipesData, PartTask: wipesData},
+		},
+		{
 			Verb: "cut", Summary: "a machine and the other machines, or one of them, get no packet from each other any more; this computer still reaches all of them",
 			Does: map[Part]string{PartNetwork: "is cut off"},
 		},
@@ -82,6 +90,11 @@ func Kinds() []Kind {
 		},
 	}
 }
+
+// VerbWipe is the word for a component that loses what it keeps on disk.
+const VerbWipe = "wipe"
+
+const wipesData = "it is about what zookeeper keeps, and goes with nothing else"
 
 // KindNamed finds a kind by its verb.
 func KindNamed(verb string) (Kind, bool) {
@@ -178,8 +191,11 @@ func (f Fault) network() string {
 
 // undone tells that it is mended.
 func (f Fault) undone() string {
-	if f.Verb == VerbFlags {
+	switch f.Verb {
+	case VerbFlags:
 		return f.Thing() + " has its own flags again"
+	case VerbWipe:
+		return f.Thing() + " has its data back"
 	}
 	does := map[Part]string{PartMachine: "powered on", PartDocker: "runs again", PartComponent: "runs again", PartTask: "goes on", PartNetwork: "has its network back"}
 	return f.Thing() + " " + does[f.Part]

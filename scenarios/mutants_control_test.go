@@ -56,6 +56,9 @@ var controlMutants = []mutant{
 	{"zookeeper-outage", "every container was started again", control(controlSabotage{restartedTasks: true}), Fail, "untouched"},
 	{"zookeeper-outage", "a task was lost", control(controlSabotage{lostTask: true}), Fail, "untouched"},
 	{"zookeeper-outage", "clients notice", control(controlSabotage{fragile: true}), Fail, "untouched"},
+	{"zookeeper-outage", "Marathon remembers its apps", control(controlSabotage{memory: true}), Inconclusive, "orphaned"},
+	{"zookeeper-outage", "it is the old framework", control(controlSabotage{sameAfterWipe: true}), Inconclusive, "orphaned"},
+	{"zookeeper-outage", "an orphan ends", control(controlSabotage{weakOrphans: true}), Fail, "orphaned"},
 	{"zookeeper-outage", "one container too many", sabotage{surplus: true}, Fail, "whole"},
 
 	{"failover-agent", "placebo", sabotage{}, Inconclusive, "ended"},

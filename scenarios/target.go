@@ -110,6 +110,9 @@ func saneTarget(kind Kind) func(arguments, *knowledge) error {
 		if why := kind.Never[part]; why != "" {
 			return fmt.Errorf("%s %s: %s", kind.Verb, word, why)
 		}
+		if part == PartComponent && kind.Only != nil && !slices.Contains(kind.Only, word) {
+			return fmt.Errorf("%s %s: it goes with %s only", kind.Verb, word, strings.Join(kind.Only, ", "))
+		}
 		if err := saneOptions(kind, part, word, a); err != nil {
 			return fmt.Errorf("%s %s: %w", kind.Verb, word, err)
 		}

@@ -39,6 +39,9 @@ type controlSabotage struct {
 	untold         bool // no sabotage: what Marathon missed it hears before anybody listens to it
 	sameProcess    bool // Marathon's process is the old one
 	neverLeads     bool // Marathon never leads again
+	memory         bool // Marathon knows its apps although ZooKeeper has lost them
+	sameAfterWipe  bool // it is the old framework although ZooKeeper has lost its id
+	weakOrphans    bool // the tasks of a lost framework end
 }
 
 // twinControl is the control plane of the twin.
@@ -53,7 +56,9 @@ type twinControl struct {
 	marathonAway bool // it does not lead
 	lbGone       bool
 	zkGone       bool
-	outages      int // counts outages of ZooKeeper
+	wiped        bool // ZooKeeper knows nothing
+	stuck        bool // Marathon looks for a ZooKeeper that knows more
+	outages      int  // counts outages of ZooKeeper
 	died         map[string]time.Time
 	connected    bool            // Marathon is subscribed
 	masters      int             // elected so far
@@ -106,6 +111,11 @@ func (p *platform) breakControl(f Fault) bool {
 		p.breakAgent(f)
 		return true
 	}
+	if f.Verb == VerbWipe {
+		p.parts = append(p.parts, f)
+		p.otherData(true)
+		return true
+	}
 	code := 0
 	if f.Verb == "kill" || f.Verb == "crash" {
 		code = 137
@@ -121,6 +131,27 @@ func (p *platform) breakControl(f Fault) bool {
 		p.comeBack(f.Container)
 	}
 	return true
+}
+
+// otherData restarts ZooKeeper with data that know no session of its clients.
+func (p *platform) otherData(wiped bool) {
+	c := &p.control
+	c.wiped = wiped
+	if tasks := p.apps["nginx"].tasks; wiped && p.weakOrphans {
+		c.dead[tasks[0].ID] = true
+	}
+	p.endProcess("zookeeper", 0, true)
+	c.stuck = wiped
+	after := 100 * time.Millisecond
+	if wiped {
+		p.loseMarathon()
+		after = twinSession
+	}
+	p.later(after, func() {
+		p.endProcess("mesos_master", 1, true)
+		p.loseMaster()
+		p.later(300*time.Millisecond, p.elect)
+	})
 }
 
 func (p *platform) endProcess(name string, code int, again bool) {
@@ -207,7 +238,7 @@ func (p *platform) spoilTasks() {
 // leadAgain: Marathon leads, and finds Mesos if there is a master.
 func (p *platform) leadAgain() {
 	c := &p.control
-	if c.marathonGone || c.zkGone || p.neverLeads {
+	if c.marathonGone || c.zkGone || c.stuck || p.neverLeads {
 		return
 	}
 	if p.untold {
@@ -217,8 +248,13 @@ func (p *platform) leadAgain() {
 		c.pending = nil
 	}
 	c.marathonAway = false
-	if p.newFramework {
+	switch {
+	case p.newFramework:
 		c.framework = "master-1-0009"
+	case c.wiped && !p.sameAfterWipe:
+		c.framework = "master-1-0007"
+	default:
+		c.framework = "master-1-0000"
 	}
 	p.later(200*time.Millisecond, p.subscribe)
 }
@@ -250,7 +286,7 @@ func (p *platform) comeBack(name string) {
 		c.masterGone = false
 		p.later(place, p.elect)
 	case "marathon":
-		c.marathonGone = false
+		c.marathonGone, c.stuck = false, false
 		p.later(place, p.leadAgain)
 	case "marathon-lb":
 		p.later(100*time.Millisecond, func() { c.lbGone = false })
@@ -300,6 +336,10 @@ func (p *platform) mendControl(f Fault) bool {
 	}
 	if slaveComponent.MatchString(f.Container) {
 		p.mendAgent(f)
+		return true
+	}
+	if f.Verb == VerbWipe {
+		p.otherData(false)
 		return true
 	}
 	p.comeBack(f.Container)

@@ -216,6 +216,9 @@ func (p *platform) App(ctx context.Context, id string) (App, error) {
 	if err := p.marathonErr(); err != nil {
 		return App{}, err
 	}
+	if p.control.wiped && !p.memory {
+		return App{}, fmt.Errorf("app %s: %w", id, lab.ErrNotFound)
+	}
 	a := p.apps[id]
 	if a == nil {
 		return p.groupApp(id)

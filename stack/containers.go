@@ -79,7 +79,7 @@ func (p Platform) Containers() []Container {
 	ip := master.IP.String()
 	out := []Container{
 		{Name: nameZooKeeper, Node: master.Name, Image: p.Images.ZooKeeper, Cmd: p.words("zkServer.sh", "start-foreground"),
-			Env: p.env(p.ifNot("ZOO_PORT", p.Spec.Ports.ZooKeeper, zkPort)), Binds: p.keep("zookeeper", "/tmp/zookeeper"), Ready: GateZooKeeper},
+			Env: p.env(p.ifNot("ZOO_PORT", p.Spec.Ports.ZooKeeper, zkPort)), Binds: []string{p.ZooKeeperData() + ":/tmp/zookeeper"}, Ready: GateZooKeeper},
 		{Name: nameMaster, Node: master.Name, Image: p.Images.Mesos, Cmd: []string{"start-mesos-master.sh"}, Env: p.masterEnv(ip),
 			Binds: slices.Concat(p.keep("mesos-master", "/var/lib/mesos"), p.keep("log/"+nameMaster, mesosLogs)), After: []string{nameZooKeeper}, Ready: GateMaster},
 		{Name: nameMarathon, Node: master.Name, Image: p.Images.Marathon, Cmd: append(p.marathonArgs(ip), p.Flags[nameMarathon]...),

@@ -60,7 +60,7 @@ func (r *run) cleanStart(ctx context.Context, plan *todo) error {
 	if zk.kind != createIt && zk.kind != recreateIt || shell == nil {
 		return nil
 	}
-	out, err := shell.Run(ctx, "if [ -d "+r.platform.stateDir()+"/zookeeper/version-2 ]; then echo kept; fi", nil)
+	out, err := shell.Run(ctx, "if [ -d "+r.platform.ZooKeeperData()+"/version-2 ]; then echo kept; fi", nil)
 	if err != nil {
 		return fmt.Errorf("%s: look for ZooKeeper's data: %w", zk.want.Node, err)
 	}

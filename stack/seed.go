@@ -41,8 +41,12 @@ func (p Platform) stateDir() string {
 	return "/var/lib/lab/" + id
 }
 
+// ZooKeeperData is the folder of the master's machine in which ZooKeeper keeps
+// what Marathon knows. It outlives the container.
+func (p Platform) ZooKeeperData() string { return p.stateDir() + "/zookeeper" }
+
 // keep binds a directory of the state into a container of the article's
-// images; lab's own keep nothing that has to outlive them.
+// images; but for ZooKeeper, lab's own keep nothing that has to outlive them.
 func (p Platform) keep(name, inside string) []string {
 	if p.Images.Mini {
 		return nil

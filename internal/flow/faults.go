@@ -118,6 +118,9 @@ func (v *live) do(ctx context.Context, f scenarios.Fault) error {
 	if f.Verb == scenarios.VerbFlags {
 		return v.reflag(ctx, f.Container, strings.Fields(f.Flags))
 	}
+	if f.Verb == scenarios.VerbWipe {
+		return v.withoutData(ctx, f, layAside)
+	}
 	return v.breakContainer(ctx, f)
 }
 

@@ -73,6 +73,9 @@ func (v *live) mendInside(ctx context.Context, f scenarios.Fault) error {
 	if f.Verb == scenarios.VerbFlags {
 		return v.reflag(ctx, f.Container, nil)
 	}
+	if f.Verb == scenarios.VerbWipe {
+		return v.withoutData(ctx, f, putBack)
+	}
 	docker, err := host.Docker(ctx)
 	if err != nil {
 		return err
