@@ -73,6 +73,7 @@ func TestKilledBreakInside(t *testing.T) {
 		"stop marathon-lb":               "⚡ marathon-lb is stopped",
 		"pause mesos_master":             "⚡ mesos_master freezes",
 		"restart zookeeper":              "⚡ zookeeper restarts", // with a length of time: stopped until then
+		"wipe zookeeper":                 "⚡ zookeeper starts again, without its data",
 		"pause task of=nginx pick=first": " freezes",
 	} {
 		t.Run(words, func(t *testing.T) {
