@@ -93,6 +93,27 @@ func TestLongChaos(t *testing.T) {
 	l.MustBeGone()
 }
 
+// TestLongPhases compares what failovers report with the event log, which a
+// busy computer would write late.
+func TestLongPhases(t *testing.T) {
+	if !long() {
+		t.Skip("needs a quiet computer: LAB_TEST_LONG=1 asks for it")
+	}
+	l := rig.New(t)
+	l.Create("--fast")
+	for n := range 3 {
+		t.Run(fmt.Sprint("run ", n+1), func(t *testing.T) {
+			l := l.In(t)
+			for _, d := range l.LogDisagrees(mustPass(t, l, "failover"), "kill victim") {
+				t.Error(d)
+			}
+			l.AwaitWhole()
+		})
+	}
+	l.Must("destroy")
+	l.MustBeGone()
+}
+
 // TestLongPatience waits as long as Mesos does by default. A lab that has other
 // settings gets them by create, and gives them up again.
 func TestLongPatience(t *testing.T) {
