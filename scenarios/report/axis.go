@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -140,18 +141,23 @@ func (f *frame) marks() (rows int) {
 			f.Marks = append(f.Marks, mark{X: f.time(*fault.Until), Label: "restored", Undo: true})
 		}
 	}
-	slices.SortStableFunc(f.Marks, func(a, b mark) int { return int(a.X - b.X) })
-	var ends [4]float64
+	slices.SortStableFunc(f.Marks, func(a, b mark) int { return cmp.Compare(a.X, b.X) })
+	var ends [5]float64
 	for i := range f.Marks {
 		m := &f.Marks[i]
-		m.Left = m.X+8*float64(len([]rune(m.Label))) > f.Right
-		for row := range ends {
-			if m.X >= ends[row] || row == len(ends)-1 {
-				m.Row, ends[row] = row, m.X+7.5*float64(len([]rune(m.Label)))+14
-				rows = max(rows, row+1)
-				break
-			}
+		from, to := m.X, m.X+labelWidth(m.Label)
+		if m.Left = to > f.Right; m.Left {
+			from, to = m.X-labelWidth(m.Label), m.X
 		}
+		m.Row = slices.IndexFunc(ends[:], func(end float64) bool { return from >= end })
+		if m.Row < 0 { // crowded everywhere: where it covers least
+			m.Row = slices.Index(ends[:], slices.Min(ends[:]))
+		}
+		ends[m.Row] = max(ends[m.Row], to)
+		rows = max(rows, m.Row+1)
 	}
 	return rows
 }
+
+// labelWidth is the room of a mark's label, generously: fonts differ.
+func labelWidth(label string) float64 { return 7.5*float64(len([]rune(label))) + 14 }
