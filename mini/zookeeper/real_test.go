@@ -9,18 +9,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mesoslab/lab/internal/labtest/realzk"
 	"github.com/mesoslab/lab/mini/zookeeper/jute"
 	"github.com/mesoslab/lab/mini/zookeeper/tree"
 )
 
 // TestLikeTheRealServer sends the same random requests to this server and to
-// a real one (3.4 to 3.8), at the address that LAB_ZOOKEEPER gives, and
-// compares every reply and every event. It makes nodes /lab-compare-* there and
-// removes those that it can. Nobody else may write to that server meanwhile.
+// a real one, and compares every reply and every event. The real one is of
+// Debian's package, or at the address that LAB_ZOOKEEPER gives (3.4 to 3.8): the
+// test makes nodes /lab-compare-* there and removes those that it can, and
+// nobody else may write to that server meanwhile.
 func TestLikeTheRealServer(t *testing.T) {
 	addr := os.Getenv("LAB_ZOOKEEPER")
 	if addr == "" {
-		t.Skip("LAB_ZOOKEEPER, the address of a real server to compare with, is not set")
+		addr = realzk.Start(t, "127.0.0.1:0").Addr
 	}
 	ours := start(t, t.TempDir(), loopback).addr
 	for seed := range uint64(10) {
