@@ -148,6 +148,8 @@ type logger struct {
 	mu    sync.Mutex
 	w     io.Writer
 	quiet bool
+	level uint32 // of verbosity, until that time
+	until time.Time
 }
 
 func (l *logger) printf(format string, args ...any) {

@@ -117,6 +117,7 @@ func (c *Cluster) lose(t *task, state mesos.TaskState, reason mesos.TaskStatus_R
 	}
 	t.StatusUpdateState, t.StatusUpdateUUID = nil, nil
 	t.record(s)
+	c.tellUpdate(t, s)
 	c.forget(t)
 	t.fw.send(updateEvent(s))
 }

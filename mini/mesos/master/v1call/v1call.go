@@ -78,7 +78,7 @@ func Read(w http.ResponseWriter, r *http.Request, dst Message) error {
 	if ct == "" {
 		return BadRequest("Expecting 'Content-Type' to be present")
 	}
-	body, err := Body(w, r)
+	body, err := Body(w, r, MaxBody)
 	if err != nil {
 		return err
 	}
@@ -92,14 +92,14 @@ func Read(w http.ResponseWriter, r *http.Request, dst Message) error {
 	return &Error{http.StatusUnsupportedMediaType, fmt.Sprintf("Expecting 'Content-Type' of %s or %s", JSON, Protobuf)}
 }
 
-// Body reads a request's body, of at most MaxBody bytes. All errors are
+// Body reads a request's body, of at most that many bytes. All errors are
 // *Error.
-func Body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	tooLong := &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is longer than %d bytes", MaxBody)}
-	if r.ContentLength > MaxBody {
+func Body(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	tooLong := &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is longer than %d bytes", most)}
+	if r.ContentLength > most {
 		return nil, tooLong
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
