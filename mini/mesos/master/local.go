@@ -34,7 +34,7 @@ func (m *master) local(w http.ResponseWriter, r *http.Request, name string) bool
 		m.registry(w, r)
 	case "/logging/toggle":
 		m.toggleLogging(w, r)
-	case "/help":
+	case "/help", "/help/master":
 		endpoints.Help(w)
 	case "/files/browse", "/files/read", "/files/download", "/files/browse.json", "/files/read.json", "/files/download.json":
 		if r.URL.Query().Get("path") == "" {

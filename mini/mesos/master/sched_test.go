@@ -42,6 +42,11 @@ func (r *rig) scheduler(info *mesos.FrameworkInfo) *sched {
 	return r.schedulerWith(info, codecs.ByMediaType[codecs.MediaTypeJSON].Type.ContentType(), masterAddr)
 }
 
+func (r *rig) schedulerAt(addr string, info *mesos.FrameworkInfo) *sched {
+	r.t.Helper()
+	return r.schedulerWith(info, codecs.MediaTypeJSON.ContentType(), addr)
+}
+
 func (r *rig) schedulerWith(info *mesos.FrameworkInfo, media, addr string) *sched {
 	r.t.Helper()
 	codec := codecs.ByMediaType[codecs.MediaTypeJSON]

@@ -100,6 +100,7 @@ func (c *Cluster) Subscribe(info mesos.FrameworkInfo, suppressed []string, s Str
 		f = c.addFramework(id, info)
 	default: // known to a former master
 		f = c.addFramework(id, info)
+		f.reregistered = time.Now()
 	}
 	f.info.ID = &mesos.FrameworkID{Value: id}
 	f.stream, f.streamID, f.recovered = s, streamID, false
@@ -170,10 +171,9 @@ func (c *Cluster) takeOver(f *framework, info mesos.FrameworkInfo) {
 	}
 	c.withdrawOffers(f)
 	f.info = info
+	f.reregistered = time.Now()
 	if f.recovered {
-		f.registered = time.Now()
-	} else {
-		f.reregistered = time.Now()
+		f.registered = f.reregistered
 	}
 }
 

@@ -191,9 +191,6 @@ func task(t cluster.TaskView) mjson.Object {
 	if t.Container != nil {
 		o = o.Put("container", mjson.ProtoByNumber(t.Container))
 	}
-	if t.HealthCheck != nil {
-		o = o.Put("health_check", mjson.ProtoByNumber(t.HealthCheck))
-	}
 	return o
 }
 
