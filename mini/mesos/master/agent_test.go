@@ -25,6 +25,7 @@ type agentDouble struct {
 	conn     *wire.Conn
 	id       string
 	mute     bool // answers no pings
+	late     bool // says nothing of a task by itself
 	tasks    map[string]*mesos.Task
 	fws      map[string]mesos.FrameworkInfo
 	runs     map[string]int // how often each task was started
@@ -145,7 +146,9 @@ func (a *agentDouble) run(ctx context.Context, conn *wire.Conn, m *wire.RunTask)
 	a.fws[m.Framework.V.ID.Value] = m.Framework.V
 	a.tasks[id] = &mesos.Task{Name: info.Name, TaskID: info.TaskID, FrameworkID: *m.Framework.V.ID,
 		AgentID: info.AgentID, State: mesos.TASK_STAGING.Enum(), Resources: info.Resources, Labels: info.Labels}
-	a.update(ctx, conn, m.Framework.V.ID.Value, id, mesos.TASK_RUNNING)
+	if !a.late {
+		a.update(ctx, conn, m.Framework.V.ID.Value, id, mesos.TASK_RUNNING)
+	}
 }
 
 // update sends a status update; the lock must be held.
@@ -189,6 +192,8 @@ func (a *agentDouble) leave() {
 	synctest.Wait()
 	a.die()
 }
+
+func (a *agentDouble) setLate(l bool) { a.mu.Lock(); a.late = l; a.mu.Unlock() }
 
 func (a *agentDouble) setMute(m bool) { a.mu.Lock(); a.mute = m; a.mu.Unlock() }
 

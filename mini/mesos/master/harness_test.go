@@ -25,7 +25,8 @@ type rig struct {
 	net *labtest.Network
 	// generation is what situations run as: "1.3" unless said otherwise.
 	generation string
-	dir        string // one folder for every host: hosts differ in their paths only
+	scheds     []*sched // all that subscribed
+	dir        string   // one folder for every host: hosts differ in their paths only
 }
 
 func newRig(t *testing.T) *rig {

@@ -59,6 +59,7 @@ func (r *rig) schedulerWith(info *mesos.FrameworkInfo, media, addr string) *sche
 	s := &sched{r: r, ack: true, done: make(chan struct{}), caller: httpsched.NewCaller(httpcli.New(
 		httpcli.Endpoint("http://"+addr+"/api/v1/scheduler"), httpcli.Codec(codec),
 		httpcli.Do(httpcli.With(httpcli.RoundTripper(transport)))))}
+	r.scheds = append(r.scheds, s)
 	ctx, cancel := context.WithCancel(r.ctx)
 	s.stop = cancel
 	call := calls.Subscribe(info)

@@ -122,7 +122,7 @@ func (r *rig) capTerminal() (a *agentDouble, s *sched) {
 	on(b, "t-p1", "t-p2")
 	time.Sleep(1500 * time.Millisecond) // what is left is offered before the tasks end
 	for _, id := range []string{"t-finish", "t-noack"} {
-		a.report(id, mesos.TASK_FINISHED)
+		a.report(id, mesos.TASK_FINISHED, says("Command exited with status 0"))
 	}
 	for id, why := range map[string]string{"t-fail": "Command exited with status 3", "t-sig": "Command terminated with signal Killed"} {
 		a.report(id, mesos.TASK_FAILED, says(why))
