@@ -406,6 +406,7 @@ func (r *rig) zkAfterFailover() {
 	b.die()
 	a.connect("10.0.0.11:5050")
 	b.connect("10.0.0.11:5050")
+	synctest.Wait()
 	r.schedulerAt("10.0.0.11:5050", again(s, framework("zkfw")))
 	time.Sleep(2 * time.Second)
 	synctest.Wait()
