@@ -92,6 +92,7 @@ func (m *master) run(ctx context.Context) error {
 	base, endRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer endRequests()
 	server := m.env.Server(m)
+	server.IdleTimeout, server.MaxHeaderBytes = 2*patience, maxHeader
 	server.BaseContext = func(net.Listener) context.Context { return base }
 	served := make(chan struct{})
 	go func() {

@@ -4,11 +4,22 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/mesoslab/lab/mini/mesos/election"
 	"github.com/mesoslab/lab/mini/mesos/master/endpoints"
 	"github.com/mesoslab/lab/mini/mesos/master/webui"
 	"github.com/mesoslab/lab/mini/mesos/wire"
+)
+
+const (
+	// patience is how long a peer may take to send a request or to take an
+	// answer. Streams have their own.
+	patience = time.Minute
+	// introduction is how long an agent may take to say who it is.
+	introduction = 10 * time.Second
+	// maxHeader is how long a request's head may be, in bytes.
+	maxHeader = 64 << 10
 )
 
 // ServeHTTP answers everything on the master's port. Unknown paths are 404
@@ -19,6 +30,9 @@ func (m *master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer m.requests.Done()
+	rc := http.NewResponseController(w)
+	rc.SetReadDeadline(time.Now().Add(patience))
+	rc.SetWriteDeadline(time.Now().Add(patience))
 	path := r.URL.Path
 	switch path {
 	case "/", "/master":

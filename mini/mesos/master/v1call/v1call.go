@@ -22,6 +22,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/mesoslab/lab/mini/mesos/mjson"
 )
@@ -95,6 +96,17 @@ func Read(w http.ResponseWriter, r *http.Request, dst Message) error {
 // Body reads a request's body, of at most that many bytes. All errors are
 // *Error.
 func Body(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	body, err := readBody(w, r, most)
+	if err != nil {
+		w.Header().Set("Connection", "close") // do not wait for the rest of it
+		return nil, err
+	}
+	// From here on a client may be silent: it may listen to a stream.
+	http.NewResponseController(w).SetReadDeadline(time.Time{})
+	return body, nil
+}
+
+func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	tooLong := &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is longer than %d bytes", most)}
 	if r.ContentLength > most {
 		return nil, tooLong
