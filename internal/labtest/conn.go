@@ -63,6 +63,7 @@ func (c *conn) reset() {
 		c.net.mu.Unlock()
 		c.out.fail(syscall.ECONNRESET)
 		c.in.fail(syscall.ECONNRESET)
+		c.in.closeRead() // also where the host is cut and hears nothing of itself
 	})
 }
 

@@ -25,6 +25,7 @@ type agentDouble struct {
 	conn     *wire.Conn
 	id       string
 	mute     bool // answers no pings
+	late     bool // says nothing of a task by itself
 	tasks    map[string]*mesos.Task
 	fws      map[string]mesos.FrameworkInfo
 	runs     map[string]int // how often each task was started
@@ -145,26 +146,54 @@ func (a *agentDouble) run(ctx context.Context, conn *wire.Conn, m *wire.RunTask)
 	a.fws[m.Framework.V.ID.Value] = m.Framework.V
 	a.tasks[id] = &mesos.Task{Name: info.Name, TaskID: info.TaskID, FrameworkID: *m.Framework.V.ID,
 		AgentID: info.AgentID, State: mesos.TASK_STAGING.Enum(), Resources: info.Resources, Labels: info.Labels}
-	a.update(ctx, conn, m.Framework.V.ID.Value, id, mesos.TASK_RUNNING)
+	if !a.late {
+		a.update(ctx, conn, m.Framework.V.ID.Value, id, mesos.TASK_RUNNING)
+	}
 }
 
 // update sends a status update; the lock must be held.
-func (a *agentDouble) update(ctx context.Context, conn *wire.Conn, fw, id string, state mesos.TaskState) {
+func (a *agentDouble) update(ctx context.Context, conn *wire.Conn, fw, id string, state mesos.TaskState, change ...func(*mesos.TaskStatus)) {
 	t := a.tasks[id]
 	if t == nil {
 		return
 	}
-	u := uuid.New()
+	u, pid := uuid.New(), uint32(4711)
 	now := float64(time.Now().UnixNano()) / 1e9
 	st := mesos.TaskStatus{TaskID: t.TaskID, State: &state, Source: mesos.SOURCE_EXECUTOR.Enum(), AgentID: &t.AgentID,
 		ExecutorID: &mesos.ExecutorID{Value: id}, UUID: u[:], Timestamp: &now,
 		ContainerStatus: &mesos.ContainerStatus{
-			ContainerID:  &mesos.ContainerID{Value: "c-" + id},
+			ContainerID: &mesos.ContainerID{Value: "c-" + id}, ExecutorPID: &pid,
 			NetworkInfos: []mesos.NetworkInfo{{IPAddresses: []mesos.NetworkInfo_IPAddress{{IPAddress: &a.ip}}}}}}
+	for _, f := range change {
+		f(&st)
+	}
 	t.State, t.StatusUpdateState, t.StatusUpdateUUID = &state, &state, u[:]
 	t.Statuses = append(t.Statuses, st)
 	conn.Send(ctx, &wire.StatusUpdate{FrameworkID: fw, Status: wire.Of(st), LatestState: state})
 }
+
+// report sends an update for one of its tasks.
+func (a *agentDouble) report(id string, state mesos.TaskState, change ...func(*mesos.TaskStatus)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.tasks[id]
+	if t == nil {
+		a.r.t.Errorf("agent %s has no task %s", a.ip, id)
+		return
+	}
+	a.update(a.r.ctx, a.conn, t.FrameworkID.Value, id, state, change...)
+}
+
+// leave unregisters, as the real one does at SIGUSR1, and ends.
+func (a *agentDouble) leave() {
+	a.mu.Lock()
+	a.conn.Send(a.r.ctx, &wire.Unregister{})
+	a.mu.Unlock()
+	synctest.Wait()
+	a.die()
+}
+
+func (a *agentDouble) setLate(l bool) { a.mu.Lock(); a.late = l; a.mu.Unlock() }
 
 func (a *agentDouble) setMute(m bool) { a.mu.Lock(); a.mute = m; a.mu.Unlock() }
 

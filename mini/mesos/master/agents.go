@@ -37,8 +37,10 @@ func (m *master) serveAgent(w http.ResponseWriter, r *http.Request, reign *reign
 			m.log.printf("agent at %s: %v", conn.RemoteAddr(), err)
 		}
 	}()
-	for {
-		msg, err := conn.Receive(ctx)
+	first, introduced := context.WithTimeout(ctx, introduction)
+	defer introduced()
+	for wait := first; ; wait = ctx {
+		msg, err := conn.Receive(wait)
 		if err == nil {
 			err = reign.cluster.Receive(l, msg)
 			if err == nil {

@@ -23,7 +23,10 @@ type rig struct {
 	t   *testing.T
 	ctx context.Context
 	net *labtest.Network
-	dir string // one folder for every host: hosts differ in their paths only
+	// generation is what situations run as: "1.3" unless said otherwise.
+	generation string
+	scheds     []*sched // all that subscribed
+	dir        string   // one folder for every host: hosts differ in their paths only
 }
 
 func newRig(t *testing.T) *rig {

@@ -83,7 +83,13 @@ func TestRefusals(t *testing.T) {
 
 func (r *rig) do(method, path, body string, header map[string]string) (*http.Response, string) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.ctx, method, "http://"+masterAddr+path, strings.NewReader(body))
+	return r.at(masterAddr, method, path, body, header)
+}
+
+// at makes a request and follows no redirect.
+func (r *rig) at(addr, method, path, body string, header map[string]string) (*http.Response, string) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.ctx, method, "http://"+addr+path, strings.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -96,7 +102,9 @@ func (r *rig) do(method, path, body string, header map[string]string) (*http.Res
 			req.Header.Set(k, v)
 		}
 	}
-	resp, err := r.client("10.0.9.9").Do(req)
+	client := r.client("10.0.9.9")
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := client.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -92,6 +92,7 @@ func (m *master) run(ctx context.Context) error {
 	base, endRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer endRequests()
 	server := m.env.Server(m)
+	server.IdleTimeout, server.MaxHeaderBytes = 2*patience, maxHeader
 	server.BaseContext = func(net.Listener) context.Context { return base }
 	served := make(chan struct{})
 	go func() {
@@ -148,6 +149,8 @@ type logger struct {
 	mu    sync.Mutex
 	w     io.Writer
 	quiet bool
+	level uint32 // of verbosity, until that time
+	until time.Time
 }
 
 func (l *logger) printf(format string, args ...any) {

@@ -42,6 +42,11 @@ func (r *rig) scheduler(info *mesos.FrameworkInfo) *sched {
 	return r.schedulerWith(info, codecs.ByMediaType[codecs.MediaTypeJSON].Type.ContentType(), masterAddr)
 }
 
+func (r *rig) schedulerAt(addr string, info *mesos.FrameworkInfo) *sched {
+	r.t.Helper()
+	return r.schedulerWith(info, codecs.MediaTypeJSON.ContentType(), addr)
+}
+
 func (r *rig) schedulerWith(info *mesos.FrameworkInfo, media, addr string) *sched {
 	r.t.Helper()
 	codec := codecs.ByMediaType[codecs.MediaTypeJSON]
@@ -54,6 +59,7 @@ func (r *rig) schedulerWith(info *mesos.FrameworkInfo, media, addr string) *sche
 	s := &sched{r: r, ack: true, done: make(chan struct{}), caller: httpsched.NewCaller(httpcli.New(
 		httpcli.Endpoint("http://"+addr+"/api/v1/scheduler"), httpcli.Codec(codec),
 		httpcli.Do(httpcli.With(httpcli.RoundTripper(transport)))))}
+	r.scheds = append(r.scheds, s)
 	ctx, cancel := context.WithCancel(r.ctx)
 	s.stop = cancel
 	call := calls.Subscribe(info)

@@ -1,20 +1,25 @@
 package master
 
 import (
-	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/mesoslab/lab/mini/mesos/election"
-	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/master/endpoints"
-	"github.com/mesoslab/lab/mini/mesos/master/schedulerapi"
 	"github.com/mesoslab/lab/mini/mesos/master/webui"
-	"github.com/mesoslab/lab/mini/mesos/mjson"
 	"github.com/mesoslab/lab/mini/mesos/wire"
+)
+
+const (
+	// patience is how long a peer may take to send a request or to take an
+	// answer. Streams have their own.
+	patience = time.Minute
+	// introduction is how long an agent may take to say who it is.
+	introduction = 10 * time.Second
+	// maxHeader is how long a request's head may be, in bytes.
+	maxHeader = 64 << 10
 )
 
 // ServeHTTP answers everything on the master's port. Unknown paths are 404
@@ -25,6 +30,9 @@ func (m *master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer m.requests.Done()
+	rc := http.NewResponseController(w)
+	rc.SetReadDeadline(time.Now().Add(patience))
+	rc.SetWriteDeadline(time.Now().Add(patience))
 	path := r.URL.Path
 	switch path {
 	case "/", "/master":
@@ -34,6 +42,7 @@ func (m *master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		webui.Assets(w, r)
 		return
 	}
+	m.log.verbose(1, "HTTP %s for %s from %s", r.Method, r.URL.Path, r.RemoteAddr)
 	name := strings.TrimPrefix(path, "/master")
 	if m.local(w, r, name) {
 		return
@@ -59,98 +68,6 @@ func (m *master) enter() bool {
 	}
 	m.requests.Add(1)
 	return true
-}
-
-// local answers what every master knows about itself.
-func (m *master) local(w http.ResponseWriter, r *http.Request, name string) bool {
-	switch name {
-	case "/health":
-	case "/version":
-		endpoints.Answer(w, r, endpoints.VersionInfo())
-	case "/flags":
-		endpoints.Answer(w, r, endpoints.Flags(m.view()))
-	case "/metrics/snapshot":
-		var s cluster.Snapshot
-		reign := m.leading()
-		if reign != nil {
-			s = reign.cluster.Snapshot()
-		}
-		endpoints.Answer(w, r, endpoints.Metrics(m.view(), reign != nil, s))
-	case "/redirect":
-		leader := m.view().Leader
-		if leader.PID == "" {
-			refuse(w, http.StatusServiceUnavailable, "No leader elected")
-			return true
-		}
-		w.Header().Set("Location", "//"+hostPort(leader))
-		w.WriteHeader(http.StatusTemporaryRedirect)
-	default:
-		return false
-	}
-	return true
-}
-
-func needsLeader(name string) bool {
-	return slices.Contains([]string{
-		"/state", "/state.json", "/state-summary", "/slaves", "/frameworks", "/tasks", "/tasks.json",
-		"/roles", "/roles.json", "/weights", "/quota", "/maintenance/schedule", "/maintenance/status",
-		"/teardown", "/api/v1/scheduler", wire.Path,
-	}, name)
-}
-
-// serveLeading answers what only a leading master can.
-func (m *master) serveLeading(w http.ResponseWriter, r *http.Request, name string, reign *reign) {
-	switch name {
-	case "/api/v1/scheduler":
-		schedulerapi.Serve(w, r, reign.cluster)
-		return
-	case wire.Path:
-		m.serveAgent(w, r, reign)
-		return
-	case "/teardown":
-		teardown(w, r, reign.cluster)
-		return
-	}
-	var v any
-	s := reign.cluster.Snapshot()
-	switch strings.TrimSuffix(name, ".json") {
-	case "/state":
-		v = endpoints.State(m.view(), s)
-	case "/state-summary":
-		v = endpoints.Summary(m.view(), s)
-	case "/slaves":
-		v = endpoints.Slaves(s, r.URL.Query().Get("slave_id"))
-	case "/frameworks":
-		v = endpoints.Frameworks(s, r.URL.Query().Get("framework_id"))
-	case "/tasks":
-		v = endpoints.Tasks(s, r.URL.Query())
-	case "/roles":
-		v = endpoints.Roles(s)
-	case "/weights":
-		v = endpoints.Weights(s)
-	default: // quota and maintenance: there is none of either
-		v = mjson.Object{}
-	}
-	endpoints.Answer(w, r, v)
-}
-
-func teardown(w http.ResponseWriter, r *http.Request, c *cluster.Cluster) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", "POST")
-		refuse(w, http.StatusMethodNotAllowed, fmt.Sprintf("Expecting one of { 'POST' }, but received '%s'", r.Method))
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<16))
-	form, err2 := url.ParseQuery(string(body))
-	id := form.Get("frameworkId")
-	switch {
-	case err != nil || err2 != nil:
-		refuse(w, http.StatusBadRequest, "Unable to decode query string")
-	case id == "":
-		refuse(w, http.StatusBadRequest, "Missing 'frameworkId' query parameter in the request body")
-	case !c.Teardown(id):
-		refuse(w, http.StatusBadRequest, "No framework found with specified ID")
-	}
 }
 
 // redirect sends a request to the leading master.

@@ -36,21 +36,46 @@ func (e *ConvertError) Error() string { return e.Text }
 // Unknown keys are ignored; snake_case and camelCase names are both taken;
 // numbers may be written 4 or 4.0. Errors are *SyntaxError or *ConvertError.
 func Decode(data []byte, dst any) error {
+	raw, err := parse(data)
+	if err != nil {
+		return err
+	}
+	return convert(raw, dst)
+}
+
+// DecodeArray is Decode for a document that is an array: of what the repeated
+// field of that name in dst holds.
+func DecodeArray(data []byte, field string, dst any) error {
+	raw, err := parse(data)
+	if err != nil {
+		return err
+	}
+	if _, ok := raw.([]any); !ok {
+		return &ConvertError{"Expecting a JSON array"}
+	}
+	return convert(map[string]any{field: raw}, dst)
+}
+
+func parse(data []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	var raw any
 	err := d.Decode(&raw)
 	if err == nil {
 		if _, extra := d.Token(); extra != io.EOF {
-			return syntaxError(data, d.InputOffset())
+			return nil, syntaxError(data, d.InputOffset())
 		}
 	} else {
 		var s *json.SyntaxError
 		if errors.As(err, &s) && s.Offset > 0 && len(bytes.TrimSpace(data)) > 0 {
-			return syntaxError(data, s.Offset-1)
+			return nil, syntaxError(data, s.Offset-1)
 		}
-		return syntaxError(data, int64(len(data)))
+		return nil, syntaxError(data, int64(len(data)))
 	}
+	return raw, nil
+}
+
+func convert(raw, dst any) error {
 	object, ok := raw.(map[string]any)
 	if !ok {
 		return &ConvertError{"Expecting a JSON object"}

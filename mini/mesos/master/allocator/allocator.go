@@ -116,6 +116,10 @@ func (a *Allocator) Weight(role string) float64 {
 	return 1
 }
 
+// SetWeights replaces the weights of all roles; the caller must not change
+// the map afterwards.
+func (a *Allocator) SetWeights(weights map[string]float64) { a.weights = weights }
+
 // AddAgent adds an active agent, or changes the total of one that is there.
 func (a *Allocator) AddAgent(ag Agent) {
 	if old := a.agents[ag.ID]; old != nil {

@@ -124,6 +124,10 @@ func (l *launch) task(info *mesos.TaskInfo) {
 	l.left = l.left.Sub(r)
 	t := l.c.newTask(l.fw, l.agent, l.role, info, r)
 	l.c.enter(t)
+	l.c.tell(func() Change {
+		v := t.view()
+		return Change{TaskAdded: &v}
+	})
 	l.fw.forgetUnreachable(info.TaskID.Value)
 	l.c.o.Logf("launching task %s of framework %s with %s on agent %s (%s)",
 		info.TaskID.Value, l.fw.id, r, l.agent.id, l.agent.info.Hostname)

@@ -122,6 +122,7 @@ func (c *Cluster) register(l Link, m *wire.Register) error {
 	c.count("slave_registrations")
 	c.o.Logf("registered agent %s at %s (%s) with %s", id, m.PID, info.Hostname, total)
 	a.send(&wire.Registered{AgentID: id, TotalPingTimeout: c.totalPingTimeout()})
+	c.tellAdded(a)
 	c.allocate(id)
 	return nil
 }
@@ -137,6 +138,13 @@ func (c *Cluster) addAgent(l Link, id string, info mesos.AgentInfo, pid, version
 	c.alloc.AddAgent(allocator.Agent{ID: id, Total: total, Checkpoint: checkpoint})
 	c.sendPing(a)
 	return a
+}
+
+func (c *Cluster) tellAdded(a *agent) {
+	c.tell(func() Change {
+		v := a.view()
+		return Change{AgentAdded: &v}
+	})
 }
 
 func (c *Cluster) totalPingTimeout() time.Duration {
@@ -187,6 +195,7 @@ func (c *Cluster) markUnreachable(a *agent) {
 func (c *Cluster) removeAgent(a *agent, why, metric string) {
 	c.removed[a.id] = true
 	c.dropAgent(a, fmt.Sprintf("%s %s removed: %s", c.word("Slave", "Agent"), a.info.Hostname, why), nil)
+	c.tell(func() Change { return Change{AgentRemoved: a.id} })
 	c.count("slave_removals")
 	c.count("slave_removals/" + metric)
 }

@@ -111,6 +111,8 @@ type Cluster struct {
 	reg        registered
 	removed    map[string]bool // agents that must not come back
 	metrics    map[string]float64
+	weights    map[string]float64 // by role; never written to, only replaced
+	observers  map[Observer]bool
 	nextAgent, nextFramework, nextOffer,
 	nextSeq int
 }
@@ -129,6 +131,7 @@ func New(o Options) (*Cluster, error) {
 		offers:     map[string]*offer{},
 		removed:    map[string]bool{},
 		metrics:    map[string]float64{},
+		observers:  map[Observer]bool{},
 	}
 	if err := c.recoverRegistry(); err != nil {
 		return nil, fmt.Errorf("recover registry: %w", err)
@@ -175,6 +178,9 @@ func (c *Cluster) close() {
 		if f.stream != nil {
 			f.stream.Close()
 		}
+	}
+	for o := range c.observers {
+		o.Close()
 	}
 	for _, o := range c.offers {
 		if o.timer != nil {

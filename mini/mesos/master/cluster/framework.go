@@ -100,6 +100,7 @@ func (c *Cluster) Subscribe(info mesos.FrameworkInfo, suppressed []string, s Str
 		f = c.addFramework(id, info)
 	default: // known to a former master
 		f = c.addFramework(id, info)
+		f.reregistered = time.Now()
 	}
 	f.info.ID = &mesos.FrameworkID{Value: id}
 	f.stream, f.streamID, f.recovered = s, streamID, false
@@ -123,11 +124,21 @@ func (c *Cluster) refuse(info mesos.FrameworkInfo, id string) string {
 	if id != "" && c.isCompleted(id) {
 		return "Framework has been removed"
 	}
+	if id != "" {
+		if why := badID(id); why != "" {
+			return "Framework ID is invalid: " + why
+		}
+	}
+	f := framework{info: info}
+	for _, r := range f.roles() {
+		if why := badRole(r); why != "" {
+			return "Framework has an invalid role: " + why
+		}
+	}
 	if s := info.GetFailoverTimeout(); s < 0 || s != s {
 		return fmt.Sprintf("The framework failover_timeout (%v) is invalid", s)
 	}
 	if len(c.o.Roles) > 0 || c.o.Compat == V026 { // implicit roles came with 0.27
-		f := framework{info: info}
 		for _, r := range f.roles() {
 			if r != "*" && !slices.Contains(c.o.Roles, r) {
 				return fmt.Sprintf("Role '%s' is not present in the master's --roles", r)
@@ -160,10 +171,9 @@ func (c *Cluster) takeOver(f *framework, info mesos.FrameworkInfo) {
 	}
 	c.withdrawOffers(f)
 	f.info = info
+	f.reregistered = time.Now()
 	if f.recovered {
-		f.registered = time.Now()
-	} else {
-		f.reregistered = time.Now()
+		f.registered = f.reregistered
 	}
 }
 
@@ -238,6 +248,7 @@ func (c *Cluster) removeFramework(f *framework) {
 		if !terminal(*t.State) {
 			t.State = mesos.TASK_KILLED.Enum()
 			c.count("tasks_killed")
+			c.tellUpdate(t, st)
 		}
 		c.forget(t)
 	}

@@ -30,8 +30,12 @@ func (o *offer) came() int { return o.seq }
 // allocate turns what the allocator grants into offers, one event for each
 // framework.
 func (c *Cluster) allocate(agents ...string) {
+	begun := time.Now()
+	grants := c.alloc.Allocate(begun, agents...)
+	c.metrics["allocator/mesos/allocation_runs"]++
+	c.metrics["allocator/mesos/allocation_run_ms"] = time.Since(begun).Seconds() * 1000
 	batch := map[*framework][]mesos.Offer{}
-	for _, g := range c.alloc.Allocate(time.Now(), agents...) {
+	for _, g := range grants {
 		f, a := c.frameworks[g.Framework], c.agents[g.Agent]
 		o := c.addOffer(g, f, a)
 		batch[f] = append(batch[f], o.proto())

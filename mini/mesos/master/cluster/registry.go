@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"maps"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -21,6 +22,8 @@ type Registry interface {
 type RegistryData struct {
 	Admitted    []wire.AgentInfo     `json:"admitted"`
 	Unreachable map[string]time.Time `json:"unreachable,omitempty"`
+	// Weights are those of roles, if they were ever changed.
+	Weights map[string]float64 `json:"weights,omitempty"`
 }
 
 // registered is the registry in memory.
@@ -37,6 +40,7 @@ func (c *Cluster) recoverRegistry() error {
 		unreachable: map[string]time.Time{},
 		recovered:   map[string]mesos.AgentInfo{},
 	}
+	c.recoverWeights(nil)
 	if c.o.Registry == nil {
 		return nil
 	}
@@ -44,6 +48,7 @@ func (c *Cluster) recoverRegistry() error {
 	if err != nil {
 		return err
 	}
+	c.recoverWeights(d.Weights)
 	for _, a := range d.Admitted {
 		id := a.V.GetID().GetValue()
 		c.reg.admitted[id] = a.V
@@ -69,6 +74,13 @@ func (c *Cluster) expel(id string) {
 	c.store()
 }
 
+// Registered returns the agents that were let in, by id.
+func (c *Cluster) Registered() map[string]mesos.AgentInfo {
+	c.lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.reg.admitted)
+}
+
 // dropRecovered gives up on agents that did not come back to this master.
 func (c *Cluster) dropRecovered() {
 	for id, info := range c.reg.recovered {
@@ -90,7 +102,7 @@ func (c *Cluster) store() {
 	if c.o.Registry == nil {
 		return
 	}
-	d := RegistryData{Unreachable: c.reg.unreachable}
+	d := RegistryData{Unreachable: c.reg.unreachable, Weights: c.weights}
 	for _, info := range c.reg.admitted {
 		d.Admitted = append(d.Admitted, wire.Of(info))
 	}

@@ -18,6 +18,9 @@ func (c *Cluster) reregister(l Link, m *wire.Reregister) error {
 		return fmt.Errorf("reregister: no agent id")
 	}
 	id := info.ID.Value
+	if why := badID(id); why != "" {
+		return fmt.Errorf("reregister: agent id: %s", why)
+	}
 	total, err := resource.FromProto(info.Resources)
 	if err != nil {
 		return fmt.Errorf("reregister %s: %w", id, err)
@@ -36,6 +39,7 @@ func (c *Cluster) reregister(l Link, m *wire.Reregister) error {
 		a.reregistered = time.Now()
 		delete(c.reg.unreachable, id)
 		c.admit(a)
+		c.tellAdded(a)
 	}
 	c.count("messages_reregister_slave")
 	c.count("slave_reregistrations")

@@ -62,14 +62,30 @@ type TaskView struct {
 	Role string
 }
 
+// Over says whether the task has ended.
+func (t *TaskView) Over() bool { return t.State != nil && terminal(*t.State) }
+
+// Resources is what the task was launched with.
+func (t *TaskView) Resources() resource.Set {
+	r, _ := resource.FromProto(t.Task.Resources) // the master took it in: it is readable
+	return r
+}
+
+// Master is what the leading master tells of itself.
+func (c *Cluster) Master() mesos.MasterInfo { return c.o.Master }
+
 // Snapshot returns the present state.
 func (c *Cluster) Snapshot() Snapshot {
 	c.lock()
 	defer c.mu.Unlock()
+	return c.snapshot()
+}
+
+func (c *Cluster) snapshot() Snapshot {
 	s := Snapshot{
 		Elected: c.elected, Unreachable: maps.Clone(c.reg.unreachable),
 		Total: c.alloc.Total().Flat(), Allocated: c.alloc.Allocated().Flat(), Offers: len(c.offers),
-		Counters: maps.Clone(c.metrics), Weights: c.o.Weights,
+		Counters: maps.Clone(c.metrics), Weights: c.weights,
 	}
 	for _, a := range inOrder(c.agents) {
 		s.Agents = append(s.Agents, a.view())

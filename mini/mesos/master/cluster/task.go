@@ -52,8 +52,7 @@ func (c *Cluster) newTask(f *framework, a *agent, role string, info *mesos.TaskI
 		Task: mesos.Task{
 			Name: info.Name, TaskID: info.TaskID, FrameworkID: mesos.FrameworkID{Value: f.id},
 			AgentID: mesos.AgentID{Value: a.id}, State: mesos.TASK_STAGING.Enum(), Resources: info.Resources,
-			Labels: info.Labels, Discovery: info.Discovery, Container: info.Container,
-			HealthCheck: info.HealthCheck, KillPolicy: info.KillPolicy,
+			Labels: info.Labels, Discovery: info.Discovery, Container: info.Container, // 1.3.2 keeps no more
 		},
 		seq: c.seq(), fw: f, agent: a, role: role, resources: r,
 	}
@@ -115,8 +114,8 @@ func (c *Cluster) lose(t *task, state mesos.TaskState, reason mesos.TaskStatus_R
 			c.count("tasks_lost")
 		}
 	}
-	t.StatusUpdateState, t.StatusUpdateUUID = nil, nil
 	t.record(s)
+	c.tellUpdate(t, s)
 	c.forget(t)
 	t.fw.send(updateEvent(s))
 }

@@ -35,6 +35,7 @@ func (c *Cluster) statusUpdate(a *agent, m *wire.StatusUpdate) {
 	if latest == mesos.TASK_STARTING { // also what an unset field reads as
 		latest = *s.State
 	}
+	changed := !terminal(*t.State) && *t.State != latest
 	if !terminal(*t.State) {
 		if terminal(latest) {
 			c.release(t)
@@ -44,6 +45,9 @@ func (c *Cluster) statusUpdate(a *agent, m *wire.StatusUpdate) {
 	}
 	t.StatusUpdateState, t.StatusUpdateUUID = s.State, s.UUID
 	t.record(s)
+	if changed {
+		c.tellUpdate(t, s)
+	}
 }
 
 // acknowledge passes an acknowledgement on, and forgets the task if it was

@@ -63,16 +63,19 @@ func flags(m Master) mjson.Object {
 
 // VersionInfo is the answer of /version.
 func VersionInfo() mjson.Object {
-	b := built()
+	b := Built()
 	return mjson.Object{}.
-		Put("build_date", b.Format("2006-01-02 15:04:05")).
+		Put("build_date", b.Format(BuildDate)).
 		Put("build_time", epoch(b)).
 		Put("build_user", "").
 		Put("version", Version)
 }
 
-// built is when the source was committed, or the epoch if that is unknown.
-func built() time.Time {
+// BuildDate is how Mesos writes the date of its build.
+const BuildDate = "2006-01-02 15:04:05"
+
+// Built is when the source was committed, or the epoch if that is unknown.
+func Built() time.Time {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if t, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil {
@@ -85,11 +88,11 @@ func built() time.Time {
 
 // State is the answer of /state.
 func State(m Master, s cluster.Snapshot) mjson.Object {
-	b := built()
+	b := Built()
 	active := activeAgents(s)
 	o := mjson.Object{}.
 		Put("version", Version).
-		Put("build_date", b.Format("2006-01-02 15:04:05")).
+		Put("build_date", b.Format(BuildDate)).
 		Put("build_time", epoch(b)).
 		Put("build_user", "").
 		Put("start_time", epoch(m.Started)).

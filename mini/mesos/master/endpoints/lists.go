@@ -100,38 +100,55 @@ func firstSeen(t cluster.TaskView) float64 {
 	return t.Statuses[0].GetTimestamp()
 }
 
-// Roles is the answer of /roles: every role that a framework has or a weight
-// was set for.
-func Roles(s cluster.Snapshot) mjson.Object {
-	members := map[string][]string{}
-	held := map[string]resource.Set{}
-	for role := range s.Weights {
-		members[role] = []string{}
+// Role is a role that a framework has or a weight was set for.
+type Role struct {
+	Name       string
+	Weight     float64
+	Frameworks []string     // ids
+	Held       resource.Set // used and offered
+}
+
+// RoleList lists the roles, by name.
+func RoleList(s cluster.Snapshot) []Role {
+	byName := map[string]*Role{}
+	role := func(name string) *Role {
+		if byName[name] == nil {
+			byName[name] = &Role{Name: name, Weight: 1, Frameworks: []string{}}
+		}
+		return byName[name]
+	}
+	for name, w := range s.Weights {
+		role(name).Weight = w
 	}
 	for _, f := range s.Frameworks {
-		for _, role := range f.Roles {
-			members[role] = append(members[role], f.ID)
+		for _, name := range f.Roles {
+			r := role(name)
+			r.Frameworks = append(r.Frameworks, f.ID)
 		}
 	}
 	for _, a := range s.Agents {
-		for role, r := range a.UsedBy {
-			held[role] = held[role].Add(r.Flat())
-		}
-		for role, r := range a.OfferedTo {
-			held[role] = held[role].Add(r.Flat())
+		for _, byRole := range []map[string]resource.Set{a.UsedBy, a.OfferedTo} {
+			for name, held := range byRole {
+				if r := byName[name]; r != nil {
+					r.Held = r.Held.Add(held)
+				}
+			}
 		}
 	}
-	list := []mjson.Object{}
-	for _, name := range sortedKeys(members) {
-		weight, ok := s.Weights[name]
-		if !ok {
-			weight = 1
-		}
-		list = append(list, mjson.Object{}.
-			Put("frameworks", members[name]).Put("name", name).
-			Put("resources", roleResources(held[name])).Put("weight", weight))
+	list := make([]Role, 0, len(byName))
+	for _, name := range sortedKeys(byName) {
+		list = append(list, *byName[name])
 	}
-	return mjson.Object{}.Put("roles", list)
+	return list
+}
+
+// Roles is the answer of /roles.
+func Roles(s cluster.Snapshot) mjson.Object {
+	return mjson.Object{}.Put("roles", each(RoleList(s), func(r Role) mjson.Object {
+		return mjson.Object{}.
+			Put("frameworks", r.Frameworks).Put("name", r.Name).
+			Put("resources", roleResources(r.Held.Flat())).Put("weight", r.Weight)
+	}))
 }
 
 // roleResources sorts by name, and prints a missing scalar as the integer 0

@@ -2,7 +2,6 @@ package endpoints
 
 import (
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +50,12 @@ func Metrics(m Master, leading bool, s cluster.Snapshot) mjson.Object {
 	}
 	all["registrar/log/recovered"] = number(leading)
 	all["registrar/queued_operations"] = 0
-	all["system/cpus_total"] = float64(runtime.NumCPU())
+	for name, v := range system() {
+		all["system/"+name] = v
+	}
+	for _, name := range []string{"allocation_runs", "allocation_run_ms", "event_queue_dispatches"} {
+		all["allocator/mesos/"+name] = s.Counters["allocator/mesos/"+name]
+	}
 	populations(all, s)
 	usage(all, s)
 	tasks(all, s)

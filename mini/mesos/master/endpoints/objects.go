@@ -172,7 +172,7 @@ func offer(o cluster.OfferView) mjson.Object {
 }
 
 func task(t cluster.TaskView) mjson.Object {
-	r, _ := resource.FromProto(t.Resources) // the master took it in: it is readable
+	r := t.Resources()
 	o := mjson.Object{}.
 		Put("id", t.TaskID.Value).
 		Put("name", t.Name).
@@ -190,9 +190,6 @@ func task(t cluster.TaskView) mjson.Object {
 	}
 	if t.Container != nil {
 		o = o.Put("container", mjson.ProtoByNumber(t.Container))
-	}
-	if t.HealthCheck != nil {
-		o = o.Put("health_check", mjson.ProtoByNumber(t.HealthCheck))
 	}
 	return o
 }

@@ -1,0 +1,145 @@
+package master
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+
+	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/mini/mesos/mjson"
+)
+
+// eventClass tells events apart by what they say, not by the values.
+func eventClass(t *testing.T, doc []byte) string {
+	var e struct {
+		Type   string
+		Update struct {
+			Status struct {
+				State, Source, Reason, UUID string
+			}
+		}
+	}
+	if err := json.Unmarshal(doc, &e); err != nil {
+		t.Fatalf("%v in %s", err, doc)
+	}
+	if e.Type != "UPDATE" {
+		return e.Type
+	}
+	s := e.Update.Status
+	return fmt.Sprintf("UPDATE %s %s %s uuid=%v", s.State, s.Source, s.Reason, s.UUID != "")
+}
+
+// classes are the shapes in which each class of events was seen.
+type classes map[string]map[string]bool
+
+func (c classes) add(t *testing.T, doc []byte) {
+	class := eventClass(t, doc)
+	if c[class] == nil {
+		c[class] = map[string]bool{}
+	}
+	c[class][strings.Join(shape(t, doc), "\n")] = true
+}
+
+// realEvents reads the events of every captured scheduler stream of 1.3.2.
+func realEvents(t *testing.T) classes {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(labtest.Contracts(t), "captures-mesos", "1.3.2", "streams", "*-v1sched-*.txt"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d streams: %v", len(files), err)
+	}
+	record := regexp.MustCompile(`(?s)^[^\n]*<<< EVENT \w+[^\n]*\n(\{.*\})\s*$`)
+	seen := classes{}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for part := range strings.SplitSeq(string(b), "\n##### ") {
+			if m := record.FindStringSubmatch(part); m != nil {
+				seen.add(t, []byte(m[1]))
+			}
+		}
+	}
+	return seen
+}
+
+// refusals brings about the updates that a master makes for what cannot be
+// done.
+func (r *rig) refusals() {
+	a, _, s := r.capTaskRunning()
+	offer := s.latestOffer(a.agentID())
+	gone := offer
+	gone.ID = mesos.OfferID{Value: "no-such-offer"}
+	s.call(launch(gone, 0, task("t-badoffer", a.agentID(), 0.1, 32)))
+	s.call(launch(offer, 0, task("t-toobig", a.agentID(), 100, 32), task("t-run", a.agentID(), 0.1, 32)))
+	s.call(calls.Kill("t-nosuch", ""))
+	s.call(calls.Reconcile())
+	s.call(calls.Reconcile(calls.ReconcileTasks(map[string]string{"t-run": a.agentID(), "t-neverexisted": "", "t-x": a.agentID()})))
+	synctest.Wait()
+	r.scheduler(again(s, capA())) // the old stream gets ERROR
+}
+
+// reconciled asks about tasks on a lost agent in every way.
+func (r *rig) reconciled() {
+	l := r.lossDead(true)
+	time.Sleep(10 * time.Second)
+	for _, name := range []string{"ckpt", "nockpt", "pa"} {
+		s := l.frameless[name]
+		for _, agent := range []string{"", l.a.agentID(), l.b.agentID()} {
+			s.call(calls.Reconcile(calls.ReconcileTasks(map[string]string{name + "-a1": agent, name + "-a2": agent})))
+		}
+		s.call(calls.Reconcile())
+	}
+	synctest.Wait()
+}
+
+// TestStreams: every class of events that a real 1.3.2 sent on a scheduler's
+// stream is sent here too, in no other shape.
+func TestStreams(t *testing.T) {
+	real, ours := realEvents(t), classes{}
+	stories := []func(*rig){(*rig).refusals, (*rig).reconciled}
+	for _, s := range situations() {
+		stories = append(stories, func(r *rig) { s.bring(r) })
+	}
+	for _, story := range stories {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			story(r)
+			synctest.Wait()
+			for _, s := range r.scheds {
+				s.mu.Lock()
+				for _, e := range s.events {
+					ours.add(t, mjson.Marshal(mjson.Proto(e)))
+				}
+				s.mu.Unlock()
+			}
+		})
+	}
+	for _, class := range slices.Sorted(maps.Keys(real)) {
+		if ours[class] == nil {
+			t.Errorf("%s is never sent", class)
+		}
+	}
+	for _, class := range slices.Sorted(maps.Keys(ours)) {
+		if real[class] == nil {
+			t.Logf("%s was not captured", class)
+			continue
+		}
+		for s := range ours[class] {
+			if !real[class][s] {
+				t.Errorf("%s is sent in a shape that the real one never sent:\n%s", class, s)
+			}
+		}
+	}
+}
