@@ -157,7 +157,7 @@ func FuzzResources(f *testing.F) {
 	f.Add("cpus(web):0.5; disks:{a,b} ;ports:[1-2, 7-9]")
 	f.Add("cpus:NaN;mem:1e400")
 	f.Fuzz(func(t *testing.T, s string) {
-		rs, err := ParseResources(s)
+		rs, err := ParseResources(s, "*")
 		if err != nil {
 			return
 		}
