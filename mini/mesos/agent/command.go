@@ -288,6 +288,28 @@ func (c *command) exec(ctx context.Context, cmd *mesos.CommandInfo) (int, error)
 	return r.Code(), nil
 }
 
+// meter is a launcher that measures by itself, as that of tests does.
+type meter interface {
+	Usage(ctx context.Context, id proctab.ID) (supervise.Usage, error)
+}
+
+// usage counts the supervisor in, which stands for the executor.
+func (c *command) usage(ctx context.Context) (docker.Usage, error) {
+	id, err := c.supervisor()
+	if err != nil {
+		return docker.Usage{}, err
+	}
+	measure := supervise.UsageOf
+	if m, ok := c.a.env.Launcher.(meter); ok {
+		measure = m.Usage
+	}
+	u, err := measure(ctx, id)
+	if errors.Is(err, proctab.ErrGone) {
+		err = docker.ErrNotFound
+	}
+	return docker.Usage{User: u.User, System: u.System, RSS: u.RSS}, err
+}
+
 // lost: the real agent's words for an executor that was killed.
 func (c *command) lost() string { return "Executor terminated" }
 

@@ -36,6 +36,8 @@ type container interface {
 	remove(ctx context.Context) error
 	// exec runs a health check's command in it and returns the exit code.
 	exec(ctx context.Context, c *mesos.CommandInfo) (int, error)
+	// usage measures it, or docker.ErrNotFound.
+	usage(ctx context.Context) (docker.Usage, error)
 	// resume takes it up again in another run of the agent.
 	resume(ctx context.Context) error
 	// hasten gives a stop that is under way less grace, if it can.
@@ -154,6 +156,10 @@ func (c *dockerContainer) remove(ctx context.Context) error {
 func (c *dockerContainer) exec(ctx context.Context, cmd *mesos.CommandInfo) (int, error) {
 	argv, env := health.Command(cmd)
 	return c.a.engine.Exec(ctx, c.t.name, argv, env)
+}
+
+func (c *dockerContainer) usage(ctx context.Context) (docker.Usage, error) {
+	return c.a.engine.Usage(ctx, c.t.name)
 }
 
 func (c *dockerContainer) resume(context.Context) error { return nil }

@@ -103,7 +103,13 @@ func (a *agent) launch(t *task) {
 // discard removes a container, however long it takes; false if the agent
 // ended first.
 func (a *agent) discard(t *task) bool {
-	return a.insist(a.ctx, "remove container "+t.name, t.in.remove)
+	return a.insist(a.ctx, "remove container "+t.name, func(ctx context.Context) error {
+		err := t.in.remove(ctx)
+		if err != nil && ctx.Err() == nil {
+			a.do(func() { a.counts.removeErrors++ })
+		}
+		return err
+	})
 }
 
 // notLaunched: nothing of the task's container is left.
