@@ -178,6 +178,19 @@ func lookPath(name string, env []string) (string, error) {
 	return "", fmt.Errorf("%s: no such program in PATH=%s", name, dirs)
 }
 
+// Owner tells whom a user's files belong to, and whether that is another than
+// this process's user. "" is this one.
+func Owner(name string) (uid, gid int, other bool, err error) {
+	if name == "" {
+		return os.Geteuid(), os.Getegid(), false, nil
+	}
+	c, err := credential(name)
+	if err != nil || c == nil {
+		return os.Geteuid(), os.Getegid(), false, err
+	}
+	return int(c.Uid), int(c.Gid), true, nil
+}
+
 // credential is what the kernel needs to run something as a user; nil for the
 // user that this is.
 func credential(name string) (*syscall.Credential, error) {

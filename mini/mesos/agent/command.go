@@ -29,6 +29,8 @@ type command struct {
 	run string
 	// order is what all orders of this task have in common.
 	order supervise.Order
+	// fetching is what brings its URIs, nil if it has none.
+	fetching *fetching
 
 	mu sync.Mutex
 	id proctab.ID // of the supervisor, once this run has started or found it
@@ -45,7 +47,33 @@ func (c *command) prepare() error {
 	if _, err := c.a.makeSandbox(c.t); err != nil {
 		return err
 	}
-	return c.settle()
+	if err := c.settle(); err != nil {
+		return err
+	}
+	var err error
+	c.fetching, err = c.a.fetching(c.t, c.user())
+	return err
+}
+
+// fetch brings the URIs and makes them the user's. Nothing of the user has run in
+// the sandbox before, so no link in it leads to what is another's.
+func (c *command) fetch(ctx context.Context) error {
+	if c.fetching == nil {
+		return nil
+	}
+	if err := c.fetching.run(ctx); err != nil {
+		return err
+	}
+	uid, gid, other, err := supervise.Owner(c.order.User)
+	if err != nil || !other {
+		return err
+	}
+	return filepath.WalkDir(c.order.Dir, func(name string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(name, uid, gid)
+	})
 }
 
 // resume also ends the health check that an agent which was killed has left.
@@ -65,8 +93,6 @@ func (c *command) runnable() error {
 		return errors.New("the task has neither a docker container nor a command")
 	case t.GetContainer().GetMesos() != nil || len(t.GetContainer().GetVolumes()) > 0:
 		return errors.New("this agent's mesos containerizer runs plain commands only: no images, no volumes")
-	case len(cmd.URIs) > 0:
-		return fmt.Errorf("the task wants %d URIs fetched, which this agent cannot do", len(cmd.URIs))
 	case cmd.Value == nil && cmd.GetShell():
 		return errors.New("a shell command was asked for, but it has no value")
 	case cmd.Value == nil:
@@ -183,6 +209,9 @@ func (c *command) start(ctx context.Context, o supervise.Order, name, prefix str
 }
 
 func (c *command) launch(ctx context.Context) error {
+	if err := c.fetch(ctx); err != nil {
+		return err
+	}
 	o := c.order
 	o.Path, o.Argv = argv(c.t.info.Command)
 	id, err := c.start(ctx, o, c.t.name, "")

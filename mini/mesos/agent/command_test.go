@@ -399,8 +399,8 @@ func TestRefusedCommands(t *testing.T) {
 		task  func(*mesos.TaskInfo)
 	}{
 		"neither a docker container nor a command": {task: func(t *mesos.TaskInfo) { t.Command = nil }},
-		"has no value":   {task: func(t *mesos.TaskInfo) { t.Command.Value = nil }},
-		"1 URIs fetched": {task: func(t *mesos.TaskInfo) { t.Command.URIs = []mesos.CommandInfo_URI{{Value: "http://x"}} }},
+		"has no value": {task: func(t *mesos.TaskInfo) { t.Command.Value = nil }},
+		"missing path": {task: func(t *mesos.TaskInfo) { t.Command.URIs = []mesos.CommandInfo_URI{{Value: "http://x"}} }},
 		"no images, no volumes": {task: func(t *mesos.TaskInfo) {
 			t.Container = &mesos.ContainerInfo{Type: mesos.ContainerInfo_MESOS.Enum(), Volumes: []mesos.Volume{{ContainerPath: "x", Mode: mesos.RO.Enum()}}}
 		}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,7 +63,7 @@ type end struct {
 // for the mesos containerizer.
 func (a *agent) containerOf(t *task) container {
 	if c := t.info.GetContainer(); c != nil && (c.GetType() == mesos.ContainerInfo_DOCKER || c.Docker != nil) {
-		return &dockerContainer{a: a, t: t}
+		return &dockerContainer{a: a, t: t, run: a.store.Run(a.id(), t.ref.FrameworkID, t.ref.TaskID, t.container)}
 	}
 	return a.newCommand(t)
 }
@@ -97,9 +98,11 @@ func (a *agent) makeSandbox(t *task) (string, error) {
 
 // dockerContainer is a container of the engine, known there as t.name.
 type dockerContainer struct {
-	a    *agent
-	t    *task
-	spec docker.Spec
+	a        *agent
+	t        *task
+	spec     docker.Spec
+	run      string    // the task's run folder
+	fetching *fetching // nil if it has no URIs
 }
 
 func (c *dockerContainer) prepare() (err error) {
@@ -116,10 +119,18 @@ func (c *dockerContainer) prepare() (err error) {
 	if err == nil {
 		_, err = c.a.makeSandbox(c.t)
 	}
+	if err == nil {
+		c.fetching, err = c.a.fetching(c.t, c.t.info.GetCommand().GetUser())
+	}
 	return err
 }
 
 func (c *dockerContainer) launch(ctx context.Context) error {
+	if c.fetching != nil {
+		if err := c.fetching.run(ctx); err != nil {
+			return err
+		}
+	}
 	if err := c.a.engine.Pull(ctx, c.spec.Image, c.t.info.Container.Docker.GetForcePullImage()); err != nil {
 		return fmt.Errorf("failed to pull image %s: %w", c.spec.Image, err)
 	}
@@ -189,7 +200,8 @@ func (c *dockerContainer) output() {
 	}
 }
 
-// copyOnce writes the files from the beginning.
+// copyOnce writes the files from the beginning: what the fetcher said, then what
+// the container says.
 func (c *dockerContainer) copyOnce() error {
 	dir := c.a.env.Path(c.t.sandbox)
 	stdout, err := os.Create(filepath.Join(dir, "stdout"))
@@ -202,6 +214,14 @@ func (c *dockerContainer) copyOnce() error {
 		return err
 	}
 	defer stderr.Close()
+	said, err := os.ReadFile(filepath.Join(c.run, fetchLog))
+	if err == nil {
+		if _, err := stderr.Write(said); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	ctx, cancel := context.WithCancel(c.a.ctx)
 	defer cancel()
 	return c.a.engine.Logs(ctx, c.t.name, stdout, stderr)
