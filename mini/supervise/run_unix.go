@@ -67,7 +67,7 @@ func run(file string, environ []string) (int, error) {
 		r := Result{Failed: err.Error()}
 		return r.Code(), errors.Join(err, WriteResult(o.Result, r))
 	}
-	r := supervise(pid, o.Grace, listen(control, o.Grace), signals)
+	r := o.supervise(pid, listen(control, o.Grace), signals)
 	return r.Code(), WriteResult(o.Result, r)
 }
 

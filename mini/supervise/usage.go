@@ -76,3 +76,22 @@ func descendants(ctx context.Context, pid int) ([]*process.Process, error) {
 	}
 	return tree, nil
 }
+
+// memoryOf is what a process and its descendants have in memory and not from
+// files, as far as it can be told: the supervisor's own share does not count,
+// and neither do the programs' pages, which many run at the price of one.
+func memoryOf(pid int) uint64 {
+	tree, err := descendants(context.Background(), pid)
+	if err != nil {
+		return 0 // it has ended
+	}
+	var sum uint64
+	for _, p := range tree {
+		if m, err := p.MemoryInfoEx(); err == nil {
+			sum += private(m)
+		} else if m, err := p.MemoryInfo(); err == nil {
+			sum += m.RSS
+		}
+	}
+	return sum
+}

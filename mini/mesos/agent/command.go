@@ -121,8 +121,17 @@ func (c *command) settle() error {
 		Dir: dir, Stdout: filepath.Join(dir, "stdout"), Stderr: filepath.Join(dir, "stderr"),
 		User: c.user(), Grace: c.grace(),
 	}
+	if c.a.cfg.MemoryLimits {
+		c.order.MemoryLimit = uint64(memory(c.t.info.Resources) * (1 << 20))
+	}
 	c.order.Environ = withVariables(c.environment(), c.t.info.Command)
 	return nil
+}
+
+// memory is what a task and its executor may have together, in MiB.
+func memory(rs []mesos.Resource) float64 {
+	mem, _ := withExecutor(resources(rs)).Get("mem").(float64)
+	return mem
 }
 
 // absolute is a path for any process of the computer, and one that stays when
@@ -260,8 +269,12 @@ func (c *command) wait(ctx context.Context) (end, error) {
 		return end{}, docker.ErrNotFound // the supervisor was killed
 	}
 	e := end{message: "Command " + r.String(), state: mesos.TASK_FAILED}
-	if r == (supervise.Result{}) {
+	switch {
+	case r == (supervise.Result{}):
 		e.state, e.finishes = mesos.TASK_FINISHED, true
+	case r.Memory > 0:
+		e.reason = mesos.REASON_CONTAINER_LIMITATION_MEMORY
+		e.message = fmt.Sprintf("Memory limit exceeded: Requested: %dMB Maximum Used: %dMB", c.order.MemoryLimit>>20, r.Memory>>20)
 	}
 	return e, err
 }
@@ -302,7 +315,7 @@ func (c *command) exec(ctx context.Context, cmd *mesos.CommandInfo) (int, error)
 	}
 	o := c.order
 	o.Path, o.Argv = argv(cmd)
-	o.Environ, o.Stdout, o.Grace = withVariables(o.Environ, cmd), o.Stderr, 0
+	o.Environ, o.Stdout, o.Grace, o.MemoryLimit = withVariables(o.Environ, cmd), o.Stderr, 0, 0
 	id, err := c.start(ctx, o, c.t.name+".check."+uuid.NewString(), checkPrefix)
 	if err == nil {
 		err = c.a.env.Launcher.Wait(ctx, id)

@@ -472,3 +472,26 @@ func TestCheckLeftByAKilledAgent(t *testing.T) {
 		}
 	})
 }
+
+// Only --isolation=cgroups/mem makes mem a limit, as in the real one.
+func TestMemoryLimitOfCommands(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		m, _ := registered(w, "--isolation=cgroups/cpu,cgroups/mem")
+		name := m.commanded(w, cmdTask("a"))
+		if o, _ := w.launcher.OrderOf(name); o.MemoryLimit != 96<<20 {
+			t.Errorf("%+v", o)
+		}
+		w.launcher.Exit(name, supervise.Result{Signal: int(syscall.SIGKILL), Memory: 101 << 20})
+		s := m.update("a", mesos.TASK_FAILED)
+		if s.GetReason() != mesos.REASON_CONTAINER_LIMITATION_MEMORY || s.GetSource() != mesos.SOURCE_AGENT ||
+			s.GetMessage() != "Memory limit exceeded: Requested: 96MB Maximum Used: 101MB" {
+			t.Errorf("%+v", s)
+		}
+	})
+	bubble(t, func(t *testing.T, w *world) {
+		m, _ := registered(w)
+		if o, _ := w.launcher.OrderOf(m.commanded(w, cmdTask("a"))); o.MemoryLimit != 0 {
+			t.Errorf("%+v", o)
+		}
+	})
+}

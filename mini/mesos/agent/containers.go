@@ -57,6 +57,8 @@ type end struct {
 	state   mesos.TaskState // FINISHED or FAILED
 	// finishes: FINISHED even if the end was asked for.
 	finishes bool
+	// reason is set if the agent ended it.
+	reason mesos.TaskStatus_Reason
 }
 
 // containerOf chooses the containerizer: a task without a docker container is

@@ -192,10 +192,13 @@ func (a *agent) ceased(t *task, e end, gone bool) {
 	t.live = false
 	t.cancel(nil)
 	c := executor(e.state, e.message)
+	if e.reason != 0 {
+		c.source, c.reason = mesos.SOURCE_AGENT, e.reason
+	}
 	if gone {
 		c = change{state: mesos.TASK_FAILED, message: t.in.lost(), source: mesos.SOURCE_AGENT, reason: mesos.REASON_EXECUTOR_TERMINATED}
 	}
-	if t.killed && !e.finishes {
+	if t.killed && !e.finishes && e.reason == 0 {
 		c.state = mesos.TASK_KILLED
 	}
 	if t.unhealthy {
