@@ -128,7 +128,7 @@ func flagsUnset() []flag {
 		"resource_estimator": text, "resource_provider_config_dir": text,
 		"slave_subsystems": text, "agent_subsystems": text, "cgroups_subsystems": text,
 		"xfs_project_range": text, "default_container_image": text, "provisioner_backend": text,
-		"docker_registry_timeout": duration, "docker_auth_server": text, "docker_puller": text,
+		"docker_registry_timeout": duration, "docker_auth_server": text, "docker_auth_server_port": integer, "docker_registry_port": integer, "docker_puller": text,
 		"docker_puller_timeout": text, "docker_local_archives_dir": text, "docker_discovery": text,
 	}
 	var out []flag
