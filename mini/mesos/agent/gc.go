@@ -14,7 +14,7 @@ import (
 // --gc_delay, less the fuller the disk is, and nothing once no more than
 // --gc_disk_headroom of it is free.
 func (a *agent) sandboxAge() time.Duration {
-	share := max(0, 1-a.cfg.DiskHeadroom-config.DiskUsed(a.env.Path(a.cfg.WorkDir)))
+	share := max(0, 1-a.cfg.DiskHeadroom-config.DiskUsed(a.env, a.cfg.WorkDir))
 	return time.Duration(float64(a.cfg.GCDelay) * share)
 }
 

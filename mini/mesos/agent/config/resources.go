@@ -76,9 +76,9 @@ func resourcesFromJSON(data []byte, defaultRole string) ([]mesos.Resource, error
 // checked says what is wrong with a resource that came as JSON, by reading what
 // it would be as text.
 func checked(r mesos.Resource, defaultRole string) (mesos.Resource, error) {
-	role := r.GetRole()
-	if role == "" {
-		role = defaultRole
+	role := defaultRole
+	if r.Role != nil && *r.Role != "" { // GetRole says "*" where there is none
+		role = *r.Role
 	}
 	if len(r.Reservations) > 0 || r.Reservation != nil || r.Disk != nil || r.Revocable != nil || r.Shared != nil || r.ProviderID != nil {
 		return r, errors.New("only name, type, role and a value are understood")
