@@ -10,7 +10,7 @@ test: ## run all tests that need no other machine (some skip where foreign progr
 	go test -timeout 30m ./...
 
 DOCKER_TESTS = go test -count=1 -p 1 -timeout 60m -v -run '^(TestNothingStays|TestInside|TestRealEngine|TestDocker)' \
-	./internal/labtest/dockerd ./containers ./e2e
+	./internal/labtest/dockerd ./containers ./mini/mesos/agent ./e2e
 
 test-docker: ## go the whole way on machines in containers: some minutes, root, Debian's docker.io
 	LAB_TEST_DOCKER=1 $(DOCKER_TESTS)

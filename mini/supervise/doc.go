@@ -23,6 +23,9 @@
 //     then is found by who started the supervisor: orphans of an embedded
 //     machine become the machine's children, Plain looks for the mark
 //     LAB_CONTAINER in environments.
+//   - With a limit on memory it looks every 200 ms at what the command and its
+//     descendants have, and ends them by SIGKILL when that is more (a cgroup
+//     would keep them from getting it; most of lab's machines have none).
 //   - The pipe's end wakes it even where it was stopped by SIGSTOP.
 //
 // It writes the claim, the result and the two output files, and nothing else.
@@ -31,6 +34,6 @@
 // command's process group gets the signals. What left the group, and what a
 // supervisor leaves behind that was killed with SIGKILL, lives on.
 //
-// Left out: limits on CPU, memory or disk, namespaces, terminals, stdin (it is
+// Left out: limits on CPU or disk, namespaces, terminals, stdin (it is
 // empty).
 package supervise

@@ -14,16 +14,25 @@ import (
 // while others were being ended.
 const lookEvery = 50 * time.Millisecond
 
+// weighEvery is the pause between two looks at the memory of a command that has
+// a limit.
+const weighEvery = 200 * time.Millisecond
+
 // supervise stays with the command until none of its descendants is left.
-func supervise(pid int, grace time.Duration, stops <-chan time.Duration, signals <-chan os.Signal) Result {
+func (o Order) supervise(pid int, stops <-chan time.Duration, signals <-chan os.Signal) Result {
+	grace := o.Grace
 	ended, gone := make(chan syscall.WaitStatus, 1), make(chan struct{})
 	go reap(pid, ended, gone)
 	e := ending{pid: pid, told: map[proctab.ID]bool{}}
 	var r Result
 	over := func(ws syscall.WaitStatus) {
 		if r.Exit = ws.ExitStatus(); ws.Signaled() {
-			r = Result{Signal: int(ws.Signal()), Core: ws.CoreDump()}
+			r = Result{Signal: int(ws.Signal()), Core: ws.CoreDump(), Memory: r.Memory}
 		}
+	}
+	var weigh <-chan time.Time // nil without a limit
+	if o.MemoryLimit > 0 {
+		weigh = time.Tick(weighEvery)
 	}
 	defer e.rest()
 	for {
@@ -48,6 +57,12 @@ func supervise(pid int, grace time.Duration, stops <-chan time.Duration, signals
 			}
 		case <-e.look:
 			e.act()
+		case <-weigh:
+			if used := memoryOf(pid); used > o.MemoryLimit {
+				r.Memory, weigh = used, nil
+				e.begin(0)
+				e.act()
+			}
 		}
 	}
 }

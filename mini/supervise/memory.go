@@ -20,6 +20,8 @@ type Memory struct {
 	// OnStop is asked with how much grace a command is stopped, and says how
 	// long it takes to end by itself and how; nil means at once, by SIGTERM.
 	OnStop func(name string, grace time.Duration) (time.Duration, Result)
+	// Used is what every running command uses.
+	Used Usage
 
 	mu      sync.Mutex
 	down    error
@@ -149,6 +151,17 @@ func (m *Memory) find(id proctab.ID) *memoryProcess {
 		}
 	}
 	return nil
+}
+
+// Usage measures a supervisor, in place of UsageOf.
+func (m *Memory) Usage(_ context.Context, id proctab.ID) (Usage, error) {
+	p := m.find(id)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p == nil || p.ended {
+		return Usage{}, proctab.ErrGone
+	}
+	return m.Used, nil
 }
 
 // Wait implements mini.Launcher.

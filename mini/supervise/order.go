@@ -50,6 +50,10 @@ type Order struct {
 	Result string `json:"result"`
 	// Grace is for ends that name none: the command's own, the pipe's, SIGTERM.
 	Grace time.Duration `json:"grace"`
+	// MemoryLimit is how many bytes the command and its descendants may have in
+	// memory that they do not share with files; 0 is no limit. More, at one of
+	// the looks that are taken, is their end by SIGKILL.
+	MemoryLimit uint64 `json:"memory_limit,omitempty"`
 }
 
 // Write writes the order to a file that only this user reads: environments
@@ -91,6 +95,9 @@ type Result struct {
 	Exit   int  `json:"exit"`
 	Signal int  `json:"signal,omitempty"`
 	Core   bool `json:"core,omitempty"` // dumped
+	// Memory is how many bytes there were when that was over Order.MemoryLimit,
+	// which ended it; else 0.
+	Memory uint64 `json:"memory,omitempty"`
 }
 
 // Code is the shell's: 127 for a command that could not be started, 128+n

@@ -34,3 +34,6 @@ func (*Plain) Wait(context.Context, proctab.ID) error { return errors.ErrUnsuppo
 
 // Stop implements mini.Launcher.
 func (*Plain) Stop(context.Context, proctab.ID, time.Duration) error { return errors.ErrUnsupported }
+
+// Owner needs users as unix has them.
+func Owner(string) (uid, gid int, other bool, err error) { return 0, 0, false, nil }

@@ -67,7 +67,7 @@ func run(file string, environ []string) (int, error) {
 		r := Result{Failed: err.Error()}
 		return r.Code(), errors.Join(err, WriteResult(o.Result, r))
 	}
-	r := supervise(pid, o.Grace, listen(control, o.Grace), signals)
+	r := o.supervise(pid, listen(control, o.Grace), signals)
 	return r.Code(), WriteResult(o.Result, r)
 }
 
@@ -176,6 +176,19 @@ func lookPath(name string, env []string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s: no such program in PATH=%s", name, dirs)
+}
+
+// Owner tells whom a user's files belong to, and whether that is another than
+// this process's user. "" is this one.
+func Owner(name string) (uid, gid int, other bool, err error) {
+	if name == "" {
+		return os.Geteuid(), os.Getegid(), false, nil
+	}
+	c, err := credential(name)
+	if err != nil || c == nil {
+		return os.Geteuid(), os.Getegid(), false, err
+	}
+	return int(c.Uid), int(c.Gid), true, nil
 }
 
 // credential is what the kernel needs to run something as a user; nil for the

@@ -5,11 +5,13 @@ package supervise
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +50,19 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		os.Exit(0)
+	case "eat": // so many MiB, which stay
+		n, err := strconv.Atoi(os.Args[2])
+		if err != nil {
+			panic(err)
+		}
+		b := make([]byte, n<<20)
+		for i := range b {
+			b[i] = byte(i)
+		}
+		for {
+			runtime.KeepAlive(b)
+			time.Sleep(time.Hour)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -481,4 +496,63 @@ func FuzzOrder(f *testing.F) {
 			t.Fatalf("%+v became %+v, %v", o, again, err)
 		}
 	})
+}
+
+// A child of the command eats more than there is for both.
+func TestMemoryLimitKills(t *testing.T) {
+	p := NewPlain(self(t))
+	j := shell(t, `"$0" eat 300 & sleep 1000`)
+	j.order.MemoryLimit = 200 << 20
+	id := j.start(p)
+	ctx, cancel := patience(t.Context())
+	defer cancel()
+	if err := p.Wait(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	r, err := ReadResult(j.file("result"))
+	if err != nil || r.Memory <= 200<<20 || r.Signal != int(syscall.SIGKILL) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestBelowTheMemoryLimit(t *testing.T) {
+	p := NewPlain(self(t))
+	j := newWork(t, "sh", "-c", "sleep 1")
+	j.order.MemoryLimit = 200 << 20
+	id := j.start(p)
+	ctx, cancel := patience(t.Context())
+	defer cancel()
+	if err := p.Wait(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := ReadResult(j.file("result")); err != nil || r != (Result{}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	p := NewPlain(self(t))
+	j := shell(t, `"$0" eat 100 & wait`)
+	id := j.start(p)
+	ctx, cancel := patience(t.Context())
+	defer cancel()
+	err := lab.Until(ctx, 20*time.Millisecond, "memory", func(ctx context.Context) error {
+		u, err := UsageOf(ctx, id)
+		if err == nil && (u.RSS < 100<<20 || u.Processes != 3 || u.User == 0) {
+			err = fmt.Errorf("%+v", u)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := p.Stop(ctx, id, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := UsageOf(ctx, id); !errors.Is(err, proctab.ErrGone) {
+		t.Errorf("after its end: %v", err)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/mesos/agent/config"
 	"github.com/mesoslab/lab/mini/mesos/agent/docker"
+	"github.com/mesoslab/lab/mini/mesos/agent/fetcher"
 	"github.com/mesoslab/lab/mini/mesos/agent/meta"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
@@ -18,11 +19,12 @@ import (
 // agent is one run. Its maps and everything in them belong to the goroutine
 // of loop; others hand it functions with do.
 type agent struct {
-	env    mini.Env
-	cfg    *config.Config
-	engine docker.Engine
-	store  *meta.Store
-	log    *logger
+	env     mini.Env
+	cfg     *config.Config
+	engine  docker.Engine
+	store   *meta.Store
+	log     *logger
+	fetcher *fetcher.Fetcher // made when it is first needed
 
 	calls      chan func()
 	ended      chan struct{} // closed when loop returns

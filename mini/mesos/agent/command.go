@@ -29,6 +29,8 @@ type command struct {
 	run string
 	// order is what all orders of this task have in common.
 	order supervise.Order
+	// fetching is what brings its URIs, nil if it has none.
+	fetching *fetching
 
 	mu sync.Mutex
 	id proctab.ID // of the supervisor, once this run has started or found it
@@ -45,7 +47,33 @@ func (c *command) prepare() error {
 	if _, err := c.a.makeSandbox(c.t); err != nil {
 		return err
 	}
-	return c.settle()
+	if err := c.settle(); err != nil {
+		return err
+	}
+	var err error
+	c.fetching, err = c.a.fetching(c.t, c.user())
+	return err
+}
+
+// fetch brings the URIs and makes them the user's. Nothing of the user has run in
+// the sandbox before, so no link in it leads to what is another's.
+func (c *command) fetch(ctx context.Context) error {
+	if c.fetching == nil {
+		return nil
+	}
+	if err := c.fetching.run(ctx); err != nil {
+		return err
+	}
+	uid, gid, other, err := supervise.Owner(c.order.User)
+	if err != nil || !other {
+		return err
+	}
+	return filepath.WalkDir(c.order.Dir, func(name string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(name, uid, gid)
+	})
 }
 
 // resume also ends the health check that an agent which was killed has left.
@@ -65,8 +93,6 @@ func (c *command) runnable() error {
 		return errors.New("the task has neither a docker container nor a command")
 	case t.GetContainer().GetMesos() != nil || len(t.GetContainer().GetVolumes()) > 0:
 		return errors.New("this agent's mesos containerizer runs plain commands only: no images, no volumes")
-	case len(cmd.URIs) > 0:
-		return fmt.Errorf("the task wants %d URIs fetched, which this agent cannot do", len(cmd.URIs))
 	case cmd.Value == nil && cmd.GetShell():
 		return errors.New("a shell command was asked for, but it has no value")
 	case cmd.Value == nil:
@@ -95,8 +121,17 @@ func (c *command) settle() error {
 		Dir: dir, Stdout: filepath.Join(dir, "stdout"), Stderr: filepath.Join(dir, "stderr"),
 		User: c.user(), Grace: c.grace(),
 	}
+	if c.a.cfg.MemoryLimits {
+		c.order.MemoryLimit = uint64(memory(c.t.info.Resources) * (1 << 20))
+	}
 	c.order.Environ = withVariables(c.environment(), c.t.info.Command)
 	return nil
+}
+
+// memory is what a task and its executor may have together, in MiB.
+func memory(rs []mesos.Resource) float64 {
+	mem, _ := withExecutor(resources(rs)).Get("mem").(float64)
+	return mem
 }
 
 // absolute is a path for any process of the computer, and one that stays when
@@ -183,6 +218,9 @@ func (c *command) start(ctx context.Context, o supervise.Order, name, prefix str
 }
 
 func (c *command) launch(ctx context.Context) error {
+	if err := c.fetch(ctx); err != nil {
+		return err
+	}
 	o := c.order
 	o.Path, o.Argv = argv(c.t.info.Command)
 	id, err := c.start(ctx, o, c.t.name, "")
@@ -231,8 +269,12 @@ func (c *command) wait(ctx context.Context) (end, error) {
 		return end{}, docker.ErrNotFound // the supervisor was killed
 	}
 	e := end{message: "Command " + r.String(), state: mesos.TASK_FAILED}
-	if r == (supervise.Result{}) {
+	switch {
+	case r == (supervise.Result{}):
 		e.state, e.finishes = mesos.TASK_FINISHED, true
+	case r.Memory > 0:
+		e.reason = mesos.REASON_CONTAINER_LIMITATION_MEMORY
+		e.message = fmt.Sprintf("Memory limit exceeded: Requested: %dMB Maximum Used: %dMB", c.order.MemoryLimit>>20, r.Memory>>20)
 	}
 	return e, err
 }
@@ -273,7 +315,7 @@ func (c *command) exec(ctx context.Context, cmd *mesos.CommandInfo) (int, error)
 	}
 	o := c.order
 	o.Path, o.Argv = argv(cmd)
-	o.Environ, o.Stdout, o.Grace = withVariables(o.Environ, cmd), o.Stderr, 0
+	o.Environ, o.Stdout, o.Grace, o.MemoryLimit = withVariables(o.Environ, cmd), o.Stderr, 0, 0
 	id, err := c.start(ctx, o, c.t.name+".check."+uuid.NewString(), checkPrefix)
 	if err == nil {
 		err = c.a.env.Launcher.Wait(ctx, id)
@@ -286,6 +328,28 @@ func (c *command) exec(ctx context.Context, cmd *mesos.CommandInfo) (int, error)
 		return 0, err
 	}
 	return r.Code(), nil
+}
+
+// meter is a launcher that measures by itself, as that of tests does.
+type meter interface {
+	Usage(ctx context.Context, id proctab.ID) (supervise.Usage, error)
+}
+
+// usage counts the supervisor in, which stands for the executor.
+func (c *command) usage(ctx context.Context) (docker.Usage, error) {
+	id, err := c.supervisor()
+	if err != nil {
+		return docker.Usage{}, err
+	}
+	measure := supervise.UsageOf
+	if m, ok := c.a.env.Launcher.(meter); ok {
+		measure = m.Usage
+	}
+	u, err := measure(ctx, id)
+	if errors.Is(err, proctab.ErrGone) {
+		err = docker.ErrNotFound
+	}
+	return docker.Usage{User: u.User, System: u.System, RSS: u.RSS}, err
 }
 
 // lost: the real agent's words for an executor that was killed.

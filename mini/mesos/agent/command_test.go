@@ -399,8 +399,8 @@ func TestRefusedCommands(t *testing.T) {
 		task  func(*mesos.TaskInfo)
 	}{
 		"neither a docker container nor a command": {task: func(t *mesos.TaskInfo) { t.Command = nil }},
-		"has no value":   {task: func(t *mesos.TaskInfo) { t.Command.Value = nil }},
-		"1 URIs fetched": {task: func(t *mesos.TaskInfo) { t.Command.URIs = []mesos.CommandInfo_URI{{Value: "http://x"}} }},
+		"has no value": {task: func(t *mesos.TaskInfo) { t.Command.Value = nil }},
+		"missing path": {task: func(t *mesos.TaskInfo) { t.Command.URIs = []mesos.CommandInfo_URI{{Value: "http://x"}} }},
 		"no images, no volumes": {task: func(t *mesos.TaskInfo) {
 			t.Container = &mesos.ContainerInfo{Type: mesos.ContainerInfo_MESOS.Enum(), Volumes: []mesos.Volume{{ContainerPath: "x", Mode: mesos.RO.Enum()}}}
 		}},
@@ -469,6 +469,29 @@ func TestCheckLeftByAKilledAgent(t *testing.T) {
 		synctest.Wait()
 		if r := w.launcher.Running(); !slices.Equal(r, []string{name}) {
 			t.Errorf("running: %v, want %s alone", r, name)
+		}
+	})
+}
+
+// Only --isolation=cgroups/mem makes mem a limit, as in the real one.
+func TestMemoryLimitOfCommands(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		m, _ := registered(w, "--isolation=cgroups/cpu,cgroups/mem")
+		name := m.commanded(w, cmdTask("a"))
+		if o, _ := w.launcher.OrderOf(name); o.MemoryLimit != 96<<20 {
+			t.Errorf("%+v", o)
+		}
+		w.launcher.Exit(name, supervise.Result{Signal: int(syscall.SIGKILL), Memory: 101 << 20})
+		s := m.update("a", mesos.TASK_FAILED)
+		if s.GetReason() != mesos.REASON_CONTAINER_LIMITATION_MEMORY || s.GetSource() != mesos.SOURCE_AGENT ||
+			s.GetMessage() != "Memory limit exceeded: Requested: 96MB Maximum Used: 101MB" {
+			t.Errorf("%+v", s)
+		}
+	})
+	bubble(t, func(t *testing.T, w *world) {
+		m, _ := registered(w)
+		if o, _ := w.launcher.OrderOf(m.commanded(w, cmdTask("a"))); o.MemoryLimit != 0 {
+			t.Errorf("%+v", o)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,6 +37,8 @@ type container interface {
 	remove(ctx context.Context) error
 	// exec runs a health check's command in it and returns the exit code.
 	exec(ctx context.Context, c *mesos.CommandInfo) (int, error)
+	// usage measures it, or docker.ErrNotFound.
+	usage(ctx context.Context) (docker.Usage, error)
 	// resume takes it up again in another run of the agent.
 	resume(ctx context.Context) error
 	// hasten gives a stop that is under way less grace, if it can.
@@ -54,13 +57,15 @@ type end struct {
 	state   mesos.TaskState // FINISHED or FAILED
 	// finishes: FINISHED even if the end was asked for.
 	finishes bool
+	// reason is set if the agent ended it.
+	reason mesos.TaskStatus_Reason
 }
 
 // containerOf chooses the containerizer: a task without a docker container is
 // for the mesos containerizer.
 func (a *agent) containerOf(t *task) container {
 	if c := t.info.GetContainer(); c != nil && (c.GetType() == mesos.ContainerInfo_DOCKER || c.Docker != nil) {
-		return &dockerContainer{a: a, t: t}
+		return &dockerContainer{a: a, t: t, run: a.store.Run(a.id(), t.ref.FrameworkID, t.ref.TaskID, t.container)}
 	}
 	return a.newCommand(t)
 }
@@ -95,9 +100,11 @@ func (a *agent) makeSandbox(t *task) (string, error) {
 
 // dockerContainer is a container of the engine, known there as t.name.
 type dockerContainer struct {
-	a    *agent
-	t    *task
-	spec docker.Spec
+	a        *agent
+	t        *task
+	spec     docker.Spec
+	run      string    // the task's run folder
+	fetching *fetching // nil if it has no URIs
 }
 
 func (c *dockerContainer) prepare() (err error) {
@@ -114,10 +121,18 @@ func (c *dockerContainer) prepare() (err error) {
 	if err == nil {
 		_, err = c.a.makeSandbox(c.t)
 	}
+	if err == nil {
+		c.fetching, err = c.a.fetching(c.t, c.t.info.GetCommand().GetUser())
+	}
 	return err
 }
 
 func (c *dockerContainer) launch(ctx context.Context) error {
+	if c.fetching != nil {
+		if err := c.fetching.run(ctx); err != nil {
+			return err
+		}
+	}
 	if err := c.a.engine.Pull(ctx, c.spec.Image, c.t.info.Container.Docker.GetForcePullImage()); err != nil {
 		return fmt.Errorf("failed to pull image %s: %w", c.spec.Image, err)
 	}
@@ -156,6 +171,10 @@ func (c *dockerContainer) exec(ctx context.Context, cmd *mesos.CommandInfo) (int
 	return c.a.engine.Exec(ctx, c.t.name, argv, env)
 }
 
+func (c *dockerContainer) usage(ctx context.Context) (docker.Usage, error) {
+	return c.a.engine.Usage(ctx, c.t.name)
+}
+
 func (c *dockerContainer) resume(context.Context) error { return nil }
 
 // hasten does nothing: docker stop cannot be made shorter either.
@@ -183,7 +202,8 @@ func (c *dockerContainer) output() {
 	}
 }
 
-// copyOnce writes the files from the beginning.
+// copyOnce writes the files from the beginning: what the fetcher said, then what
+// the container says.
 func (c *dockerContainer) copyOnce() error {
 	dir := c.a.env.Path(c.t.sandbox)
 	stdout, err := os.Create(filepath.Join(dir, "stdout"))
@@ -196,6 +216,14 @@ func (c *dockerContainer) copyOnce() error {
 		return err
 	}
 	defer stderr.Close()
+	said, err := os.ReadFile(filepath.Join(c.run, fetchLog))
+	if err == nil {
+		if _, err := stderr.Write(said); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	ctx, cancel := context.WithCancel(c.a.ctx)
 	defer cancel()
 	return c.a.engine.Logs(ctx, c.t.name, stdout, stderr)

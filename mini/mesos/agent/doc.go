@@ -25,16 +25,27 @@
 //     containers, forgets its id and returns 0; the next run registers anew.
 //
 // It listens on --port (5051) behind Env.Server, speaks HTTP to the Docker
-// engine's socket, writes below --work_dir, and starts processes through
-// Env.Launcher only. A task's sandbox is a folder under --work_dir, mounted into
-// its container, or a command's working directory; the output is kept there in
-// the files stdout and stderr.
+// engine's socket, writes below --work_dir, --log_dir and --fetcher_cache_dir, and
+// starts processes through Env.Launcher only. A task's sandbox is a folder under
+// --work_dir, mounted into its container, or a command's working directory; the
+// output is kept there in the files stdout and stderr. URIs of the command are
+// fetched into it before the start (package fetcher). Sandboxes of ended tasks are
+// removed when they are older than --gc_delay, sooner the fuller the disk is.
+//
+// HTTP: the endpoints of 1.3.2 with its status lines and texts, /files with
+// sandboxes and, with --log_dir, the log, /containers and /monitor/statistics with
+// what the engine or the process tree measures, and the operator API's calls that
+// ask, as JSON and protobuf. Bodies over 16 MiB are refused with 413. What
+// TestReplay's list holds is all in which answers differ from the captures.
 //
 // Commands are what the mesos containerizer with posix isolation runs: no image,
-// no namespaces, no limits. A command sees the whole file system of whoever runs
-// the agent, has its environment from agent and task (contracts, section 2.1;
-// Mesos 1.3, executorEnvironment), and binds host ports itself: on an embedded
-// machine, which has no network of its own, one that binds 0.0.0.0 takes the port
+// no namespaces, and no limits but memory's, where --isolation lists cgroups/mem:
+// then the supervisor ends a command that has more than its task and executor
+// may, at a look every 200 ms, and the task fails with
+// REASON_CONTAINER_LIMITATION_MEMORY. A command sees the whole file system of
+// whoever runs the agent, has its environment from agent and task (contracts,
+// section 2.1; Mesos 1.3, executorEnvironment), and binds host ports itself: on an
+// embedded machine, which has no network of its own, one that binds 0.0.0.0 takes the port
 // on all machines, so it should bind $HOST (the machine's address, as
 // $LIBPROCESS_IP is), and what it dials comes from the computer's address, not
 // from the machine's. As root commands are refused unless LAB_ALLOW_ROOT_CMD=1
@@ -63,9 +74,10 @@
 //     real one exits with 1 and names the folder to delete.
 //   - A container that was made but never started when the agent ended is
 //     removed and its task reported TASK_LOST, not tried again.
+//   - What ended before a restart is forgotten at it: its sandbox stays on disk
+//     until it is old, but /state and /files do not list it any more.
 //   - Left out: images and volumes of the mesos containerizer, custom
-//     executors, the fetcher, HTTP and TCP checks (tasks that ask for one of
-//     these fail at once and are told so), authentication, oversubscription, the
-//     agent's operator API (POST /api/v1), use statistics of containers, gc of
-//     sandboxes, log files.
+//     executors, HTTP and TCP checks (tasks that ask for one of these fail at
+//     once and are told so), authentication, oversubscription, nested containers
+//     and whatever else of the operator API changes something (501), SIGUSR1.
 package agent

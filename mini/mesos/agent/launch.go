@@ -103,7 +103,13 @@ func (a *agent) launch(t *task) {
 // discard removes a container, however long it takes; false if the agent
 // ended first.
 func (a *agent) discard(t *task) bool {
-	return a.insist(a.ctx, "remove container "+t.name, t.in.remove)
+	return a.insist(a.ctx, "remove container "+t.name, func(ctx context.Context) error {
+		err := t.in.remove(ctx)
+		if err != nil && ctx.Err() == nil {
+			a.do(func() { a.counts.removeErrors++ })
+		}
+		return err
+	})
 }
 
 // notLaunched: nothing of the task's container is left.
@@ -186,10 +192,13 @@ func (a *agent) ceased(t *task, e end, gone bool) {
 	t.live = false
 	t.cancel(nil)
 	c := executor(e.state, e.message)
+	if e.reason != 0 {
+		c.source, c.reason = mesos.SOURCE_AGENT, e.reason
+	}
 	if gone {
 		c = change{state: mesos.TASK_FAILED, message: t.in.lost(), source: mesos.SOURCE_AGENT, reason: mesos.REASON_EXECUTOR_TERMINATED}
 	}
-	if t.killed && !e.finishes {
+	if t.killed && !e.finishes && e.reason == 0 {
 		c.state = mesos.TASK_KILLED
 	}
 	if t.unhealthy {

@@ -319,6 +319,30 @@ func TestRemovedAgentComesBack(t *testing.T) {
 	})
 }
 
+// In 1.3 it keeps its id, and what ran for a framework that knows nothing of
+// partitions is ended.
+func TestRemovedAgentComesBackTo13(t *testing.T) {
+	withMaster(t, func(t *testing.T, p *pair) {
+		p.agent()
+		p.sched.launch("a")
+		p.sched.expect("a", "TASK_RUNNING")
+		old := p.state()["id"]
+		p.net.Cut(agentIP)
+		p.sched.expect("a", "TASK_LOST")
+		p.net.Mend(agentIP)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(p.engine.Running()); n != 0 {
+			t.Errorf("%d containers run", n)
+		}
+		if id := p.state()["id"]; id != old {
+			t.Errorf("it came back as %v, it was %v", id, old)
+		}
+		p.sched.launch("b")
+		p.sched.expect("b", "TASK_RUNNING")
+	}, "--compat=1.3")
+}
+
 // A reboot gives the agent a new id; the master must not go on believing in
 // the old one's task.
 func TestOldIDIsGoneWithANewOne(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"github.com/mesoslab/lab/mini/mesos/agent/config"
 	"github.com/mesoslab/lab/mini/mesos/agent/updates"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
-	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
 // counters are the counts since the agent's start.
@@ -19,6 +18,7 @@ type counters struct {
 	terminal     map[mesos.TaskState]int
 	updates      int
 	launchErrors int
+	removeErrors int // of containers
 }
 
 func (c *counters) update(s mesos.TaskState) {
@@ -57,6 +57,7 @@ func (a *agent) metrics() any {
 	put("frameworks_active", float64(len(a.frameworks)))
 	put("container_launch_errors", float64(a.counts.launchErrors))
 	put("recovery_errors", 0)
+	put("executor_directory_max_allowed_age_secs", a.sandboxAge().Seconds())
 	put("valid_status_updates", float64(a.counts.updates))
 	put("invalid_status_updates", 0)
 	put("valid_framework_messages", 0)
@@ -75,7 +76,7 @@ func (a *agent) metrics() any {
 	put("tasks_killed", float64(a.counts.terminal[mesos.TASK_KILLED]))
 	put("tasks_lost", float64(a.counts.terminal[mesos.TASK_LOST]))
 	put("tasks_gone", 0)
-	o = a.shares(o, used)
+	o = a.shares(o, used).Put("containerizer/mesos/container_destroy_errors", float64(a.counts.removeErrors))
 	slices.SortFunc(o, func(x, y mjson.Member) int { return cmp.Compare(x.Key, y.Key) })
 	return o
 }
@@ -109,44 +110,23 @@ func total(m map[mesos.TaskState]int) (n int) {
 
 func (a *agent) system(o mjson.Object) mjson.Object {
 	mem, free := config.Meminfo(a.env)
-	return o.Put("system/cpus_total", float64(runtime.NumCPU())).
+	o = o.Put("system/cpus_total", float64(runtime.NumCPU())).
 		Put("system/mem_total_bytes", mem).Put("system/mem_free_bytes", free)
+	for i, l := range config.Loads(a.env) {
+		o = o.Put("system/load_"+loadNames[i], l)
+	}
+	return o
 }
+
+// loadNames are those of the three numbers of /proc/loadavg.
+var loadNames = [3]string{"1min", "5min", "15min"}
 
 func (a *agent) systemStats() any {
+	o := mjson.Object{}
+	for i, l := range config.Loads(a.env) {
+		o = o.Put("avg_load_"+loadNames[i], l)
+	}
+	slices.SortFunc(o, func(x, y mjson.Member) int { return cmp.Compare(x.Key, y.Key) })
 	mem, free := config.Meminfo(a.env)
-	return mjson.Object{}.Put("cpus_total", runtime.NumCPU()).Put("mem_free_bytes", int64(free)).Put("mem_total_bytes", int64(mem))
-}
-
-// containers is /containers, and without status /monitor/statistics. Only the
-// limits are known: use is the engine's to tell.
-func (a *agent) containers(status bool) any {
-	out := []mjson.Object{}
-	for _, ref := range a.liveRefs() {
-		t := a.tasks[ref]
-		sums := withExecutor(resources(t.info.Resources))
-		cpus, _ := sums.Get("cpus").(float64)
-		mem, _ := sums.Get("mem").(float64)
-		var o mjson.Object
-		o = o.PutIf(status, "container_id", t.container).
-			Put("executor_id", ref.TaskID).Put("executor_name", executorName(t.info)).
-			Put("framework_id", ref.FrameworkID).Put("source", ref.TaskID).
-			Put("statistics", mjson.Object{}.Put("cpus_limit", cpus).Put("mem_limit_bytes", int64(mem*(1<<20))).Put("timestamp", seconds(time.Now())))
-		out = append(out, o.PutIf(status, "status", protoOf(a.containerStatus(t))))
-	}
-	return out
-}
-
-// liveRefs are the tasks whose containers may exist, in order.
-func (a *agent) liveRefs() []wire.TaskRef {
-	var out []wire.TaskRef
-	for ref, t := range a.tasks {
-		if t.live {
-			out = append(out, ref)
-		}
-	}
-	slices.SortFunc(out, func(x, y wire.TaskRef) int {
-		return cmp.Or(cmp.Compare(x.FrameworkID, y.FrameworkID), cmp.Compare(x.TaskID, y.TaskID))
-	})
-	return out
+	return o.Put("cpus_total", runtime.NumCPU()).Put("mem_free_bytes", int64(free)).Put("mem_total_bytes", int64(mem))
 }

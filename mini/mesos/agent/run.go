@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -41,6 +40,10 @@ func Run(ctx context.Context, env mini.Env) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out := newLogger(env.Stderr, cfg.Quiet)
+	if err := out.keep(env, cfg.LogDir); err != nil {
+		out.warningf("No log file is kept: %v", err)
+	}
+	defer out.close()
 	group, err := election.Parse(ctx, cfg.Master, election.Options{Dial: env.Dial, Logf: out.infof})
 	if err != nil {
 		fmt.Fprintf(env.Stderr, "mesos-slave: --master: %v\n", err)
@@ -73,6 +76,7 @@ func run(ctx context.Context, env mini.Env, cfg *config.Config, engine docker.En
 		}
 	})
 	a.spawn(func() { a.follow(ctx, group) })
+	a.spawn(func() { a.collect(ctx) })
 	code := a.loop(ctx)
 	cancel()
 	server.Close()
@@ -171,36 +175,4 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// logger writes lines as glog does, which is how real agents log.
-type logger struct {
-	w     io.Writer
-	quiet bool
-}
-
-func newLogger(w io.Writer, quiet bool) *logger {
-	if w == nil {
-		w = io.Discard
-	}
-	return &logger{w, quiet}
-}
-
-func (l *logger) infof(format string, args ...any) {
-	if !l.quiet {
-		l.line('I', format, args)
-	}
-}
-
-func (l *logger) warningf(format string, args ...any) {
-	if !l.quiet {
-		l.line('W', format, args)
-	}
-}
-
-func (l *logger) errorf(format string, args ...any) { l.line('E', format, args) }
-
-// line writes one whole line at once: several goroutines log.
-func (l *logger) line(level byte, format string, args []any) {
-	fmt.Fprintf(l.w, "%c%s slave] %s\n", level, time.Now().Format("0102 15:04:05.000000"), fmt.Sprintf(format, args...))
 }

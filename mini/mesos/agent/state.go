@@ -100,17 +100,18 @@ func (a *agent) framework(f *framework, live []*task) mjson.Object {
 // executor is a task's entry: every task has a command executor to itself.
 func (a *agent) executor(t *task) mjson.Object {
 	running, queued, completed := []mjson.Object{}, []mjson.Object{}, []mjson.Object{}
-	switch _, unacknowledged := a.tasks[t.ref]; {
+	held := t.info.Resources
+	switch {
 	case t.state == mesos.TASK_STAGING:
 		queued = append(queued, a.queuedTask(t))
-	case updates.Terminal(t.state) && !unacknowledged:
-		completed = append(completed, a.taskObject(t))
+	case updates.Terminal(t.state): // acknowledged or not
+		completed, held = append(completed, a.taskObject(t)), nil
 	default:
 		running = append(running, a.taskObject(t))
 	}
 	o := mjson.Object{}.Put("id", t.ref.TaskID).Put("name", executorName(t.info)).Put("source", t.ref.TaskID).
 		Put("container", t.container).Put("directory", t.sandbox).
-		Put("resources", withExecutor(resources(t.info.Resources))).Put("role", a.roleOf(t))
+		Put("resources", withExecutor(resources(held))).Put("role", a.roleOf(t))
 	return o.PutIf(t.info.Labels != nil, "labels", labels(t.info.Labels)).
 		Put("tasks", running).Put("queued_tasks", queued).Put("completed_tasks", completed)
 }
@@ -139,7 +140,7 @@ func (a *agent) taskObject(t *task) mjson.Object {
 		PutIf(t.info.Labels != nil, "labels", labels(t.info.Labels)).
 		PutIf(t.info.Discovery != nil, "discovery", protoOf(t.info.Discovery)).
 		PutIf(t.info.Container != nil, "container", protoOf(t.info.Container)).
-		PutIf(t.info.HealthCheck != nil, "health_check", protoOf(t.info.HealthCheck))
+		PutIf(t.info.Command != nil && t.info.Command.User != nil, "user", t.info.GetCommand().GetUser())
 }
 
 func (a *agent) queuedTask(t *task) mjson.Object {
@@ -150,7 +151,13 @@ func (a *agent) queuedTask(t *task) mjson.Object {
 func statusObject(s *mesos.TaskStatus) mjson.Object {
 	o := mjson.Object{}.Put("state", s.GetState().String()).Put("timestamp", s.GetTimestamp()).
 		PutIf(s.Labels != nil, "labels", labels(s.Labels))
-	return o.PutIf(s.ContainerStatus != nil, "container_status", protoOf(s.ContainerStatus)).
+	cs := s.ContainerStatus
+	if cs != nil {
+		shown := *cs
+		shown.ExecutorPID = nil // the classic endpoints do not show it
+		cs = &shown
+	}
+	return o.PutIf(cs != nil, "container_status", protoOf(cs)).
 		PutIf(s.Healthy != nil, "healthy", s.GetHealthy())
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path"
 	"slices"
@@ -44,12 +45,24 @@ type Config struct {
 	RegistrationTimeout time.Duration // of executors: bounds a launch, image pull included
 	RegistrationBackoff time.Duration // first wait before (re-)registering, doubled
 	SandboxDirectory    string
-	SwitchUser          bool   // run commands as the user that the task or its framework names
-	CommandsRefused     string // why no commands are run here, "" if they are
-	MaxCompleted        int    // completed executors remembered for each framework
-	Cleanup             bool   // --recover=cleanup: end what runs, then exit
-	Strict              bool
-	Quiet               bool
+	LogDir              string // "" keeps no log file
+
+	GCDelay           time.Duration // how old sandboxes get while the disk is empty
+	DiskHeadroom      float64       // the share of the disk that is to stay free
+	DiskWatchInterval time.Duration
+
+	FetcherCacheDir  string
+	FetcherCacheSize int64 // bytes
+	FrameworksHome   string
+	// MemoryLimits: a command that uses more memory than its task has is killed.
+	MemoryLimits bool
+
+	SwitchUser      bool   // run commands as the user that the task or its framework names
+	CommandsRefused string // why no commands are run here, "" if they are
+	MaxCompleted    int    // completed executors remembered for each framework
+	Cleanup         bool   // --recover=cleanup: end what runs, then exit
+	Strict          bool
+	Quiet           bool
 
 	// Flags is what /flags shows: every flag that has a value, by name.
 	Flags map[string]string
@@ -76,6 +89,14 @@ func Load(env mini.Env) (*Config, error) {
 		RegistrationTimeout: p.duration("executor_registration_timeout"),
 		RegistrationBackoff: p.duration("registration_backoff_factor"),
 		SandboxDirectory:    flags["sandbox_directory"],
+		LogDir:              flags["log_dir"],
+		GCDelay:             p.duration("gc_delay"),
+		DiskHeadroom:        p.share("gc_disk_headroom"),
+		DiskWatchInterval:   p.duration("disk_watch_interval"),
+		FetcherCacheDir:     path.Clean(flags["fetcher_cache_dir"]),
+		FetcherCacheSize:    p.bytes("fetcher_cache_size"),
+		FrameworksHome:      flags["frameworks_home"],
+		MemoryLimits:        slices.Contains(strings.Split(flags["isolation"], ","), "cgroups/mem"),
 		SwitchUser:          p.boolean("switch_user"),
 		CommandsRefused:     refused(os.Geteuid(), env.Getenv("LAB_ALLOW_ROOT_CMD")),
 		MaxCompleted:        p.integer("max_completed_executors_per_framework", 1<<20),
@@ -95,18 +116,22 @@ func Load(env mini.Env) (*Config, error) {
 	}
 	p.check(flags["master"] != "", "missing required flag \"master\" (zk://host:port/path or host:port)")
 	p.check(path.IsAbs(c.WorkDir), "work_dir %q must be an absolute path", c.WorkDir)
+	p.check(flags["default_role"] != "", "default_role must not be empty")
+	p.check(path.IsAbs(c.FetcherCacheDir), "fetcher_cache_dir %q must be an absolute path", c.FetcherCacheDir)
+	p.check(c.LogDir == "" || path.IsAbs(c.LogDir), "log_dir %q must be an absolute path", c.LogDir)
+	p.check(c.DiskWatchInterval > 0, "disk_watch_interval must be longer than 0")
 	p.check(slices.Contains([]string{"reconnect", "cleanup"}, flags["recover"]), "unknown recover mode %q: want reconnect or cleanup", flags["recover"])
 	for _, name := range c.Containerizers {
 		p.check(name == "docker" || name == "mesos", "could not create containerizer %q: want docker or mesos", name)
 	}
 	c.Attributes, err = ParseAttributes(flags["attributes"])
 	p.fail(err)
-	given, err := ParseResources(flags["resources"])
+	given, err := ParseResources(flags["resources"], flags["default_role"])
 	p.fail(err)
 	if p.err != nil {
 		return nil, p.err
 	}
-	c.Resources, err = withDefaults(given, machine{env: env, workDir: c.WorkDir})
+	c.Resources, err = withDefaults(given, flags["default_role"], machine{env: env, workDir: c.WorkDir})
 	return c, err
 }
 
@@ -258,4 +283,30 @@ func (p *parser) integer(name string, most int) int {
 		p.fail(fmt.Errorf("failed to load flag %q: want a number from 0 to %d, not %q", name, most, p.flags[name]))
 	}
 	return n
+}
+
+// share reads a number from 0 to 1.
+func (p *parser) share(name string) float64 {
+	f, err := strconv.ParseFloat(p.flags[name], 64)
+	if err != nil || !(f >= 0 && f <= 1) {
+		p.fail(fmt.Errorf("failed to load flag %q: want a number from 0 to 1, not %q", name, p.flags[name]))
+	}
+	return f
+}
+
+// bytes reads a size as Mesos writes it: 512B, 64KB, 10MB, 2GB, 1TB, each unit
+// 1024 of the one before.
+func (p *parser) bytes(name string) int64 {
+	text := p.flags[name]
+	unit := int64(1)
+	for _, u := range []string{"B", "KB", "MB", "GB", "TB"} {
+		digits, ok := strings.CutSuffix(text, u)
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if ok && err == nil && n >= 0 && n <= math.MaxInt64/unit {
+			return n * unit
+		}
+		unit *= 1024
+	}
+	p.fail(fmt.Errorf("failed to load flag %q: want a whole number of B, KB, MB, GB or TB, as in 2GB, not %q", name, text))
+	return 0
 }

@@ -1,9 +1,12 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/mesoslab/lab/internal/labtest"
 	"github.com/mesoslab/lab/mini"
+	"github.com/mesoslab/lab/mini/mesos/mjson"
 )
 
 func TestStartScript(t *testing.T) {
@@ -119,6 +124,95 @@ func TestWrongFlags(t *testing.T) {
 	}
 }
 
+func TestResources(t *testing.T) {
+	text := func(rs []mesos.Resource) (out []string) {
+		for _, r := range rs {
+			out = append(out, fmt.Sprintf("%s(%s):%v", r.Name, r.GetRole(), mjson.Proto(r).Get(strings.ToLower(r.GetType().String()))))
+		}
+		return out
+	}
+	for given, same := range map[string]string{
+		`cpus:4;mem(web):1024`: `[{"name":"cpus","type":"SCALAR","scalar":{"value":4}},{"name":"mem","type":"SCALAR","scalar":{"value":1024.0},"role":"web"}]`,
+		`ports:[1-2,7-9]`:      `[{"name":"ports","type":"RANGES","ranges":{"range":[{"begin":1,"end":2},{"begin":7,"end":9}]}}]`,
+		`disks(a):{x,y}`:       `[{"name":"disks","type":"SET","set":{"item":["x","y"]},"role":"a"}]`,
+	} {
+		one, err := ParseResources(given, "ops")
+		two, err2 := ParseResources(same, "ops")
+		if err != nil || err2 != nil || !slices.Equal(text(one), text(two)) {
+			t.Errorf("%s: %v, %v\n%s: %v, %v", given, text(one), err, same, text(two), err2)
+		}
+	}
+	for given, want := range map[string]string{
+		`[{"name":"cpus","type":"SCALAR"`:                                                                       "invalid resources: ",
+		`{"name":"cpus"}`:                                                                                       "array",
+		`[{"type":"SCALAR","scalar":{"value":1}}]`:                                                              "resource 0 of the array: Missing required fields: name",
+		`[{"name":"cpus","type":"SCALAR","scalar":{"value":-1}}]`:                                               "negative",
+		`[{"name":"cpus","type":"TEXT"}]`:                                                                       "SCALAR, RANGES or SET",
+		`[{"name":"c;d","type":"SCALAR","scalar":{"value":1}}]`:                                                 `"c;d" has one of`,
+		`[{"name":"disk","type":"SCALAR","scalar":{"value":1},"disk":{"persistence":{"id":"x"}}}]`:              "only name, type, role and a value",
+		`[{"name":"a","type":"SCALAR","scalar":{"value":1}},{"name":"a","type":"SCALAR","scalar":{"value":1}}]`: "a is given twice",
+		`cpus:1;cpus:2`: "given twice",
+		`cpus(:1`:       "name(role):value",
+	} {
+		if _, err := ParseResources(given, "*"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", given, err, want)
+		}
+	}
+	c, err := Load(mini.Env{Args: []string{"--master=a", "--default_role=ops", "--resources=cpus(web):1;mem:64"}, Root: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range c.Resources {
+		if want := map[bool]string{true: "web", false: "ops"}[r.Name == "cpus"]; r.GetRole() != want {
+			t.Errorf("%s is of role %s, want %s", r.Name, r.GetRole(), want)
+		}
+	}
+}
+
+// Every flag that recorded agents show can be given.
+func TestEveryRecordedFlagIsKnown(t *testing.T) {
+	names, err := filepath.Glob(filepath.Join(labtest.Contracts(t), "captures-mesos", "*", "*", "*-agent[12]-*flags.json"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no flags of agents: %v", err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var doc struct{ Flags map[string]string }
+		if err := json.Unmarshal(b, &doc); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		args := []string{"mesos-slave"}
+		for flag, value := range doc.Flags {
+			args = append(args, "--"+flag+"="+value)
+		}
+		if strings.Contains(filepath.Base(name), "-master-") {
+			continue
+		}
+		if _, err := Load(mini.Env{Args: args, Root: t.TempDir()}); err != nil {
+			t.Errorf("%s: %v", filepath.Base(name), err)
+		}
+	}
+}
+
+func TestSizesAndShares(t *testing.T) {
+	for given, want := range map[string]int64{"2GB": 2 << 30, "0B": 0, "10MB": 10 << 20, "512B": 512, "1TB": 1 << 40, "3KB": 3 << 10} {
+		c, err := Load(mini.Env{Args: []string{"--master=a", "--fetcher_cache_size=" + given}, Root: t.TempDir()})
+		if err != nil || c.FetcherCacheSize != want {
+			t.Errorf("%s: %v, %v", given, c, err)
+		}
+	}
+	for _, arg := range []string{"fetcher_cache_size=2", "fetcher_cache_size=-1MB", "fetcher_cache_size=9999999999TB", "fetcher_cache_size=1.5GB",
+		"gc_disk_headroom=2", "gc_disk_headroom=x", "gc_disk_headroom=NaN", "log_dir=here", "fetcher_cache_dir=here", "default_role=", "disk_watch_interval=0ns"} {
+		name, _, _ := strings.Cut(arg, "=")
+		if _, err := Load(mini.Env{Args: []string{"--master=a", "--" + arg}, Root: t.TempDir()}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", arg, err)
+		}
+	}
+}
+
 func TestDurations(t *testing.T) {
 	for in, want := range map[string]time.Duration{
 		"2secs": 2 * time.Second, "1.5mins": 90 * time.Second, "10hrs": 10 * time.Hour, "1weeks": 168 * time.Hour,
@@ -156,8 +250,9 @@ func FuzzResources(f *testing.F) {
 	f.Add("cpus:4;mem:1024;ports:[31000-32000]")
 	f.Add("cpus(web):0.5; disks:{a,b} ;ports:[1-2, 7-9]")
 	f.Add("cpus:NaN;mem:1e400")
+	f.Add(`[{"name":"ports","type":"RANGES","ranges":{"range":[{"begin":2,"end":1}]}},{"name":"s","type":"SET","set":{"item":["x"]}}]`)
 	f.Fuzz(func(t *testing.T, s string) {
-		rs, err := ParseResources(s)
+		rs, err := ParseResources(s, "*")
 		if err != nil {
 			return
 		}

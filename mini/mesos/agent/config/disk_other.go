@@ -2,5 +2,5 @@
 
 package config
 
-// fileSystemSize cannot be told here.
-func fileSystemSize(string) (float64, bool) { return 0, false }
+// fileSystem cannot be told here.
+func fileSystem(string) (total, free float64, ok bool) { return 0, 0, false }

@@ -28,8 +28,8 @@ type machine struct {
 
 // withDefaults adds the resources that were not given, by Mesos' rules: all
 // cpus; memory less 1 GiB, or half of it below 2 GiB; disk less 5 GiB, or half
-// of it below 10 GiB; ports 31000 to 32000.
-func withDefaults(given []mesos.Resource, m machine) ([]mesos.Resource, error) {
+// of it below 10 GiB; ports 31000 to 32000, all of the default role.
+func withDefaults(given []mesos.Resource, role string, m machine) ([]mesos.Resource, error) {
 	want := []string{"cpus", "mem", "disk", "ports"}
 	var out []mesos.Resource
 	for _, name := range want {
@@ -46,7 +46,7 @@ func withDefaults(given []mesos.Resource, m machine) ([]mesos.Resource, error) {
 		if err != nil {
 			return nil, err
 		}
-		r, err := parseResource(name + ":" + value)
+		r, err := parseResource(name+":"+value, role)
 		if err != nil {
 			return nil, fmt.Errorf("default %s: %w", name, err)
 		}
@@ -131,21 +131,60 @@ func Meminfo(env mini.Env) (total, free float64) {
 	return total, free
 }
 
+// Loads returns the three load averages of this machine, over 1, 5 and 15
+// minutes; none where they cannot be told.
+func Loads(env mini.Env) []float64 {
+	b, err := os.ReadFile(env.Path("/proc/loadavg"))
+	if err != nil {
+		return nil
+	}
+	f := strings.Fields(string(b))
+	if len(f) < 3 {
+		return nil
+	}
+	var out []float64
+	for _, text := range f[:3] {
+		l, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
 // disk is the size in MiB of the file system that holds the work directory.
 func (m machine) disk() float64 {
-	dir := m.env.Path(m.workDir)
-	for i := 0; i < 64; i++ {
+	if total, _, ok := fileSystem(existing(m.env.Path(m.workDir))); ok {
+		return total / (1 << 20)
+	}
+	return unknownDisk
+}
+
+// DiskUsed is the share of the file system with dir that is not free for
+// everyone, from 0 to 1; 0 where it cannot be told. An embedded machine's disk is
+// a number (LAB_MACHINE_DISK_MIB): what fills the computer's is not its own.
+func DiskUsed(env mini.Env, dir string) float64 {
+	if env.Getenv("LAB_MACHINE_DISK_MIB") != "" {
+		return 0
+	}
+	total, free, ok := fileSystem(existing(env.Path(dir)))
+	if !ok || total <= 0 {
+		return 0
+	}
+	return 1 - free/total
+}
+
+// existing is dir or what exists above it.
+func existing(dir string) string {
+	for {
 		if _, err := os.Stat(dir); err == nil {
-			break
+			return dir
 		}
 		up := filepath.Dir(dir)
 		if up == dir {
-			break
+			return dir
 		}
 		dir = up
 	}
-	if mib, ok := fileSystemSize(dir); ok {
-		return mib
-	}
-	return unknownDisk
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -9,30 +10,32 @@ import (
 	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesoslab/lab/mini/mesos/mjson"
 )
 
-// anyRole is the role of unreserved resources.
-const anyRole = "*"
-
-// ParseResources reads "cpus:4;mem(web):1024;ports:[31000-32000];disks:{a,b}".
-// Every resource carries its role, "*" if none is written. Scalars must not be
-// negative, ranges not be empty or backwards; the same name, role and type
-// twice is an error. Units: cpus are cores, mem and disk MiB.
-func ParseResources(s string) ([]mesos.Resource, error) {
-	if strings.HasPrefix(strings.TrimSpace(s), "[") || strings.HasPrefix(strings.TrimSpace(s), "{") {
-		return nil, errors.New("invalid resources: JSON is not understood here, write name:value;name:value")
+// ParseResources reads "cpus:4;mem(web):1024;ports:[31000-32000];disks:{a,b}",
+// or the same as a JSON array of Resource messages. Every resource carries its
+// role, the default one if none is written. Scalars must not be negative, ranges
+// not be empty or backwards; the same name, role and type twice is an error.
+// Units: cpus are cores, mem and disk MiB.
+func ParseResources(s, defaultRole string) ([]mesos.Resource, error) {
+	if strings.HasPrefix(strings.TrimSpace(s), "[") {
+		return resourcesFromJSON([]byte(s), defaultRole)
+	}
+	if strings.HasPrefix(strings.TrimSpace(s), "{") {
+		return nil, errors.New("invalid resources: want an array of JSON objects, or name:value;name:value")
 	}
 	var out []mesos.Resource
 	for _, part := range strings.Split(s, ";") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
-		r, err := parseResource(part)
+		r, err := parseResource(part, defaultRole)
 		if err != nil {
 			return nil, fmt.Errorf("invalid resource %q: %w", part, err)
 		}
-		same := func(o mesos.Resource) bool { return o.Name == r.Name && o.GetRole() == r.GetRole() }
-		if slices.ContainsFunc(out, same) {
+		if given(out, r) {
 			return nil, fmt.Errorf("invalid resource %q: %s is given twice", part, r.Name)
 		}
 		out = append(out, r)
@@ -40,12 +43,74 @@ func ParseResources(s string) ([]mesos.Resource, error) {
 	return out, nil
 }
 
-func parseResource(part string) (mesos.Resource, error) {
+// given says whether there is one of the same name and role already.
+func given(list []mesos.Resource, r mesos.Resource) bool {
+	return slices.ContainsFunc(list, func(o mesos.Resource) bool { return o.Name == r.Name && o.GetRole() == r.GetRole() })
+}
+
+// resourcesFromJSON takes name, type, role and the value; what reserves or
+// stores (reservations, disk sources) is refused, since nothing here would act on it.
+func resourcesFromJSON(data []byte, defaultRole string) ([]mesos.Resource, error) {
+	var raw []json.RawMessage
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return nil, fmt.Errorf("invalid resources: %w", err)
+	}
+	var out []mesos.Resource
+	for i, b := range raw {
+		var r mesos.Resource
+		err := mjson.Decode(b, &r)
+		if err == nil {
+			r, err = checked(r, defaultRole)
+		}
+		if err == nil && given(out, r) {
+			err = fmt.Errorf("%s is given twice", r.Name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("invalid resource %d of the array: %w", i, err)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// checked says what is wrong with a resource that came as JSON, by reading what
+// it would be as text.
+func checked(r mesos.Resource, defaultRole string) (mesos.Resource, error) {
+	role := defaultRole
+	if r.Role != nil && *r.Role != "" { // GetRole says "*" where there is none
+		role = *r.Role
+	}
+	if len(r.Reservations) > 0 || r.Reservation != nil || r.Disk != nil || r.Revocable != nil || r.Shared != nil || r.ProviderID != nil {
+		return r, errors.New("only name, type, role and a value are understood")
+	}
+	for _, word := range append([]string{r.Name, role}, r.GetSet().GetItem()...) {
+		if strings.ContainsAny(word, ":;,(){}[]") {
+			return r, fmt.Errorf("%q has one of :;,(){}[] in it", word)
+		}
+	}
+	value := ""
+	switch r.GetType() {
+	case mesos.SCALAR:
+		value = strconv.FormatFloat(r.GetScalar().GetValue(), 'f', -1, 64)
+	case mesos.RANGES:
+		var parts []string
+		for _, x := range r.GetRanges().GetRange() {
+			parts = append(parts, strconv.FormatUint(x.Begin, 10)+"-"+strconv.FormatUint(x.End, 10))
+		}
+		value = "[" + strings.Join(parts, ",") + "]"
+	case mesos.SET:
+		value = "{" + strings.Join(r.GetSet().GetItem(), ",") + "}"
+	default:
+		return r, fmt.Errorf("type %s: want SCALAR, RANGES or SET", r.GetType())
+	}
+	return parseResource(r.Name+"("+role+"):"+value, defaultRole)
+}
+
+func parseResource(part, role string) (mesos.Resource, error) {
 	name, text, ok := strings.Cut(part, ":")
 	if !ok {
 		return mesos.Resource{}, errors.New("want name:value")
 	}
-	role := anyRole
 	if n, rest, ok := strings.Cut(name, "("); ok {
 		rest, closed := strings.CutSuffix(strings.TrimSpace(rest), ")")
 		if !closed || strings.TrimSpace(rest) == "" {

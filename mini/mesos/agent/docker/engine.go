@@ -10,7 +10,7 @@
 // keep no state of their own: Moby opens connections to one unix socket and
 // leaves none behind after Close.
 //
-// Left out: attach, stats, registries with a login, volumes drivers.
+// Left out: attach, registries with a login, volumes drivers.
 package docker
 
 import (
@@ -54,6 +54,8 @@ type Engine interface {
 	// Logs copies a container's output from its beginning on, and returns
 	// nil when the container has ended and all of it is written.
 	Logs(ctx context.Context, name string, stdout, stderr io.Writer) error
+	// Usage measures a running container, or returns ErrNotFound.
+	Usage(ctx context.Context, name string) (Usage, error)
 	// List returns the names of all containers, running or not, that begin
 	// with prefix.
 	List(ctx context.Context, prefix string) ([]string, error)
@@ -72,6 +74,14 @@ type Info struct {
 	PID int
 	// Raw is the engine's own description, as JSON.
 	Raw json.RawMessage
+}
+
+// Usage is what a container uses at a moment.
+type Usage struct {
+	// User and System are its CPU times so far. An engine that cannot tell
+	// them apart counts all as User.
+	User, System time.Duration
+	RSS          uint64 // resident memory in bytes
 }
 
 // Spec describes a container.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/moby/moby/api/types/container"
 )
 
 // both runs a test on Memory and on Moby in front of one.
@@ -279,4 +281,35 @@ func TestCreateRequest(t *testing.T) {
 			t.Errorf("%s", s.made)
 		}
 	})
+}
+
+func TestUsage(t *testing.T) {
+	both(t, func(t *testing.T, e Engine, m *Memory) {
+		ctx := t.Context()
+		m.AddImage("nginx:1.9")
+		must(t, e.Create(ctx, Spec{Name: "a", Image: "nginx:1.9"}))
+		must(t, e.Start(ctx, "a"))
+		want := Usage{User: 3 * time.Second, System: time.Second, RSS: 7 << 20}
+		m.Used = want
+		if u, err := e.Usage(ctx, "a"); err != nil || u != want {
+			t.Errorf("%+v, %v", u, err)
+		}
+		if _, err := e.Usage(ctx, "b"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("of none: %v", err)
+		}
+	})
+}
+
+// What engines call resident memory.
+func TestUsageOf(t *testing.T) {
+	for want, m := range map[uint64]container.MemoryStats{
+		1: {Usage: 9, Stats: map[string]uint64{"rss": 1, "inactive_file": 2}},
+		2: {Usage: 9, Stats: map[string]uint64{"anon": 2, "inactive_file": 2}},
+		7: {Usage: 9, Stats: map[string]uint64{"inactive_file": 2}},
+		0: {Usage: 9, Stats: map[string]uint64{"inactive_file": 20}},
+	} {
+		if u := usageOf(container.StatsResponse{MemoryStats: m}); u.RSS != want {
+			t.Errorf("%+v: %d, want %d", m, u.RSS, want)
+		}
+	}
 }

@@ -118,6 +118,9 @@ func TestOnTheEngineOfEmbeddedMachines(t *testing.T) {
 	if code, err := e.Exec(ctx, name, []string{"/bin/sh", "-c", "true"}, nil); err != nil || code != 3 {
 		t.Errorf("exec: %d, %v", code, err)
 	}
+	if u, err := e.Usage(ctx, name); err != nil { // its process is played here and uses nothing
+		t.Errorf("usage: %+v, %v", u, err)
+	}
 	if names, err := e.List(ctx, "mesos-S0."); err != nil || !slices.Equal(names, []string{name}) {
 		t.Errorf("list %q, %v", names, err)
 	}

@@ -22,6 +22,8 @@ type Memory struct {
 	// how long it takes to end by itself and with which exit code; nil means
 	// at once, with 143.
 	OnStop func(name string, grace time.Duration) (time.Duration, int)
+	// Used is what every running container uses.
+	Used Usage
 
 	mu         sync.Mutex
 	images     map[string]bool
@@ -318,6 +320,17 @@ func (m *Memory) Logs(ctx context.Context, name string, stdout, _ io.Writer) err
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// Usage implements Engine. A container that does not run uses nothing.
+func (m *Memory) Usage(_ context.Context, name string) (Usage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, err := m.find(name)
+	if err != nil || !c.running() {
+		return Usage{}, err
+	}
+	return m.Used, nil
 }
 
 // List implements Engine.

@@ -95,6 +95,7 @@ func (s *apiServer) routes() http.Handler {
 	})
 	mux.HandleFunc("POST /{v}/containers/{name}/wait", s.wait)
 	mux.HandleFunc("GET /{v}/containers/{name}/logs", s.logs)
+	mux.HandleFunc("GET /{v}/containers/{name}/stats", s.stats)
 	mux.HandleFunc("POST /{v}/containers/{name}/exec", s.execCreate)
 	mux.HandleFunc("POST /{v}/exec/{id}/start", s.execStart)
 	mux.HandleFunc("GET /{v}/exec/{id}/json", s.execInspect)
@@ -303,4 +304,20 @@ func (s *apiServer) execInspect(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	x := s.execs[r.PathValue("id")]
 	answer(w, 200, map[string]any{"ID": r.PathValue("id"), "Running": !x.done, "ExitCode": x.code})
+}
+
+// stats answers as dockerd does under cgroups v1.
+func (s *apiServer) stats(w http.ResponseWriter, r *http.Request) {
+	u, err := s.m.Usage(r.Context(), r.PathValue("name"))
+	switch q := r.URL.Query(); {
+	case err != nil:
+		fault(w, err)
+	case q.Get("stream") != "false" || q.Get("one-shot") != "true":
+		fault(w, fmt.Errorf("asked for a stream: %v", q))
+	default:
+		var st container.StatsResponse
+		st.CPUStats.CPUUsage = container.CPUUsage{UsageInUsermode: uint64(u.User), UsageInKernelmode: uint64(u.System)}
+		st.MemoryStats = container.MemoryStats{Usage: u.RSS + 1<<20, Stats: map[string]uint64{"rss": u.RSS}}
+		answer(w, 200, st)
+	}
 }

@@ -38,9 +38,6 @@ func SpecOf(task mesos.TaskInfo, p Placement) (Spec, error) {
 	if d.Image == "" {
 		return Spec{}, errors.New("the task names no docker image")
 	}
-	if n := len(task.GetCommand().GetURIs()); n > 0 {
-		return Spec{}, fmt.Errorf("the task wants %d URIs fetched, which this agent cannot do", n)
-	}
 	cpus, mem := scalar(task.Resources, "cpus"), scalar(task.Resources, "mem")
 	s := Spec{
 		Name:         p.Name,

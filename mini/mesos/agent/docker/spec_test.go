@@ -119,7 +119,6 @@ func TestImpossibleSpecs(t *testing.T) {
 	for want, change := range map[string]func(*mesos.TaskInfo){
 		"no docker container": func(ti *mesos.TaskInfo) { ti.Container = nil },
 		"no docker image":     func(ti *mesos.TaskInfo) { ti.Container.Docker.Image = "" },
-		"1 URIs":              func(ti *mesos.TaskInfo) { ti.Command.URIs = []mesos.CommandInfo_URI{{Value: "http://x"}} },
 		"no value":            func(ti *mesos.TaskInfo) { ti.Command = &mesos.CommandInfo{} },
 		"only supported for":  func(ti *mesos.TaskInfo) { ti.Container.Docker.PortMappings = mapping(31000, 80) },
 		"not included": func(ti *mesos.TaskInfo) {
