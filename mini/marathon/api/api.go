@@ -232,6 +232,7 @@ func fail(w http.ResponseWriter, err error) {
 	var locked *core.LockedError
 	var ports *group.PortsExhaustedError
 	var illegal *illegalError
+	var senseless *core.IllegalError
 	switch {
 	case errors.As(err, &syntax):
 		writeJSON(w, http.StatusBadRequest, map[string]string{"message": "Invalid JSON", "details": syntax.Err.Error()})
@@ -241,6 +242,8 @@ func fail(w http.ResponseWriter, err error) {
 		writeJSON(w, http.StatusUnprocessableEntity, details{"Object is not valid", invalid.Problems})
 	case errors.As(err, &illegal):
 		writeJSON(w, illegal.status, message{illegal.text})
+	case errors.As(err, &senseless):
+		writeJSON(w, http.StatusUnprocessableEntity, message{senseless.Message})
 	case errors.As(err, &notFound):
 		writeJSON(w, http.StatusNotFound, message{notFound.Message})
 	case errors.As(err, &conflict):

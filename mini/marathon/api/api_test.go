@@ -111,7 +111,7 @@ func TestErrors(t *testing.T) {
 			{"POST", "/v2/apps", `{"id":"x","cmd":"x","dependencies":["/x"]}`, 422, `cyclic`},
 			{"POST", "/v2/apps", `{"id":"a","cmd":"x"}`, 422, `may not have the same identifier: /a`},
 			{"POST", "/v2/apps", `{"id":"x","cmd":"x","constraints":[["hostname","NEAR"]]}`, 422, `"path":"/constraints(0)"`},
-			{"POST", "/v2/apps", `{"id":"x","cmd":"x","uris":["u"],"fetch":[{"uri":"v"}]}`, 422, `uris and fetch`},
+			{"POST", "/v2/apps", `{"id":"x","cmd":"x","uris":["u"],"fetch":[{"uri":"v"}]}`, 400, `uris and fetch`},
 			{"GET", "/v2/apps/no", "", 404, `{"message":"App '/no' does not exist"}`},
 			{"DELETE", "/v2/apps/no", "", 404, `App '/no' does not exist`},
 			{"POST", "/v2/apps/no/restart", "", 404, `App '/no' does not exist`},
