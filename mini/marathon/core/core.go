@@ -34,6 +34,7 @@ import (
 	"github.com/mesoslab/lab/mini/marathon/group"
 	"github.com/mesoslab/lab/mini/marathon/health"
 	"github.com/mesoslab/lab/mini/marathon/launch"
+	"github.com/mesoslab/lab/mini/marathon/match"
 	"github.com/mesoslab/lab/mini/marathon/record"
 	"github.com/mesoslab/lab/mini/marathon/scheduler"
 	"github.com/mesoslab/lab/mini/marathon/store"
@@ -56,6 +57,7 @@ type Config struct {
 	LaunchTokens      int             // --launch_tokens
 	TokenRefresh      time.Duration   // --launch_token_refresh_interval
 	MaxVersions       int             // --zk_max_versions
+	Rules             match.Rules     // --default_accepted_resource_roles, --env_vars_prefix
 }
 
 // Defaults are those of 1.1.1.

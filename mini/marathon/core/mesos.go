@@ -128,6 +128,15 @@ func (c *Core) Disconnected() {
 // Rescinded needs no answer: offers are never held.
 func (c *Core) Rescinded(mesos.OfferID) {}
 
+// Message passes on what an executor has to say.
+func (c *Core) Message(agent mesos.AgentID, executor mesos.ExecutorID, data []byte) {
+	numbers := make([]int, len(data))
+	for i, b := range data {
+		numbers[i] = int(int8(b))
+	}
+	c.Bus.Publish("framework_message_event", event.FrameworkMessage{ExecutorID: executor.Value, SlaveID: agent.Value, Message: numbers})
+}
+
 // AgentLost is only noted: Mesos sends TASK_LOST for each task.
 func (c *Core) AgentLost(id mesos.AgentID) { c.Log("agent %s is gone", id.Value) }
 

@@ -115,6 +115,13 @@ func (m *Twin) Healthy(taskID string, healthy bool) {
 	}
 }
 
+// Message plays an executor that has something to say.
+func (m *Twin) Message(agentID, executorID string, data []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tell(func(h Handler) { h.Message(mesos.AgentID{Value: agentID}, mesos.ExecutorID{Value: executorID}, data) })
+}
+
 // Stray plays an update of a task nobody launched.
 func (m *Twin) Stray(agentID, taskID string, state mesos.TaskState) {
 	m.mu.Lock()
