@@ -152,6 +152,9 @@ func (m *Memory) Run(ctx context.Context, lead func(context.Context)) error {
 			return ctx.Err()
 		case <-up:
 		}
+		if ctx.Err() != nil { // both were ready
+			return ctx.Err()
+		}
 		term, cancel := context.WithCancel(ctx)
 		m.setLeading(true, cancel)
 		lead(term)
