@@ -172,6 +172,15 @@ func (m *Memory) setLeading(on bool, depose context.CancelFunc) {
 	}
 }
 
+// Peek reads a value also while the store plays dead: what a test may see and
+// nobody else.
+func (m *Memory) Peek(key string) ([]byte, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok := m.values[key]
+	return v, ok
+}
+
 // Leader is Address while this candidate leads.
 func (m *Memory) Leader() string {
 	m.mu.Lock()
