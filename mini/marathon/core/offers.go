@@ -104,7 +104,7 @@ func (c *Core) newTask(a app.App, b *basket, slot match.Slot) (*task.Task, error
 	if err := c.book.Write(c.ctx, record.TaskKey(t.ID), t); err != nil {
 		return nil, err
 	}
-	c.tasks[t.ID] = t
+	c.add(t)
 	return t, nil
 }
 

@@ -80,7 +80,7 @@ func (c *Core) taskMoved(t *task.Task, s mesos.TaskStatus) (saved bool) {
 
 // taskEnded forgets a task and sees to what its end calls for.
 func (c *Core) taskEnded(t *task.Task, s mesos.TaskStatus, state string) (saved bool) {
-	delete(c.tasks, t.ID)
+	c.forget(t)
 	delete(c.readiness, t.ID)
 	saved = c.book.Drop(c.ctx, record.TaskKey(t.ID))
 	c.Log("%s is %s: %s", t.ID, state, s.GetMessage())
