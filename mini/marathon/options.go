@@ -29,6 +29,7 @@ type options struct {
 	failover              time.Duration
 	checkpoint            bool
 	zkTimeout, zkSession  time.Duration
+	zkMaxNode             int // bytes of one znode
 	memoryStore           bool
 	proxyConnect, proxyIO time.Duration
 	credentials           *api.Credentials
@@ -49,7 +50,7 @@ func flagDefaults() map[string]string {
 		"max_tasks_per_offer": "5", "launch_tokens": "100", "launch_token_refresh_interval": "30000",
 		"reconciliation_initial_delay": "15000", "reconciliation_interval": "600000",
 		"scale_apps_initial_delay": "15000", "scale_apps_interval": "300000",
-		"zk_timeout": "10000", "zk_session_timeout": "10000", "zk_max_versions": "25", "internal_store_backend": "zk",
+		"zk_timeout": "10000", "zk_session_timeout": "10000", "zk_max_versions": "25", "zk_max_node_size": "1024000", "internal_store_backend": "zk",
 		"leader_proxy_connection_timeout": "5000", "leader_proxy_read_timeout": "10000",
 		"event_subscriber": "", "http_event_callback_slow_consumer_timeout": "10000", "mesos_leader_ui_url": "", "http_realm": "Mesosphere", "executor": "//cmd", "https_port": "8443",
 	}
@@ -61,7 +62,7 @@ func flagDefaults() map[string]string {
 		"mesos_authentication_secret_file", "offer_matching_timeout", "on_elected_prepare_timeout", "plugin_conf", "plugin_dir",
 		"reporter_datadog", "reporter_graphite", "save_tasks_to_launch_timeout", "ssl_keystore_password", "ssl_keystore_path",
 		"store_cache", "task_lost_expunge_gc", "task_lost_expunge_initial_delay", "task_lost_expunge_interval",
-		"task_reservation_timeout", "zk_compression_threshold", "zk_hosts", "zk_max_node_size", "zk_state"} {
+		"task_reservation_timeout", "zk_compression_threshold", "zk_hosts", "zk_state"} {
 		m[name] = ""
 	}
 	return m
@@ -147,7 +148,7 @@ func (o *options) read(env mini.Env) error {
 	o.frameworkName, o.role = o.values["framework_name"], o.values["mesos_role"]
 	o.user, o.webUI = o.values["mesos_user"], o.values["webui_url"]
 	o.failover = time.Duration(min(number("failover_timeout"), math.MaxInt32)) * time.Second
-	o.zkTimeout, o.zkSession = millis("zk_timeout"), millis("zk_session_timeout")
+	o.zkTimeout, o.zkSession, o.zkMaxNode = millis("zk_timeout"), millis("zk_session_timeout"), number("zk_max_node_size")
 	o.proxyConnect, o.proxyIO = millis("leader_proxy_connection_timeout"), millis("leader_proxy_read_timeout")
 	o.core = core.Config{
 		Ports:         group.PortRange{Min: number("local_port_min"), Max: number("local_port_max")},

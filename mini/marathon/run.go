@@ -88,7 +88,7 @@ func (m *marathon) open() (closeAll func(), err error) {
 		if err != nil {
 			return nil, fmt.Errorf("--zk: %w", err)
 		}
-		z, err := store.NewZooKeeper(store.Config{URL: url, Session: m.opt.zkSession, Timeout: m.opt.zkTimeout,
+		z, err := store.NewZooKeeper(store.Config{URL: url, Session: m.opt.zkSession, Timeout: m.opt.zkTimeout, MaxNode: m.opt.zkMaxNode,
 			Dial: m.env.Dial, Address: m.opt.address(), Log: m.log})
 		if err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/mesoslab/lab/mini/marathon/app"
@@ -32,6 +33,7 @@ func fail(w http.ResponseWriter, err error) {
 	var conflict *core.ConflictError
 	var locked *core.LockedError
 	var ports *group.PortsExhaustedError
+	var large *store.TooLargeError
 	var illegal *illegalError
 	var senseless *core.IllegalError
 	switch {
@@ -58,6 +60,10 @@ func fail(w http.ResponseWriter, err error) {
 			Message     string     `json:"message"`
 			Deployments []view.Ref `json:"deployments"`
 		}{locked.Error(), refs})
+	case errors.As(err, &large):
+		writeJSON(w, http.StatusUnprocessableEntity, details{"Object is not valid", []app.Problem{{Path: "/", Errors: []string{
+			fmt.Sprintf("The way we persist groups in ZooKeeper would exceed the maximum ZK node size (%d bytes). "+
+				"You can adjust this value via --zk_max_node_size, but make sure this value is compatible with your ZooKeeper ensemble!", large.Max)}}}})
 	case errors.As(err, &ports):
 		writeJSON(w, http.StatusUnprocessableEntity, message{ports.Error()})
 	case errors.Is(err, errMethod):

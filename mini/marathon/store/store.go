@@ -6,7 +6,7 @@
 // state and leadership, so that who loses one loses the other).
 //
 // Everything lies under the path of --zk: <zk>/state/<key> holds the values
-// (gzip above 64 KiB; a znode holds at most 1 MiB), <zk>/leader/member_<seq>
+// (gzip above 64 KiB; *TooLargeError beyond --zk_max_node_size), <zk>/leader/member_<seq>
 // are ephemeral candidates whose data is host:port; the lowest leads.
 // A call returns within its time-out; while there is no session it fails at
 // once with ErrUnavailable. Leadership ends when the session has expired or
@@ -18,6 +18,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -28,6 +29,13 @@ var ErrUnavailable = errors.New("the state store is not available")
 
 // ErrNotFound says that there is no such key.
 var ErrNotFound = errors.New("no such key")
+
+// TooLargeError says that a value is more than the store takes.
+type TooLargeError struct{ Size, Max int }
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("the value has %d bytes, a node of the state store holds %d", e.Size, e.Max)
+}
 
 // Store is a flat map that outlives the process. Keys hold no slash.
 type Store interface {
