@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	client "github.com/gambol99/go-marathon"
+
 	"github.com/mesoslab/lab/internal/labtest"
 	"github.com/mesoslab/lab/mini"
 )
@@ -114,6 +116,14 @@ func TestCredentialsGoThroughTheStandby(t *testing.T) {
 		auth := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("lab:secret"))}}
 		for _, host := range []string{firstHost, secondHost} {
 			w.await("an answer of "+host, func() bool { s, _ := w.raw(host, auth); return s == 200 })
+			cfg := client.NewDefaultConfig()
+			cfg.URL, cfg.HTTPClient = "http://"+host+":8080", mini.Env{Dial: w.net.Host("10.0.0.97").Dial}.HTTPClient()
+			cfg.HTTPBasicAuthUser, cfg.HTTPBasicPassword = "lab", "secret"
+			apps := must[*client.Applications](t, "apps")(must[client.Marathon](t, "client")(client.NewClient(cfg)).Applications(nil))
+			cfg.HTTPClient.CloseIdleConnections()
+			if len(apps.Apps) != 0 {
+				t.Errorf("apps %v", apps)
+			}
 			status, v, h := w.call("POST", host, "/v2/apps", nginx)
 			if status != 401 || h.Get("WWW-Authenticate") != `basic realm="The lab"` || v["text"] == nil {
 				t.Errorf("%s without: %d %v %v", host, status, v, h)
