@@ -39,7 +39,7 @@ func TestConvergesAfterAnything(t *testing.T) {
 // agents' clocks jump by up to an hour. An update that was acknowledged must be
 // in the store by then: nobody sends it again.
 func TestConvergesThoughMessagesAreLost(t *testing.T) {
-	seeds := uint64(8)
+	seeds := uint64(5)
 	if testing.Short() {
 		seeds = 2
 	}
