@@ -24,4 +24,8 @@
 //	         The tick is when the surviving instance was checked, a whole
 //	         number of intervals before its last success, so that a
 //	         millisecond more or less, even below zero, means nothing.
+//
+// Scale calls (BenchmarkScale) are measured without lab: ZooKeeper, Mesos with
+// 100 agents, and Marathon in the benchmark's own process, on a network in
+// memory, all of them whole but for the commands that agents would run.
 package bench

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,17 @@ import (
 // onLoopback runs a Marathon over real sockets, with its state in memory and
 // a Mesos twin, and returns its URL.
 func onLoopback(t *testing.T) (string, *scheduler.TwinServer) {
+	return listening(t, "127.0.0.1:0", nil)
+}
+
+// listening is onLoopback on an address of one's own. Connections to host
+// ports of tasks go to tasksAt, if that is not nil.
+func listening(t *testing.T, address string, tasksAt func() string) (string, *scheduler.TwinServer) {
 	t.Helper()
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		labtest.Missing(t, "the address "+address+" is not free: "+err.Error())
+	}
 	twin := scheduler.NewTwin()
 	for _, id := range []string{"S0", "S1"} {
 		twin.AddAgent(id, "127.0.0.1", 8, 8192, nil)
@@ -30,18 +41,18 @@ func onLoopback(t *testing.T) (string, *scheduler.TwinServer) {
 	mesos := &scheduler.TwinServer{Twin: twin}
 	mesosAt, stopMesos := serve(t, mesos)
 	ctx, cancel := context.WithCancel(t.Context())
-	addr := make(chan string, 1)
 	out := &lockedBuffer{}
 	var d net.Dialer
 	env := mini.Env{Args: []string{"--master", mesosAt, "--internal_store_backend=mem", "--event_subscriber", "http_callback"},
-		Hostname: "127.0.0.1", Dial: d.DialContext, Stdout: out, Stderr: out,
-		Listen: func(context.Context, string, string) (net.Listener, error) {
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			if err == nil {
-				addr <- ln.Addr().String()
+		Hostname: "127.0.0.1", Stdout: out, Stderr: out,
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			_, port, _ := net.SplitHostPort(address)
+			if n, _ := strconv.Atoi(port); tasksAt != nil && 31000 <= n && n <= 31099 {
+				address = tasksAt()
 			}
-			return ln, err
-		}}
+			return d.DialContext(ctx, network, address)
+		},
+		Listen: func(context.Context, string, string) (net.Listener, error) { return ln, nil }}
 	done := make(chan int, 1)
 	go func() { done <- Run(ctx, env) }()
 	t.Cleanup(func() {
@@ -52,7 +63,7 @@ func onLoopback(t *testing.T) (string, *scheduler.TwinServer) {
 			t.Log(out.String())
 		}
 	})
-	return "http://" + <-addr, mesos
+	return "http://" + ln.Addr().String(), mesos
 }
 
 func serve(t *testing.T, h http.Handler) (string, func()) {

@@ -23,15 +23,15 @@ func (o *options) info() api.Info {
 			"mesos_role": orNull("mesos_role"), "task_launch_timeout": o.core.LaunchTimeout.Milliseconds(),
 			"task_reservation_timeout": 20000, "reconciliation_initial_delay": o.core.ReconcileDelay.Milliseconds(),
 			"reconciliation_interval": o.core.ReconcileInterval.Milliseconds(), "mesos_user": o.user,
-			"leader_proxy_connection_timeout_ms": o.proxyConnect.Milliseconds(),
-			"leader_proxy_read_timeout_ms":       o.proxyIO.Milliseconds(), "features": []string{},
+			"marathon_store_timeout": 2000, "leader_proxy_connection_timeout_ms": o.proxyConnect.Milliseconds(),
+			"leader_proxy_read_timeout_ms": o.proxyIO.Milliseconds(), "features": []string{},
 		},
 		ZooKeeper: map[string]any{"zk": o.zk, "zk_timeout": o.zkTimeout.Milliseconds(),
 			"zk_session_timeout": o.zkSession.Milliseconds(), "zk_max_versions": o.core.MaxVersions},
 		HTTP: map[string]any{"assets_path": nil, "http_port": o.httpPort, "https_port": 8443},
 	}
 	if s := o.values["event_subscriber"]; s != "" {
-		i.Events = map[string]any{"type": s, "http_endpoints": []string{}}
+		i.Events = map[string]any{"type": s, "http_endpoints": append([]string{}, o.endpoints...)}
 	}
 	return i
 }

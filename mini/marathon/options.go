@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/mini"
+	"github.com/mesoslab/lab/mini/marathon/api"
 	"github.com/mesoslab/lab/mini/marathon/core"
 	"github.com/mesoslab/lab/mini/marathon/group"
+	"github.com/mesoslab/lab/mini/marathon/match"
 )
 
 // options are 1.1.1's flags, as far as they have an effect here.
@@ -27,8 +29,12 @@ type options struct {
 	failover              time.Duration
 	checkpoint            bool
 	zkTimeout, zkSession  time.Duration
+	zkMaxNode             int // bytes of one znode
 	memoryStore           bool
 	proxyConnect, proxyIO time.Duration
+	credentials           *api.Credentials
+	endpoints             []string // of event callbacks
+	callbackTimeout       time.Duration
 }
 
 // defaults of the flags that take a value; "" is unset. A flag that is not
@@ -44,19 +50,19 @@ func flagDefaults() map[string]string {
 		"max_tasks_per_offer": "5", "launch_tokens": "100", "launch_token_refresh_interval": "30000",
 		"reconciliation_initial_delay": "15000", "reconciliation_interval": "600000",
 		"scale_apps_initial_delay": "15000", "scale_apps_interval": "300000",
-		"zk_timeout": "10000", "zk_session_timeout": "10000", "zk_max_versions": "25", "internal_store_backend": "zk",
+		"zk_timeout": "10000", "zk_session_timeout": "10000", "zk_max_versions": "25", "zk_max_node_size": "1024000", "internal_store_backend": "zk",
 		"leader_proxy_connection_timeout": "5000", "leader_proxy_read_timeout": "10000",
-		"event_subscriber": "", "mesos_leader_ui_url": "", "executor": "//cmd", "https_port": "8443",
+		"event_subscriber": "", "http_event_callback_slow_consumer_timeout": "10000", "mesos_leader_ui_url": "", "http_realm": "Mesosphere", "executor": "//cmd", "https_port": "8443",
 	}
 	for _, name := range []string{"access_control_allow_origin", "artifact_store", "assets_path", "default_accepted_resource_roles",
 		"enable_features", "env_vars_prefix", "event_stream_max_outstanding_messages", "http_credentials", "http_endpoints",
-		"http_event_callback_slow_consumer_timeout", "http_max_concurrent_requests", "http_realm", "https_address",
+		"http_max_concurrent_requests", "https_address",
 		"leader_proxy_ssl_ignore_hostname", "logging_level", "logstash", "marathon_store_timeout", "max_apps",
 		"max_tasks_per_offer_cycle", "mesos_authentication_principal", "mesos_authentication_secret",
 		"mesos_authentication_secret_file", "offer_matching_timeout", "on_elected_prepare_timeout", "plugin_conf", "plugin_dir",
 		"reporter_datadog", "reporter_graphite", "save_tasks_to_launch_timeout", "ssl_keystore_password", "ssl_keystore_path",
 		"store_cache", "task_lost_expunge_gc", "task_lost_expunge_initial_delay", "task_lost_expunge_interval",
-		"task_reservation_timeout", "zk_compression_threshold", "zk_hosts", "zk_max_node_size", "zk_state"} {
+		"task_reservation_timeout", "zk_compression_threshold", "zk_hosts", "zk_state"} {
 		m[name] = ""
 	}
 	return m
@@ -142,7 +148,7 @@ func (o *options) read(env mini.Env) error {
 	o.frameworkName, o.role = o.values["framework_name"], o.values["mesos_role"]
 	o.user, o.webUI = o.values["mesos_user"], o.values["webui_url"]
 	o.failover = time.Duration(min(number("failover_timeout"), math.MaxInt32)) * time.Second
-	o.zkTimeout, o.zkSession = millis("zk_timeout"), millis("zk_session_timeout")
+	o.zkTimeout, o.zkSession, o.zkMaxNode = millis("zk_timeout"), millis("zk_session_timeout"), number("zk_max_node_size")
 	o.proxyConnect, o.proxyIO = millis("leader_proxy_connection_timeout"), millis("leader_proxy_read_timeout")
 	o.core = core.Config{
 		Ports:         group.PortRange{Min: number("local_port_min"), Max: number("local_port_max")},
@@ -153,6 +159,15 @@ func (o *options) read(env mini.Env) error {
 		MinRevive: millis("min_revive_offers_interval"), Revives: number("revive_offers_repetitions"),
 		LaunchTokens: number("launch_tokens"), TokenRefresh: max(millis("launch_token_refresh_interval"), time.Second),
 		MaxVersions: max(number("zk_max_versions"), 1),
+	}
+	o.callbackTimeout = millis("http_event_callback_slow_consumer_timeout")
+	o.endpoints = words(o.values["http_endpoints"])
+	o.core.Rules = match.Rules{Roles: o.acceptedRoles(&bad), EnvPrefix: o.values["env_vars_prefix"]}
+	if s := o.values["http_credentials"]; s != "" {
+		var err error
+		if o.credentials, err = api.ParseCredentials(s, o.values["http_realm"]); err != nil {
+			bad = append(bad, "--http_credentials: "+err.Error())
+		}
 	}
 	if o.master == "" {
 		bad = append(bad, "--master is missing: zk://host:port/mesos or host:port")
@@ -172,6 +187,36 @@ func (o *options) read(env mini.Env) error {
 		return fmt.Errorf("%s", strings.Join(bad, "\n"))
 	}
 	return nil
+}
+
+// words splits a list at its commas.
+func words(s string) (out []string) {
+	for w := range strings.SplitSeq(s, ",") {
+		if w = strings.TrimSpace(w); w != "" {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// acceptedRoles are the roles whose resources tasks may use unless their app
+// says otherwise: all that this framework is offered, or fewer.
+func (o *options) acceptedRoles(bad *[]string) []string {
+	offered := []string{"*"}
+	if o.role != "" && o.role != "*" {
+		offered = append(offered, o.role)
+	}
+	want := words(o.values["default_accepted_resource_roles"])
+	if want == nil {
+		return offered
+	}
+	for _, r := range want {
+		if !slices.Contains(offered, r) {
+			*bad = append(*bad, fmt.Sprintf("--default_accepted_resource_roles contains roles for which we will not receive offers: %s (offered are %s)",
+				r, strings.Join(offered, ", ")))
+		}
+	}
+	return want
 }
 
 // fill puts in what 1.1.1 asks the system for.

@@ -2,11 +2,13 @@ package marathon
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mesoslab/lab/mini"
+	"github.com/mesoslab/lab/mini/marathon/api"
 )
 
 func TestFlags(t *testing.T) {
@@ -29,12 +31,27 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+func TestRolesPrefixAndCredentials(t *testing.T) {
+	for args, want := range map[string]string{"": "[*]", "--mesos_role web": "[* web]", "--mesos_role web --default_accepted_resource_roles web": "[web]",
+		"--mesos_role * --default_accepted_resource_roles *": "[*]"} {
+		o, err := parseOptions(mini.Env{Args: strings.Fields("--master m:5050 " + args)})
+		if err != nil || fmt.Sprint(o.core.Rules.Roles) != want {
+			t.Errorf("%s: %v, %v", args, o.core.Rules.Roles, err)
+		}
+	}
+	o, err := parseOptions(mini.Env{Args: strings.Fields("--master m:5050 --env_vars_prefix LAB_ --http_credentials lab:a:b --event_subscriber http_callback --http_endpoints http://a/x,http://b/y")})
+	if err != nil || o.core.Rules.EnvPrefix != "LAB_" || *o.credentials != (api.Credentials{User: "lab", Password: "a:b", Realm: "Mesosphere"}) || len(o.endpoints) != 2 {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
 func TestWrongFlagsEndWithOne(t *testing.T) {
 	for _, c := range []struct{ args, says string }{
 		{"--master m:5050 --no_such_flag x", "unknown option --no_such_flag"}, {"--master", "--master needs a value"}, {"", "--master is missing"},
 		{"--master m:5050 stray", `excess argument "stray"`}, {"--master m:5050 --http_port x", "--http_port x is no number"},
 		{"--master m:5050 --zk nonsense", "--zk: "}, {"--master zk:// --internal_store_backend mem", "--master: "},
 		{"--master m:5050 --event_subscriber mail", "can only be http_callback"}, {"--master m:5050 --internal_store_backend disk", "can only be zk or mem"},
+		{"--master m:5050 --http_credentials lab", "'user:password'"}, {"--master m:5050 --default_accepted_resource_roles web", "will not receive offers: web"},
 	} {
 		var out, errs bytes.Buffer
 		env := mini.Env{Args: strings.Fields(c.args), Stdout: &out, Stderr: &errs}

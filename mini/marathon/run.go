@@ -16,6 +16,7 @@ import (
 
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/marathon/api"
+	"github.com/mesoslab/lab/mini/marathon/callback"
 	"github.com/mesoslab/lab/mini/marathon/core"
 	"github.com/mesoslab/lab/mini/marathon/event"
 	"github.com/mesoslab/lab/mini/marathon/health"
@@ -87,7 +88,7 @@ func (m *marathon) open() (closeAll func(), err error) {
 		if err != nil {
 			return nil, fmt.Errorf("--zk: %w", err)
 		}
-		z, err := store.NewZooKeeper(store.Config{URL: url, Session: m.opt.zkSession, Timeout: m.opt.zkTimeout,
+		z, err := store.NewZooKeeper(store.Config{URL: url, Session: m.opt.zkSession, Timeout: m.opt.zkTimeout, MaxNode: m.opt.zkMaxNode,
 			Dial: m.env.Dial, Address: m.opt.address(), Log: m.log})
 		if err != nil {
 			return nil, err
@@ -128,7 +129,7 @@ func (m *marathon) run(ctx context.Context) int {
 	}, ResponseHeaderTimeout: m.opt.proxyIO}
 	defer transport.CloseIdleConnections()
 	rest := &api.Server{Lead: m, Info: m.opt.info(), Address: m.opt.address(), UI: ui.Handler(), Transport: transport,
-		NoLeaderPatience: noLeaderPatience, ErrorLog: log.New(logWriter{m}, "", 0)}
+		NoLeaderPatience: noLeaderPatience, Credentials: m.opt.credentials, ErrorLog: log.New(logWriter{m}, "", 0)}
 	srv := m.env.Server(rest.Handler())
 	srv.ErrorLog = rest.ErrorLog
 	where := m.opt.zk
@@ -177,15 +178,31 @@ func (m *marathon) lead(ctx context.Context) {
 		return
 	}
 	driver.Handler = c
+	callbacks, err := m.callbacks(term, bus)
+	if err != nil {
+		m.log("cannot post events: %v", err)
+	}
 	if id, _ := c.Framework(); id != "" {
 		driver.Framework.ID = &mesos.FrameworkID{Value: id}
 	}
-	m.setTerm(&api.Term{Core: c, Bus: bus})
+	m.setTerm(&api.Term{Core: c, Bus: bus, Callbacks: callbacks})
 	_ = driver.Run(term) // ends with the term only
 	m.setTerm(nil)
 	end()
 	bus.Close()
 	c.Wait()
+	if callbacks != nil {
+		callbacks.Wait()
+	}
+}
+
+// callbacks posts events for one term; nil unless the flags ask for it.
+func (m *marathon) callbacks(ctx context.Context, bus *event.Bus) (*callback.Service, error) {
+	if m.opt.values["event_subscriber"] == "" {
+		return nil, nil
+	}
+	return callback.New(ctx, callback.Deps{Store: m.store, Bus: bus, Client: m.env.HTTPClient(), Endpoints: m.opt.endpoints,
+		Timeout: m.opt.callbackTimeout, Log: m.log})
 }
 
 // framework is how Marathon introduces itself to Mesos.

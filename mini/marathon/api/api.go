@@ -7,13 +7,16 @@
 // none. Bodies, status codes and error shapes are those of the table in
 // contracts 1; X-Marathon-Leader is on every answer of a leader.
 //
-// Left out: authentication plugins, artifacts, HTTP callbacks
-// (eventSubscriptions answers 400), wipe of volumes.
+// Left out, and answered as any unknown URI is: artifacts, plugins' own paths,
+// /help, /logging, /api-console, /public. Left out besides: authentication by
+// plugins, wipe of volumes (a wipe is a kill).
 package api
 
 import (
+	_ "embed"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -23,20 +26,23 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/mini/marathon/app"
+	"github.com/mesoslab/lab/mini/marathon/callback"
 	"github.com/mesoslab/lab/mini/marathon/core"
 	"github.com/mesoslab/lab/mini/marathon/event"
-	"github.com/mesoslab/lab/mini/marathon/group"
 	"github.com/mesoslab/lab/mini/marathon/store"
-	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
-// maxBody bounds a request's body.
-const maxBody = 8 << 20
+// maxBody bounds a request's body: 16 MiB, 413 beyond. 1.1.1 knows no bound
+// of its own and fails at the 1 MiB that its store takes.
+const maxBody = 16 << 20
 
 // Term is our own leadership while it lasts.
 type Term struct {
 	Core *core.Core
 	Bus  *event.Bus
+	// Callbacks post events; nil unless started with --event_subscriber
+	// http_callback.
+	Callbacks *callback.Service
 }
 
 // Leadership tells who leads.
@@ -67,6 +73,8 @@ type Server struct {
 	UI http.Handler
 	// Transport carries requests to the leader.
 	Transport http.RoundTripper
+	// Credentials are asked of everybody; nil asks nobody.
+	Credentials *Credentials
 	// ErrorLog gets what the proxy has to say; nil means nobody.
 	ErrorLog *log.Logger
 	// NoLeaderPatience is how long a request waits for a leader: 1.1.1 about
@@ -81,14 +89,14 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /ui", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ui/", http.StatusFound) })
 	mux.Handle("GET /ui/", http.StripPrefix("/ui", s.UI))
 	mux.Handle("/", s.led(s.routes()))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.Credentials.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// An id may be given with its slash: /v2/apps//nginx.
 		if strings.Contains(r.URL.Path, "//") {
 			r = r.Clone(r.Context())
 			r.URL.Path, r.URL.RawPath = slashes.ReplaceAllString(r.URL.Path, "/"), ""
 		}
 		mux.ServeHTTP(w, r)
-	})
+	}))
 }
 
 var slashes = regexp.MustCompile("/{2,}")
@@ -96,9 +104,10 @@ var slashes = regexp.MustCompile("/{2,}")
 // request is one request served by the leading core.
 type request struct {
 	*http.Request
-	w    http.ResponseWriter
-	core *core.Core
-	bus  *event.Bus
+	w         http.ResponseWriter
+	core      *core.Core
+	bus       *event.Bus
+	callbacks *callback.Service
 }
 
 // serve turns a function that answers or fails into a handler.
@@ -110,7 +119,7 @@ func (s *Server) serve(fn func(*request) error) http.HandlerFunc {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		if err := fn(&request{r, w, term.Core, term.Bus}); err != nil {
+		if err := fn(&request{r, w, term.Core, term.Bus, term.Callbacks}); err != nil {
 			fail(w, err)
 		}
 	}
@@ -120,47 +129,54 @@ func (s *Server) serve(fn func(*request) error) http.HandlerFunc {
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, fn := range map[string]func(*request) error{
-		"GET /ping":                      ping,
-		"GET /metrics":                   metrics,
-		"GET /v2/apps":                   listApps,
-		"POST /v2/apps":                  postApp,
-		"PUT /v2/apps":                   putApps,
-		"/v2/apps/{id...}":               oneApp,
-		"GET /v2/groups":                 func(r *request) error { return oneGroup(r) },
-		"POST /v2/groups":                func(r *request) error { return oneGroup(r) },
-		"PUT /v2/groups":                 func(r *request) error { return oneGroup(r) },
-		"DELETE /v2/groups":              func(r *request) error { return oneGroup(r) },
-		"/v2/groups/{id...}":             oneGroup,
-		"GET /v2/tasks":                  listTasks,
-		"POST /v2/tasks/delete":          deleteTasks,
-		"GET /v2/deployments":            listDeployments,
-		"DELETE /v2/deployments/{id}":    deleteDeployment,
-		"GET /v2/queue":                  getQueue,
-		"DELETE /v2/queue/{id...}":       resetDelay,
-		"GET /v2/info":                   s.info,
-		"GET /v2/leader":                 s.leader,
-		"DELETE /v2/leader":              s.abdicate,
-		"GET /v2/events":                 streamEvents,
-		"GET /v2/eventSubscriptions":     subscriptions,
-		"POST /v2/eventSubscriptions":    subscriptions,
-		"DELETE /v2/eventSubscriptions":  subscriptions,
-		"GET /v2/plugins":                func(r *request) error { return r.json(200, map[string]any{"plugins": []any{}}) },
-		"GET /v2/schemas/app":            noResource,
-		"GET /v2/artifacts/{path...}":    noResource,
-		"POST /v2/artifacts/{path...}":   noResource,
-		"PUT /v2/artifacts/{path...}":    noResource,
-		"DELETE /v2/artifacts/{path...}": noResource,
-		"/":                              noResource,
+		"GET /ping":                     ping,
+		"GET /metrics":                  metrics,
+		"GET /v2/apps":                  listApps,
+		"POST /v2/apps":                 postApp,
+		"PUT /v2/apps":                  putApps,
+		"/v2/apps/{id...}":              oneApp,
+		"GET /v2/groups":                func(r *request) error { return oneGroup(r) },
+		"POST /v2/groups":               func(r *request) error { return oneGroup(r) },
+		"PUT /v2/groups":                func(r *request) error { return oneGroup(r) },
+		"DELETE /v2/groups":             func(r *request) error { return oneGroup(r) },
+		"/v2/groups/{id...}":            oneGroup,
+		"GET /v2/tasks":                 listTasks,
+		"POST /v2/tasks/delete":         deleteTasks,
+		"GET /v2/deployments":           listDeployments,
+		"DELETE /v2/deployments/{id}":   deleteDeployment,
+		"GET /v2/queue":                 getQueue,
+		"DELETE /v2/queue/{id...}":      resetDelay,
+		"GET /v2/info":                  s.info,
+		"GET /v2/leader":                s.leader,
+		"DELETE /v2/leader":             s.abdicate,
+		"GET /v2/events":                streamEvents,
+		"GET /v2/eventSubscriptions":    subscriptions,
+		"POST /v2/eventSubscriptions":   subscriptions,
+		"DELETE /v2/eventSubscriptions": subscriptions,
+		"GET /v2/plugins":               func(r *request) error { return r.json(200, map[string]any{"plugins": []any{}}) },
+		"GET /v2/schemas/app":           schema,
+		"/":                             noResource,
 	} {
 		mux.Handle(pattern, s.serve(fn))
 	}
 	return mux
 }
 
-func noResource(*request) error { return &core.NotFoundError{Message: "HTTP 404 Not Found"} }
+func noResource(r *request) error {
+	return &core.NotFoundError{Message: "URI not found: " + r.URL.EscapedPath()}
+}
 
-// errMethod says that a path does not know the method.
-var errMethod = errors.New("HTTP 405 Method Not Allowed")
+// appSchema is the JSON schema of an app as 1.1.1 serves it, without the
+// descriptions.
+//
+//go:embed app.schema.json
+var appSchema []byte
+
+func schema(r *request) error {
+	r.w.Header().Set("Content-Type", "application/json")
+	_, err := r.w.Write(appSchema)
+	return err
+}
 
 // json answers.
 func (r *request) json(status int, v any) error {
@@ -180,7 +196,11 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 // body reads the whole body.
 func (r *request) body() ([]byte, error) {
 	b, err := io.ReadAll(r.Body)
-	if err != nil {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &illegalError{http.StatusRequestEntityTooLarge, fmt.Sprintf("The request's body is larger than %d bytes.", tooLarge.Limit)}
+	case err != nil:
 		return nil, &app.SyntaxError{Err: err}
 	}
 	return b, nil
@@ -212,63 +232,3 @@ func (r *request) plain() bool {
 	a := r.Header.Get("Accept")
 	return strings.HasPrefix(strings.TrimSpace(a), "text/plain")
 }
-
-type message struct {
-	Message string `json:"message"`
-}
-
-type details struct {
-	Message string        `json:"message"`
-	Details []app.Problem `json:"details"`
-}
-
-// fail maps errors to answers, in one place (contracts 1, "Error bodies").
-func fail(w http.ResponseWriter, err error) {
-	var syntax *app.SyntaxError
-	var types *app.TypeError
-	var invalid *app.InvalidError
-	var notFound *core.NotFoundError
-	var conflict *core.ConflictError
-	var locked *core.LockedError
-	var ports *group.PortsExhaustedError
-	var illegal *illegalError
-	switch {
-	case errors.As(err, &syntax):
-		writeJSON(w, http.StatusBadRequest, map[string]string{"message": "Invalid JSON", "details": syntax.Err.Error()})
-	case errors.As(err, &types):
-		writeJSON(w, http.StatusBadRequest, details{"Invalid JSON", types.Problems})
-	case errors.As(err, &invalid):
-		writeJSON(w, http.StatusUnprocessableEntity, details{"Object is not valid", invalid.Problems})
-	case errors.As(err, &illegal):
-		writeJSON(w, illegal.status, message{illegal.text})
-	case errors.As(err, &notFound):
-		writeJSON(w, http.StatusNotFound, message{notFound.Message})
-	case errors.As(err, &conflict):
-		writeJSON(w, http.StatusConflict, message{conflict.Message})
-	case errors.As(err, &locked):
-		refs := []view.Ref{}
-		for _, id := range locked.Deployments {
-			refs = append(refs, view.Ref{ID: id})
-		}
-		writeJSON(w, http.StatusConflict, struct {
-			Message     string     `json:"message"`
-			Deployments []view.Ref `json:"deployments"`
-		}{locked.Error(), refs})
-	case errors.As(err, &ports):
-		writeJSON(w, http.StatusUnprocessableEntity, message{ports.Error()})
-	case errors.Is(err, errMethod):
-		writeJSON(w, http.StatusMethodNotAllowed, message{err.Error()})
-	case errors.Is(err, store.ErrUnavailable):
-		writeJSON(w, http.StatusServiceUnavailable, message{"Marathon has no leader or cannot reach its store: " + err.Error()})
-	default:
-		writeJSON(w, http.StatusInternalServerError, message{err.Error()})
-	}
-}
-
-// illegalError is an argument that makes no sense.
-type illegalError struct {
-	status int
-	text   string
-}
-
-func (e *illegalError) Error() string { return e.text }

@@ -16,11 +16,8 @@ const keepAlive = 10 * time.Second
 // leadership ends.
 func streamEvents(r *request) error {
 	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
-		r.w.Header().Set("Content-Type", "text/html;charset=ISO-8859-1")
-		r.w.WriteHeader(http.StatusMethodNotAllowed)
-		_, err := fmt.Fprint(r.w, "<html><head><title>Error 405</title></head><body><h2>HTTP ERROR: 405</h2>"+
-			"<p>HTTP method GET is not supported by this URL without Accept: text/event-stream</p></body></html>\n")
-		return err
+		htmlError(r.w, http.StatusMethodNotAllowed, "HTTP method GET is not supported by this URL")
+		return nil
 	}
 	sub := r.bus.Subscribe()
 	defer sub.Cancel()

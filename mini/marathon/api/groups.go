@@ -80,7 +80,7 @@ func changeGroup(r *request, id string) error {
 	if err != nil {
 		return err
 	}
-	if u.ID != nil && (id == "/" || r.Method == http.MethodPost) {
+	if u.ID != nil { // seen from the path, for PUT too: PUT /v2/groups/a of "b" is /a/b
 		id = app.Absolute(*u.ID, id)
 	}
 	if r.flag("dryRun", false) && r.Method == http.MethodPut {

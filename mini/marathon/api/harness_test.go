@@ -3,10 +3,15 @@ package api_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +19,7 @@ import (
 	"github.com/mesoslab/lab/mini/marathon/api"
 	"github.com/mesoslab/lab/mini/marathon/core"
 	"github.com/mesoslab/lab/mini/marathon/event"
+	"github.com/mesoslab/lab/mini/marathon/health"
 	"github.com/mesoslab/lab/mini/marathon/scheduler"
 	"github.com/mesoslab/lab/mini/marathon/store"
 	"github.com/mesoslab/lab/mini/marathon/ui"
@@ -28,6 +34,46 @@ type rest struct {
 	abdicted int
 	store    *store.Memory
 	handler  http.Handler
+	// tasksAnswer is what tasks say to health checks; 0 refuses the
+	// connection.
+	tasksAnswer atomic.Int32
+	events      eventLog
+}
+
+// eventLog keeps everything that was published.
+type eventLog struct {
+	mu   sync.Mutex
+	msgs []event.Message
+}
+
+func (l *eventLog) keep(sub *event.Subscription) {
+	for m := range sub.C {
+		l.mu.Lock()
+		l.msgs = append(l.msgs, m)
+		l.mu.Unlock()
+	}
+}
+
+func (l *eventLog) all() []event.Message {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.msgs)
+}
+
+// dial is a task's server for one request.
+func (r *rest) dial(context.Context, string, string) (net.Conn, error) {
+	status := r.tasksAnswer.Load()
+	if status == 0 {
+		return nil, errors.New("connection refused")
+	}
+	a, b := net.Pipe()
+	go func() {
+		defer b.Close()
+		if _, err := b.Read(make([]byte, 4096)); err == nil {
+			fmt.Fprintf(b, "HTTP/1.1 %d x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status)
+		}
+	}()
+	return a, nil
 }
 
 func (r *rest) Term() *api.Term { return r.term }
@@ -46,7 +92,8 @@ func inBubble(t *testing.T, fn func(t *testing.T, r *rest)) {
 		r := &rest{t: t, twin: twin, leader: "me:8080", store: store.NewMemory("me:8080")}
 		ctx, cancel := context.WithCancel(t.Context())
 		bus := event.NewBus()
-		c, err := core.New(ctx, core.Defaults(), core.Deps{Store: r.store, Mesos: twin, Bus: bus})
+		go r.events.keep(bus.Subscribe())
+		c, err := core.New(ctx, core.Defaults(), core.Deps{Store: r.store, Mesos: twin, Bus: bus, Probe: health.Prober{Dial: r.dial}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,11 +1,14 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/mesoslab/lab/mini/marathon/core"
+	"github.com/mesoslab/lab/mini/marathon/event"
 	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
@@ -126,9 +129,24 @@ func (s *Server) abdicate(r *request) error {
 	return r.json(http.StatusOK, message{"Leadership abdicated"})
 }
 
-// subscriptions answers as a Marathon without --event_subscriber
-// http_callback: this one sends events as a stream only.
-func subscriptions(*request) error {
-	return &illegalError{http.StatusBadRequest, "http event callback system is not running on this Marathon instance. " +
-		"Use the event stream at /v2/events."}
+// subscriptions lists, adds and removes endpoints that get events posted.
+func subscriptions(r *request) error {
+	if r.callbacks == nil {
+		return &illegalError{http.StatusBadRequest, "http event callback system is not running on this Marathon instance. " +
+			"Please re-start this instance with \"--event_subscriber http_callback\"."}
+	}
+	endpoint := r.URL.Query().Get("callbackUrl")
+	change, kind := r.callbacks.Subscribe, "subscribe_event"
+	switch r.Method {
+	case http.MethodGet:
+		return r.json(http.StatusOK, map[string]any{"callbackUrls": append([]string{}, r.callbacks.URLs()...)})
+	case http.MethodDelete:
+		change, kind = r.callbacks.Unsubscribe, "unsubscribe_event"
+	}
+	if err := change(r.Context(), endpoint); err != nil {
+		return err
+	}
+	said := event.Callback{ClientIP: r.clientIP(), CallbackURL: endpoint}
+	r.bus.Publish(kind, said)
+	return r.json(http.StatusOK, json.RawMessage(event.Print(kind, said, time.Now())))
 }

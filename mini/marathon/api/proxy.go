@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -13,7 +15,8 @@ import (
 	"github.com/mesoslab/lab/mini/marathon/store"
 )
 
-// via marks requests that a standby has passed on.
+// via marks requests that a standby has passed on, and their answers; the
+// value is "1.1 host:port" of the standby.
 const via = "X-Marathon-Via"
 
 type termKey struct{}
@@ -29,8 +32,8 @@ func (s *Server) led(h http.Handler) http.Handler {
 			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), termKey{}, term)))
 		case leader == "":
 			fail(w, store.ErrUnavailable)
-		case slices.Contains(r.Header.Values(via), s.Address):
-			writeJSON(w, http.StatusBadGateway, message{"Detected proxying loop."})
+		case slices.Contains(r.Header.Values(via), s.via()):
+			htmlError(w, http.StatusBadGateway, "Detected proxying loop.")
 		default:
 			s.proxy(leader).ServeHTTP(w, r)
 		}
@@ -58,23 +61,41 @@ func (s *Server) await(ctx context.Context) (*Term, string) {
 	}
 }
 
+func (s *Server) log() *log.Logger {
+	if s.ErrorLog == nil {
+		return log.New(io.Discard, "", 0)
+	}
+	return s.ErrorLog
+}
+
+func (s *Server) via() string { return "1.1 " + s.Address }
+
 // proxy passes requests on to the leader, streams included.
 func (s *Server) proxy(leader string) http.Handler {
-	errorLog := s.ErrorLog
-	if errorLog == nil {
-		errorLog = log.New(io.Discard, "", 0)
-	}
 	return &httputil.ReverseProxy{
 		Transport:     s.Transport,
 		FlushInterval: -1,
-		ErrorLog:      errorLog,
+		ErrorLog:      s.log(),
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(&url.URL{Scheme: "http", Host: leader})
+			p.Out.Header["X-Forwarded-For"] = p.In.Header["X-Forwarded-For"]
 			p.SetXForwarded()
-			p.Out.Header.Add(via, s.Address)
+			p.Out.Header.Add(via, s.via())
+		},
+		ModifyResponse: func(res *http.Response) error {
+			res.Header.Add(via, s.via())
+			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			writeJSON(w, http.StatusBadGateway, message{"The leader " + leader + " does not answer: " + err.Error()})
+			s.log().Printf("pass a request on to the leader %s: %v", leader, err)
+			var late net.Error
+			switch {
+			case errors.Is(err, context.Canceled): // the client has gone
+			case errors.As(err, &late) && late.Timeout():
+				htmlError(w, http.StatusGatewayTimeout, "Connection to leader timed out.")
+			default:
+				htmlError(w, http.StatusBadGateway, "Connection to leader refused.")
+			}
 		},
 	}
 }

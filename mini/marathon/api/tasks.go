@@ -28,7 +28,7 @@ func appTasks(r *request, id string) error {
 		if _, err := view.One(r.core, id, view.Embed{}); err != nil {
 			return err
 		}
-		return showTasks(r, false, func(t *task.Task) bool { return t.AppID == id })
+		return showTasks(r, false, []string{id}, func(t *task.Task) bool { return t.AppID == id })
 	case http.MethodDelete:
 		host := r.URL.Query().Get("host")
 		v, err := view.One(r.core, id, view.Embed{Tasks: true})
@@ -51,7 +51,7 @@ func tasksBelow(r *request, groupID string) error {
 	if err != nil {
 		return err
 	}
-	return showTasks(r, false, func(t *task.Task) bool { return slices.Contains(ids, t.AppID) })
+	return showTasks(r, false, append([]string{}, ids...), func(t *task.Task) bool { return slices.Contains(ids, t.AppID) })
 }
 
 func appTask(r *request, id, taskID string) error {
@@ -92,7 +92,7 @@ func kill(r *request, ids []string, show func([]task.View) any) error {
 func listTasks(r *request) error {
 	q := r.URL.Query()
 	want := slices.Concat(q["status"], q["status[]"])
-	return showTasks(r, true, func(t *task.Task) bool {
+	return showTasks(r, true, nil, func(t *task.Task) bool {
 		state := "running"
 		if !t.Running() {
 			state = "staging"
@@ -101,15 +101,20 @@ func listTasks(r *request) error {
 	})
 }
 
-// showTasks prints tasks as JSON or, if the client prefers it, as text.
-func showTasks(r *request, servicePorts bool, keep func(*task.Task) bool) error {
+// showTasks prints tasks as JSON or, if the client prefers it, as text with a
+// line for each of the apps named; nil is all.
+func showTasks(r *request, servicePorts bool, appIDs []string, keep func(*task.Task) bool) error {
 	ts, err := view.Tasks(r.core, keep)
 	if err != nil {
 		return err
 	}
 	if r.plain() {
+		apps, err := view.Apps(r.core, view.Embed{}, func(a app.App) bool { return appIDs == nil || slices.Contains(appIDs, a.ID) })
+		if err != nil {
+			return err
+		}
 		r.w.Header().Set("Content-Type", "text/plain")
-		_, err := fmt.Fprint(r.w, endpoints(ts))
+		_, err = fmt.Fprint(r.w, endpoints(apps, ts))
 		return err
 	}
 	if !servicePorts {
@@ -120,37 +125,35 @@ func showTasks(r *request, servicePorts bool, keep func(*task.Task) bool) error 
 	return r.json(http.StatusOK, map[string]any{"tasks": ts})
 }
 
-// endpoints prints one line for each service port: the app, the port, and
-// host:port of every running task, with tabs between.
-func endpoints(ts []task.View) string {
-	byApp := map[string][]task.View{}
-	var apps []string
+// endpoints prints one line for each service port of each app: the app, the
+// port, and host:port of every running task, with tabs between. A task that
+// has no such port (its app has got one more since) shows port 0.
+func endpoints(apps []view.App, ts []task.View) string {
+	running := map[string][]task.View{}
 	for _, t := range ts {
-		if t.StartedAt.IsZero() {
-			continue
+		if !t.StartedAt.IsZero() {
+			running[t.AppID] = append(running[t.AppID], t)
 		}
-		if byApp[t.AppID] == nil {
-			apps = append(apps, t.AppID)
-		}
-		byApp[t.AppID] = append(byApp[t.AppID], t)
 	}
 	var b strings.Builder
-	for _, id := range apps {
-		tasks := byApp[id]
+	for _, a := range apps {
+		tasks := running[a.ID]
 		slices.SortStableFunc(tasks, func(a, b task.View) int { return cmp.Compare(a.Host, b.Host) })
-		if len(tasks[0].ServicePorts) == 0 {
-			fmt.Fprintf(&b, "%s\t \t", app.Underscored(id))
+		if len(a.Ports) == 0 {
+			fmt.Fprintf(&b, "%s\t \t", app.Underscored(a.ID))
 			for _, t := range tasks {
-				fmt.Fprintf(&b, "%s\t", t.Host)
+				fmt.Fprintf(&b, "%s ", t.Host)
 			}
 			b.WriteByte('\n')
 		}
-		for i, port := range tasks[0].ServicePorts {
-			fmt.Fprintf(&b, "%s\t%d\t", app.Underscored(id), port)
+		for i, port := range a.Ports {
+			fmt.Fprintf(&b, "%s\t%d\t", app.Underscored(a.ID), port)
 			for _, t := range tasks {
+				at := 0
 				if i < len(t.Ports) {
-					fmt.Fprintf(&b, "%s:%d\t", t.Host, t.Ports[i])
+					at = t.Ports[i]
 				}
+				fmt.Fprintf(&b, "%s:%d\t", t.Host, at)
 			}
 			b.WriteByte('\n')
 		}

@@ -62,11 +62,7 @@ func makeApp(t testing.TB, body string) (App, error) {
 	if err != nil {
 		return App{}, err
 	}
-	a, err := u.Apply(Default(Absolute(*u.ID, "/")))
-	if err != nil {
-		return a, err
-	}
-	a = a.Normalize()
+	a := u.Apply(Default(Absolute(*u.ID, "/"))).Normalize()
 	return a, a.Validate()
 }
 
@@ -151,7 +147,7 @@ func TestRulesAreCheckedAllAtOnce(t *testing.T) {
 		{`{"id":"a","cmd":"x","instances":-1}`, "/instances"}, {`{"id":"a","cmd":"x","cpus":-0.1}`, "/cpus"}, {`{"id":"a","cmd":"x","mem":-1}`, "/mem"},
 		{`{"id":"a","cmd":"x","disk":-1}`, "/disk"}, {`{"id":"a","cmd":"x","backoffFactor":0.5}`, "/backoffFactor"},
 		{`{"id":"a","cmd":"x","upgradeStrategy":{"maximumOverCapacity":1.1}}`, "/upgradeStrategy/maximumOverCapacity"},
-		{`{"id":"a","cmd":"x","ports":[70000]}`, "/portDefinitions(0)/port"}, {`{"id":"a","cmd":"x","ports":[80,80]}`, "/portDefinitions"},
+		{`{"id":"a","cmd":"x","ports":[70000]}`, "/portDefinitions(0)/port"}, {`{"id":"a","cmd":"x","portDefinitions":[{"port":80},{"port":80}]}`, "/portDefinitions"},
 		{`{"id":"a","cmd":"x","portDefinitions":[{"protocol":"sctp"}]}`, "/portDefinitions(0)/protocol"},
 		{`{"id":"a","cmd":"x","portDefinitions":[{"name":"a"},{"name":"a"}]}`, "/portDefinitions"},
 		{`{"id":"a","cmd":"x","portDefinitions":[{"name":"A"}]}`, "/portDefinitions(0)/name"},
@@ -164,7 +160,6 @@ func TestRulesAreCheckedAllAtOnce(t *testing.T) {
 		{`{"id":"a","cmd":"x","readinessChecks":[{}]}`, "/readinessChecks(0)/portName"}, {`{"id":"a","cmd":"x","instances":2,"labels":{"MARATHON_SINGLE_INSTANCE_APP":"true"}}`, "/instances"},
 		{`{"id":"a","cmd":"x","residency":{}}`, "/residency"}, {`{"id":"a","cmd":"x","ipAddress":{}}`, "/ipAddress"}, {`{"id":"a","cmd":"x","executor":"./mine"}`, "/executor"},
 		{`{"id":"a","container":{"docker":{"image":"i"},"volumes":[{"containerPath":"d","mode":"RW","persistent":{"size":1}}]}}`, "/container/volumes(0)"},
-		{`{"id":"a","cmd":"x","ports":[1],"portDefinitions":[{"port":2}]}`, "/ports"},
 	} {
 		_, err := makeApp(t, c.body)
 		var bad *InvalidError
@@ -192,9 +187,9 @@ func TestPutMerges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := u.Apply(base)
-	if err != nil || a.Instances != 3 || *a.Cmd != "x" || a.Mem != 64 || !reflect.DeepEqual(a.Env, map[string]string{"B": "2"}) || a.Ports[0] != 8000 {
-		t.Errorf("%+v, %v", a, err)
+	a := u.Apply(base)
+	if a.Instances != 3 || *a.Cmd != "x" || a.Mem != 64 || !reflect.DeepEqual(a.Env, map[string]string{"B": "2"}) || a.Ports[0] != 8000 {
+		t.Errorf("%+v", a)
 	}
 	if base.Mem != 128 || base.Env["A"] != "1" {
 		t.Error("the base was changed")
@@ -217,6 +212,30 @@ func TestCapacity(t *testing.T) {
 		if low, high := a.Capacity(c.running); low != c.low || high != c.high {
 			t.Errorf("%+v gives %d to %d", c, low, high)
 		}
+	}
+}
+
+// TestContradictionsAreFoundWhileReading: 1.1.1 answers them with 400.
+func TestContradictionsAreFoundWhileReading(t *testing.T) {
+	for body, want := range map[string]Problem{
+		`{"id":"a","ports":[1],"portDefinitions":[{"port":2}]}`: {"/", []string{"You cannot specify both ports and port definitions"}},
+		`{"id":"a","uris":["u"],"fetch":[{"uri":"u"}]}`:         {"/", []string{"You cannot specify both uris and fetch fields"}},
+		`{"id":"a","ports":[80,0,0,80]}`:                        {"/ports", []string{"Ports must be unique."}},
+	} {
+		_, err := ParseUpdate([]byte(body))
+		var bad *TypeError
+		if !errors.As(err, &bad) || !reflect.DeepEqual(bad.Problems, []Problem{want}) {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	for _, body := range []string{`{"ports":[1,0,0],"portDefinitions":[{"port":1},{},{}]}`, `{"uris":["u.zip"],"fetch":[]}`, `{"uris":[],"fetch":[{"uri":"u"}]}`} {
+		if _, err := ParseUpdate([]byte(body)); err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	a, err := makeApp(t, `{"id":"a","cmd":"x","uris":["http://h/a.tar.gz","http://h/run.sh"]}`)
+	if err != nil || !a.Fetch[0].Extract || a.Fetch[1].Extract {
+		t.Errorf("%+v, %v", a.Fetch, err)
 	}
 }
 

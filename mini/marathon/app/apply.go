@@ -1,27 +1,37 @@
 package app
 
-import "slices"
+import (
+	"regexp"
+	"slices"
+)
 
-// conflicts are contradictions inside one Update that cannot be seen any
-// more once it is merged.
-func (u Update) conflicts() []Problem {
-	var ps []Problem
-	if u.URIs != nil && u.Fetch != nil && !slices.Equal(*u.URIs, urisOf(*u.Fetch)) {
-		ps = append(ps, Problem{"/uris", []string{"You cannot specify both uris and fetch fields"}})
+// contradictions records what u says twice and differently; 1.1.1 finds that
+// while it reads (400), before any rule is checked.
+func (u Update) contradictions(v Value) {
+	if u.URIs != nil && u.Fetch != nil && len(*u.URIs) > 0 && len(*u.Fetch) > 0 {
+		v.Fail("You cannot specify both uris and fetch fields")
 	}
-	if u.Ports != nil && u.PortDefinitions != nil && !slices.Equal(*u.Ports, portsOf(*u.PortDefinitions)) {
-		ps = append(ps, Problem{"/ports", []string{"You cannot specify both an array of ports and port definitions"}})
+	if u.Ports == nil {
+		return
 	}
-	return ps
+	if u.PortDefinitions != nil && !slices.Equal(*u.Ports, portsOf(*u.PortDefinitions)) {
+		v.Fail("You cannot specify both ports and port definitions")
+	}
+	for i, p := range *u.Ports {
+		if p != 0 && slices.Contains((*u.Ports)[:i], p) {
+			f, _ := v.Field("ports")
+			f.Fail("Ports must be unique.")
+			return
+		}
+	}
 }
 
-// Apply merges u into base. The error is an *InvalidError when u contradicts
-// itself. Id, version and version info stay base's; the result still needs
-// Normalize.
-func (u Update) Apply(base App) (App, error) {
-	if ps := u.conflicts(); ps != nil {
-		return App{}, &InvalidError{ps}
-	}
+// archive are the names that 1.1.1 has unpacked when they come as uris.
+var archive = regexp.MustCompile(`\.(tgz|tar\.gz|tbz2|tar\.bz2|txz|tar\.xz|zip)$`)
+
+// Apply merges u into base. Id, version and version info stay base's; the
+// result still needs Normalize.
+func (u Update) Apply(base App) App {
 	a := base.Clone()
 	setp(&a.Cmd, u.Cmd)
 	setp(&a.User, u.User)
@@ -49,17 +59,17 @@ func (u Update) Apply(base App) (App, error) {
 	setp(&a.Residency, u.Residency)
 	u.applyFetch(&a)
 	u.applyPorts(&a)
-	return a.Clone(), nil
+	return a.Clone()
 }
 
 func (u Update) applyFetch(a *App) {
 	switch {
-	case u.Fetch != nil:
+	case u.Fetch != nil && (len(*u.Fetch) > 0 || u.URIs == nil):
 		a.Fetch = *u.Fetch
 	case u.URIs != nil:
 		a.Fetch = []Fetch{}
 		for _, uri := range *u.URIs {
-			a.Fetch = append(a.Fetch, Fetch{URI: uri, Extract: true})
+			a.Fetch = append(a.Fetch, Fetch{URI: uri, Extract: archive.MatchString(uri)})
 		}
 	default:
 		return

@@ -9,3 +9,9 @@ func (a App) SameConfig(b App) bool {
 	a.VersionInfo, b.VersionInfo = nil, nil
 	return reflect.DeepEqual(a, b)
 }
+
+// OnlyVersion reports whether u names nothing but a version, and perhaps the
+// id: then it is a rollback.
+func (u Update) OnlyVersion() bool {
+	return u.Version != nil && reflect.DeepEqual(u, Update{ID: u.ID, Version: u.Version})
+}

@@ -136,6 +136,7 @@ func ReadUpdate(v Value) Update {
 	opt(v, "ipAddress", &u.IPAddress, readIPAddress)
 	opt(v, "residency", &u.Residency, readResidency)
 	opt(v, "version", &u.Version, Value.Time)
+	u.contradictions(v)
 	return u
 }
 

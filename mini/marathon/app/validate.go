@@ -58,6 +58,9 @@ func (a App) Validate() error {
 			c.bad(fmt.Sprintf("/constraints(%d)", i), "%s", p)
 		}
 	}
+	if a.AcceptedResourceRoles != nil && len(a.AcceptedResourceRoles) == 0 {
+		c.bad("/acceptedResourceRoles", "must not be empty")
+	}
 	a.checkPorts(c)
 	a.checkContainer(c)
 	for i, h := range a.HealthChecks {

@@ -3,8 +3,9 @@
 // into a core.Change and carries it out.
 //
 // Errors: *app.InvalidError (a rule is broken), *core.ConflictError (it
-// exists), *core.NotFoundError, *core.LockedError (a deployment holds the
-// app and force is not given), *group.PortsExhaustedError, or the store's.
+// exists), *core.NotFoundError, *core.IllegalError, *core.LockedError (a
+// deployment holds the app and force is not given),
+// *group.PortsExhaustedError, or the store's.
 // Nothing is changed when an error is returned.
 package change
 
@@ -25,6 +26,9 @@ func merge(r group.Root, p core.Past, id string, u app.Update) (app.App, error) 
 	if !ok {
 		base = app.Default(id)
 	}
+	if u.Version != nil && !u.OnlyVersion() {
+		return app.App{}, &core.IllegalError{Message: "requirement failed: The 'version' field may only be combined with the 'id' field."}
+	}
 	if u.Version != nil && ok {
 		old, err := p.App(id, *u.Version)
 		if errors.Is(err, store.ErrNotFound) {
@@ -32,11 +36,7 @@ func merge(r group.Root, p core.Past, id string, u app.Update) (app.App, error) 
 		}
 		return old, err
 	}
-	a, err := u.Apply(base)
-	if err != nil {
-		return app.App{}, err
-	}
-	a = a.Normalize()
+	a := u.Apply(base).Normalize()
 	return a, a.Validate()
 }
 
@@ -143,7 +143,7 @@ func mergeGroup(id string, u group.Update) func(group.Root, core.Past) (group.Ro
 		case u.Version != nil:
 			old, err := p.Root(*u.Version)
 			if errors.Is(err, store.ErrNotFound) || (err == nil && !old.HasGroup(id)) {
-				return r, &core.NotFoundError{Message: fmt.Sprintf("Group %s not available in version %s", id, u.Version)}
+				return r, &core.IllegalError{Message: fmt.Sprintf("Group %s not available in version %s", id, u.Version)}
 			}
 			return r.Rollback(old, id), err
 		case u.ScaleBy != nil:

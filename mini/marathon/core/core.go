@@ -24,6 +24,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -34,6 +35,7 @@ import (
 	"github.com/mesoslab/lab/mini/marathon/group"
 	"github.com/mesoslab/lab/mini/marathon/health"
 	"github.com/mesoslab/lab/mini/marathon/launch"
+	"github.com/mesoslab/lab/mini/marathon/match"
 	"github.com/mesoslab/lab/mini/marathon/record"
 	"github.com/mesoslab/lab/mini/marathon/scheduler"
 	"github.com/mesoslab/lab/mini/marathon/store"
@@ -56,6 +58,7 @@ type Config struct {
 	LaunchTokens      int             // --launch_tokens
 	TokenRefresh      time.Duration   // --launch_token_refresh_interval
 	MaxVersions       int             // --zk_max_versions
+	Rules             match.Rules     // --default_accepted_resource_roles, --env_vars_prefix
 }
 
 // Defaults are those of 1.1.1.
@@ -99,7 +102,8 @@ type Core struct {
 	registered  bool   // this term has been subscribed before
 	root        group.Root
 	lastVersion app.Time
-	tasks       map[string]*task.Task
+	tasks       map[string]*task.Task   // by id
+	byApp       map[string][]*task.Task // the same, oldest first; see add and forget
 	failures    map[string]task.Failure // last one, by app
 	queue       launch.Queue
 	deployments []*deployment
@@ -126,8 +130,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Core, error) {
 		return nil, fmt.Errorf("load state: %w", err)
 	}
 	c := &Core{cfg: cfg, Deps: deps, ctx: ctx, book: book, frameworkID: s.FrameworkID, root: s.Root, lastVersion: s.Root.Version,
-		tasks: s.Tasks, failures: s.Failures, tokens: cfg.LaunchTokens,
+		tasks: map[string]*task.Task{}, byApp: map[string][]*task.Task{}, failures: s.Failures, tokens: cfg.LaunchTokens,
 		checks: map[checkKey]context.CancelFunc{}, readiness: map[string]health.Readiness{}}
+	for _, t := range slices.SortedFunc(maps.Values(s.Tasks), task.ByAge) {
+		c.add(t)
+	}
 	c.wakeup = time.AfterFunc(time.Hour, c.backoffEnded)
 	c.wakeup.Stop()
 	c.mu.Lock()

@@ -355,6 +355,33 @@ func TestUpdatesAreAcknowledgedOnceTheyAreWrittenDown(t *testing.T) {
 	})
 }
 
+// TestUpdatesThatComeAgainAreNotAcknowledgedEarly: the store is away for longer
+// than it takes Mesos to send again.
+func TestUpdatesThatComeAgainAreNotAcknowledgedEarly(t *testing.T) {
+	run(t, func(t *testing.T, l *lab) {
+		l.create(sleeper)
+		l.pass(100 * time.Millisecond) // launched, not running yet
+		l.store.SetAvailable(false)
+		l.pass(25 * time.Second) // TASK_RUNNING has come three times
+		if n := l.twin.Unacknowledged(); n != 2 {
+			t.Errorf("while TASK_RUNNING cannot be written down %d updates wait, want 2", n)
+		}
+		l.store.SetAvailable(true)
+		l.pass(15 * time.Second)
+		l.store.SetAvailable(false)
+		l.twin.End(l.twin.Tasks()[0].Info.TaskID.Value, mesos.TASK_FAILED, "x")
+		l.pass(25 * time.Second)
+		if n := l.twin.Unacknowledged(); n != 1 {
+			t.Errorf("while TASK_FAILED cannot be written down %d updates wait, want 1", n)
+		}
+		l.store.SetAvailable(true)
+		l.pass(15 * time.Second)
+		if n := l.twin.Unacknowledged(); n != 0 {
+			t.Errorf("at the end %d updates wait", n)
+		}
+	})
+}
+
 func TestOneOfferTakesFiveTasksAtMost(t *testing.T) {
 	run(t, func(t *testing.T, l *lab) {
 		l.create(`{"id":"many","cmd":"x","cpus":0.1,"mem":32,"instances":20,"constraints":[["hostname","CLUSTER","10.0.0.2"]]}`)

@@ -86,6 +86,9 @@ func (c *Core) cancel(d *deployment) {
 		c.queue.Drop(id)
 	}
 	c.Log("deployment %s is cancelled", d.ID)
+	if d.at < len(d.Steps) {
+		c.Bus.Publish("deployment_step_failure", event.Step{Plan: d.View(), CurrentStep: d.Printed()[d.at]})
+	}
 	c.Bus.Publish("deployment_failed", event.Deployed{ID: d.ID, Plan: d.View()})
 }
 

@@ -11,6 +11,12 @@ type NotFoundError struct{ Message string }
 
 func (e *NotFoundError) Error() string { return e.Message }
 
+// IllegalError says that a well-formed request makes no sense (422). 1.1.1
+// answers those with a message alone.
+type IllegalError struct{ Message string }
+
+func (e *IllegalError) Error() string { return e.Message }
+
 // ConflictError says that there is such a thing already (409).
 type ConflictError struct{ Message string }
 

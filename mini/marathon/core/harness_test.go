@@ -34,6 +34,7 @@ type lab struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	cfg    core.Config
+	faults *faults // nil: nothing goes wrong by itself
 }
 
 // eventLog keeps the events of the bus in order.
@@ -107,6 +108,10 @@ func (s *sickness) dial(_ context.Context, _, address string) (net.Conn, error) 
 func run(t *testing.T, fn func(t *testing.T, l *lab)) { runWith(t, core.Defaults(), fn) }
 
 func runWith(t *testing.T, cfg core.Config, fn func(t *testing.T, l *lab)) {
+	runFaulty(t, cfg, nil, fn)
+}
+
+func runFaulty(t *testing.T, cfg core.Config, f *faults, fn func(t *testing.T, l *lab)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		twin := scheduler.NewTwin()
@@ -114,7 +119,10 @@ func runWith(t *testing.T, cfg core.Config, fn func(t *testing.T, l *lab)) {
 		for i, rack := range []string{"r1", "r1", "r2"} {
 			twin.AddAgent(fmt.Sprintf("S%d", i), fmt.Sprintf("10.0.0.%d", i+1), 4, 4096, map[string]string{"rack": rack})
 		}
-		l := &lab{t: t, twin: twin, store: store.NewMemory("me:8080"), sick: &sickness{status: map[string]int{}, all: 200}, cfg: cfg}
+		l := &lab{t: t, twin: twin, store: store.NewMemory("me:8080"), sick: &sickness{status: map[string]int{}, all: 200}, cfg: cfg, faults: f}
+		if f != nil {
+			twin.Faults = f.of(l.store)
+		}
 		l.start()
 		defer l.stop() // idle when the test has stopped it
 		fn(t, l)

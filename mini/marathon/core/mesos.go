@@ -19,17 +19,32 @@ const killRetry = 15 * time.Second
 
 var _ scheduler.Handler = (*Core)(nil)
 
-// tasksOf lists an app's tasks, oldest first.
-func (c *Core) tasksOf(appID string) []*task.Task {
-	var ts []*task.Task
-	for _, t := range c.tasks {
-		if t.AppID == appID {
-			ts = append(ts, t)
-		}
+// add takes in a task that is not older than the others of its app.
+func (c *Core) add(t *task.Task) {
+	c.tasks[t.ID] = t
+	ts := c.byApp[t.AppID]
+	if n := len(ts); n > 0 && task.ByAge(ts[n-1], t) > 0 { // the clock went back
+		i, _ := slices.BinarySearchFunc(ts, t, task.ByAge)
+		c.byApp[t.AppID] = slices.Insert(ts, i, t)
+		return
 	}
-	slices.SortFunc(ts, task.ByAge)
-	return ts
+	c.byApp[t.AppID] = append(ts, t)
 }
+
+// forget drops a task that is over.
+func (c *Core) forget(t *task.Task) {
+	delete(c.tasks, t.ID)
+	ts := c.byApp[t.AppID]
+	if i := slices.Index(ts, t); i >= 0 {
+		c.byApp[t.AppID] = slices.Delete(ts, i, i+1)
+	}
+	if len(c.byApp[t.AppID]) == 0 {
+		delete(c.byApp, t.AppID)
+	}
+}
+
+// tasksOf lists an app's tasks, oldest first.
+func (c *Core) tasksOf(appID string) []*task.Task { return slices.Clone(c.byApp[appID]) }
 
 // kill asks Mesos to end a task, and again every killRetry until it has.
 func (c *Core) kill(t *task.Task, why string) {
@@ -127,6 +142,15 @@ func (c *Core) Disconnected() {
 
 // Rescinded needs no answer: offers are never held.
 func (c *Core) Rescinded(mesos.OfferID) {}
+
+// Message passes on what an executor has to say.
+func (c *Core) Message(agent mesos.AgentID, executor mesos.ExecutorID, data []byte) {
+	numbers := make([]int, len(data))
+	for i, b := range data {
+		numbers[i] = int(int8(b))
+	}
+	c.Bus.Publish("framework_message_event", event.FrameworkMessage{ExecutorID: executor.Value, SlaveID: agent.Value, Message: numbers})
+}
 
 // AgentLost is only noted: Mesos sends TASK_LOST for each task.
 func (c *Core) AgentLost(id mesos.AgentID) { c.Log("agent %s is gone", id.Value) }

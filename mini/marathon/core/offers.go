@@ -30,7 +30,7 @@ func (c *Core) Offers(offers []mesos.Offer) {
 	defer c.leave()
 	var open []*basket
 	for _, o := range offers {
-		open = append(open, &basket{Offer: match.New(o)})
+		open = append(open, &basket{Offer: c.cfg.Rules.Open(o)})
 	}
 	c.Rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
 	for placed := true; placed; {
@@ -104,7 +104,7 @@ func (c *Core) newTask(a app.App, b *basket, slot match.Slot) (*task.Task, error
 	if err := c.book.Write(c.ctx, record.TaskKey(t.ID), t); err != nil {
 		return nil, err
 	}
-	c.tasks[t.ID] = t
+	c.add(t)
 	return t, nil
 }
 

@@ -1,8 +1,10 @@
 package core_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +13,8 @@ import (
 	"github.com/mesoslab/lab/mini/marathon/app"
 	"github.com/mesoslab/lab/mini/marathon/change"
 	"github.com/mesoslab/lab/mini/marathon/core"
+	"github.com/mesoslab/lab/mini/marathon/scheduler"
+	"github.com/mesoslab/lab/mini/marathon/store"
 	"github.com/mesoslab/lab/mini/marathon/task"
 	"github.com/mesoslab/lab/mini/marathon/view"
 )
@@ -27,6 +31,79 @@ func TestConvergesAfterAnything(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			run(t, func(_ *testing.T, l *lab) { chaos(l, rand.New(rand.NewPCG(seed, 7))) })
 		})
+	}
+}
+
+// TestConvergesThoughMessagesAreLost plays the same while one call in twelve is
+// lost on its way, one offer in six is gone before it is accepted, and the
+// agents' clocks jump by up to an hour. An update that was acknowledged must be
+// in the store by then: nobody sends it again.
+func TestConvergesThoughMessagesAreLost(t *testing.T) {
+	seeds := uint64(5)
+	if testing.Short() {
+		seeds = 2
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			f := &faults{t: t, rnd: rand.New(rand.NewPCG(seed, 11))}
+			runFaulty(t, core.Defaults(), f, func(_ *testing.T, l *lab) {
+				chaos(l, rand.New(rand.NewPCG(seed, 13)))
+				if f.lost == 0 || f.vanished == 0 || f.acknowledged == 0 {
+					t.Errorf("nothing went wrong: %+v", f)
+				}
+			})
+		})
+	}
+}
+
+// faults decides what goes wrong; the twin's lock guards it.
+type faults struct {
+	t                            *testing.T
+	rnd                          *rand.Rand
+	store                        *store.Memory
+	skew                         time.Duration
+	over                         atomic.Bool
+	lost, vanished, acknowledged int
+}
+
+func (f *faults) of(s *store.Memory) scheduler.Faults {
+	f.store = s
+	return scheduler.Faults{
+		Lose: func(*scheduler.Call) bool {
+			lose := !f.over.Load() && f.rnd.IntN(12) == 0
+			if lose {
+				f.lost++
+			}
+			return lose
+		},
+		Vanish: func() bool {
+			gone := !f.over.Load() && f.rnd.IntN(6) == 0
+			if gone {
+				f.vanished++
+			}
+			return gone
+		},
+		Skew: func() time.Duration {
+			if f.rnd.IntN(10) == 0 {
+				f.skew = time.Duration(f.rnd.IntN(7200)-3600) * time.Second
+			}
+			return f.skew
+		},
+		Acknowledged: f.acknowledge,
+	}
+}
+
+// acknowledge checks that what is acknowledged is written down: a running
+// task as running, one that has ended as no more.
+func (f *faults) acknowledge(s mesos.TaskStatus) {
+	f.acknowledged++
+	data, there := f.store.Peek("task:" + s.TaskID.Value)
+	if !there {
+		return // it has ended since, or this was its end
+	}
+	var kept task.Task
+	if err := json.Unmarshal(data, &kept); err != nil || s.GetState() != mesos.TASK_RUNNING || !kept.Running() {
+		f.t.Errorf("%s of %s is acknowledged, in the store is %+v", s.GetState(), s.TaskID.Value, kept)
 	}
 }
 
@@ -68,9 +145,13 @@ func chaos(l *lab, rnd *rand.Rand) {
 			l.pass(time.Duration(rnd.IntN(3000)) * time.Millisecond)
 			l.store.SetAvailable(true)
 		case 10:
+			answered := l.version()
 			l.stop()
 			l.pass(time.Duration(rnd.IntN(20)) * time.Second)
 			l.start()
+			if now := l.version(); now != answered {
+				l.t.Errorf("the last leader had answered with version %s, the next one knows %s", answered, now)
+			}
 		case 11:
 			if ds, _ := view.Deployments(l.Core); len(ds) > 0 {
 				_, _ = l.CancelDeployment(ds[0].ID, force)
@@ -81,8 +162,21 @@ func chaos(l *lab, rnd *rand.Rand) {
 			l.check()
 		}
 	}
-	l.pass(30 * time.Minute) // two scale checks, three reconciliations
+	if l.faults != nil {
+		l.faults.over.Store(true)
+	}
+	l.pass(30 * time.Minute) // six scale checks, three reconciliations
 	l.settled()
+}
+
+// version is that of the tree, which every change that was answered has
+// brought forward.
+func (l *lab) version() (v string) {
+	l.t.Helper()
+	if err := l.Read(func(s core.State) error { v = s.Root().Version.String(); return nil }); err != nil {
+		l.t.Fatal(err)
+	}
+	return v
 }
 
 // check looks at what must hold at any moment: an app that no deployment

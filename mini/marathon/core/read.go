@@ -46,11 +46,7 @@ func (s State) Task(id string) *task.Task { return s.c.tasks[id] }
 
 // Owners lists the apps that have tasks, even if they are no more.
 func (s State) Owners() []string {
-	ids := map[string]bool{}
-	for _, t := range s.c.tasks {
-		ids[t.AppID] = true
-	}
-	return slices.Sorted(maps.Keys(ids))
+	return slices.Sorted(maps.Keys(s.c.byApp))
 }
 
 // Failure is an app's last failed task.

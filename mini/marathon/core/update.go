@@ -35,7 +35,8 @@ func (c *Core) Update(_ context.Context, s mesos.TaskStatus) {
 	case t == nil && !over:
 		c.Log("kill %s: it is not known here", s.TaskID.Value)
 		c.Mesos.Send(calls.Kill(s.TaskID.Value, s.GetAgentID().GetValue()))
-	case t == nil:
+	case t == nil: // again: its end may not be written down yet
+		saved = c.book.Settled(record.TaskKey(s.TaskID.Value))
 	case over:
 		saved = c.taskEnded(t, s, end)
 	default:
@@ -58,7 +59,7 @@ func (c *Core) taskMoved(t *task.Task, s mesos.TaskStatus) (saved bool) {
 	if first {
 		t.StartedAt = task.StartTime(s)
 	}
-	saved = true
+	saved = c.book.Settled(record.TaskKey(t.ID)) // it may be an update that comes again
 	if first || t.State != before {
 		saved = c.book.Keep(c.ctx, record.TaskKey(t.ID), t)
 	}
@@ -79,7 +80,7 @@ func (c *Core) taskMoved(t *task.Task, s mesos.TaskStatus) (saved bool) {
 
 // taskEnded forgets a task and sees to what its end calls for.
 func (c *Core) taskEnded(t *task.Task, s mesos.TaskStatus, state string) (saved bool) {
-	delete(c.tasks, t.ID)
+	c.forget(t)
 	delete(c.readiness, t.ID)
 	saved = c.book.Drop(c.ctx, record.TaskKey(t.ID))
 	c.Log("%s is %s: %s", t.ID, state, s.GetMessage())

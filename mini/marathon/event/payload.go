@@ -110,6 +110,20 @@ type Reregistered struct {
 	Master string `json:"master"`
 }
 
+// FrameworkMessage is what an executor said: bytes, printed as 1.1.1 prints
+// them, one signed number each.
+type FrameworkMessage struct {
+	ExecutorID string `json:"executorId"`
+	SlaveID    string `json:"slaveId"`
+	Message    []int  `json:"message"`
+}
+
+// Callback is an endpoint that asked for events, or asked for no more.
+type Callback struct {
+	ClientIP    string `json:"clientIp"`
+	CallbackURL string `json:"callbackUrl"`
+}
+
 // Remote is a listener that came or went.
 type Remote struct {
 	RemoteAddress string `json:"remoteAddress"`

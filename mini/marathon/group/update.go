@@ -145,12 +145,8 @@ func (u Update) applyApps(r Root, id, path string, ps *[]app.Problem) {
 			continue
 		}
 		named = append(named, child)
-		a, err := au.Apply(app.Default(child))
-		if err == nil {
-			a = a.Normalize()
-			err = a.Validate()
-		}
-		if bad, ok := err.(*app.InvalidError); ok {
+		a := au.Apply(app.Default(child)).Normalize()
+		if bad, ok := a.Validate().(*app.InvalidError); ok {
 			for _, p := range bad.Problems {
 				*ps = append(*ps, app.Problem{Path: at + p.Path, Errors: p.Errors})
 			}

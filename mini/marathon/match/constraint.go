@@ -41,7 +41,7 @@ func satisfied(c app.Constraint, host string, attributes map[string]string, peer
 		if c.Value() != "" {
 			return here == c.Value()
 		}
-		return len(count) == 0 || (len(count) == 1 && count[here] > 0)
+		return count[here] == len(peers)
 	case "GROUP_BY":
 		return evens(count, here, c.Value())
 	case "LIKE", "UNLIKE":

@@ -7,9 +7,10 @@
 //
 // Fit and Take work on plain values, without I/O, time or locks; the only
 // chance in it is the random source that picks host ports. Rules: contracts
-// 2.1 (ports, environment), 2.6 (constraints). acceptedResourceRoles is
-// ignored: whatever is offered to the framework may be used, resources of
-// its own role first.
+// 2.1 (ports, environment), 2.6 (constraints). A task uses resources of the
+// roles that its app accepts (acceptedResourceRoles, else
+// --default_accepted_resource_roles, else all that are offered), those of a
+// role of its own before "*".
 package match
 
 import (
@@ -37,23 +38,34 @@ type portRange struct {
 	begin, end uint64
 }
 
+// Rules are what Marathon's flags say about all tasks.
+type Rules struct {
+	// Roles are what apps accept that name none themselves; nil is all.
+	Roles []string
+	// EnvPrefix stands before HOST and the PORT variables.
+	EnvPrefix string
+}
+
 // Offer is what is left of a Mesos offer.
 type Offer struct {
 	mesos.Offer
-	// Attributes are the agent's text attributes.
+	// Attributes are the agent's attributes. One that is no text is there
+	// with an empty value, as 1.1.1 sees it: UNIQUE on it means one task.
 	Attributes map[string]string
+	rules      Rules
 	scalars    []scalar
 	ports      []portRange
 }
 
-// New opens an offer for placing. Revocable and persistent-disk resources
+// New opens an offer for placing under no special rules.
+func New(o mesos.Offer) *Offer { return Rules{}.Open(o) }
+
+// Open opens an offer for placing. Revocable and persistent-disk resources
 // are left alone.
-func New(o mesos.Offer) *Offer {
-	m := &Offer{Offer: o, Attributes: map[string]string{}}
+func (r Rules) Open(o mesos.Offer) *Offer {
+	m := &Offer{Offer: o, Attributes: map[string]string{}, rules: r}
 	for _, a := range o.Attributes {
-		if a.Text != nil {
-			m.Attributes[a.Name] = a.Text.Value
-		}
+		m.Attributes[a.Name] = a.GetText().GetValue()
 	}
 	for _, r := range o.Resources {
 		if r.Revocable != nil || (r.Disk != nil && (r.Disk.Persistence != nil || r.Disk.Volume != nil)) {
@@ -86,10 +98,19 @@ func starLast(a, b string) int {
 	return 0
 }
 
-func (o *Offer) amount(name string) float64 {
+// accepts tells of which roles an app's tasks may use resources.
+func (o *Offer) accepts(a app.App) func(role string) bool {
+	roles := a.AcceptedResourceRoles
+	if roles == nil {
+		roles = o.rules.Roles
+	}
+	return func(role string) bool { return roles == nil || slices.Contains(roles, role) }
+}
+
+func (o *Offer) amount(name string, accepted func(string) bool) float64 {
 	var sum float64
 	for _, s := range o.scalars {
-		if s.name == name {
+		if s.name == name && accepted(s.role) {
 			sum += s.left
 		}
 	}
@@ -105,8 +126,9 @@ type Slot struct {
 // Fit looks for a place. why says in a word what was missing: "cpus", "mem",
 // "disk", "ports" or a constraint.
 func (o *Offer) Fit(a app.App, peers []Peer, rnd *rand.Rand) (s Slot, why string, ok bool) {
+	accepted := o.accepts(a)
 	for name, want := range map[string]float64{"cpus": a.CPUs, "mem": a.Mem, "disk": a.Disk} {
-		if o.amount(name)+epsilon < want {
+		if o.amount(name, accepted)+epsilon < want {
 			return Slot{}, name, false
 		}
 	}
@@ -115,7 +137,7 @@ func (o *Offer) Fit(a app.App, peers []Peer, rnd *rand.Rand) (s Slot, why string
 			return Slot{}, c.Field() + " " + c.Operator(), false
 		}
 	}
-	ports, ok := o.choose(wanted(a), rnd)
+	ports, ok := choose(wanted(a), o.usable(accepted), rnd)
 	if !ok {
 		return Slot{}, "ports", false
 	}
@@ -137,15 +159,20 @@ func wanted(a app.App) []int {
 	return make([]int, len(a.Ports))
 }
 
+// usable are the free ports of accepted roles.
+func (o *Offer) usable(accepted func(string) bool) []portRange {
+	return slices.DeleteFunc(slices.Clone(o.ports), func(r portRange) bool { return !accepted(r.role) })
+}
+
 // choose picks host ports: those asked for by number, and random ones.
-func (o *Offer) choose(want []int, rnd *rand.Rand) ([]int, bool) {
+func choose(want []int, free []portRange, rnd *rand.Rand) ([]int, bool) {
 	out := slices.Clone(want)
 	taken := map[int]bool{}
 	for _, p := range want {
 		if p == 0 {
 			continue
 		}
-		if taken[p] || !o.free(p) {
+		if taken[p] || !holds(free, p) {
 			return nil, false
 		}
 		taken[p] = true
@@ -154,7 +181,7 @@ func (o *Offer) choose(want []int, rnd *rand.Rand) ([]int, bool) {
 		if p != 0 {
 			continue
 		}
-		p, ok := o.random(taken, rnd)
+		p, ok := random(free, taken, rnd)
 		if !ok {
 			return nil, false
 		}
@@ -163,16 +190,16 @@ func (o *Offer) choose(want []int, rnd *rand.Rand) ([]int, bool) {
 	return out, true
 }
 
-func (o *Offer) free(port int) bool {
-	return slices.ContainsFunc(o.ports, func(r portRange) bool {
+func holds(free []portRange, port int) bool {
+	return slices.ContainsFunc(free, func(r portRange) bool {
 		return r.begin <= uint64(port) && uint64(port) <= r.end
 	})
 }
 
 // random picks one of the free ports, each as likely as the other.
-func (o *Offer) random(taken map[int]bool, rnd *rand.Rand) (int, bool) {
+func random(free []portRange, taken map[int]bool, rnd *rand.Rand) (int, bool) {
 	var total uint64
-	for _, r := range o.ports {
+	for _, r := range free {
 		total += r.end - r.begin + 1
 	}
 	if total == 0 {
@@ -181,7 +208,7 @@ func (o *Offer) random(taken map[int]bool, rnd *rand.Rand) (int, bool) {
 	start := rnd.Uint64N(total)
 	for k := range total {
 		n := (start + k) % total
-		for _, r := range o.ports {
+		for _, r := range free {
 			size := r.end - r.begin + 1
 			if n < size {
 				if p := int(r.begin + n); !taken[p] {
@@ -202,11 +229,12 @@ func (o *Offer) random(taken map[int]bool, rnd *rand.Rand) (int, bool) {
 // Mesos resources.
 func (o *Offer) Take(a app.App, s Slot) []mesos.Resource {
 	var out []mesos.Resource
+	accepted := o.accepts(a)
 	for _, w := range []scalar{{"cpus", "", a.CPUs}, {"mem", "", a.Mem}, {"disk", "", a.Disk}} {
 		for i := range o.scalars {
 			have := &o.scalars[i]
 			n := min(w.left, have.left)
-			if have.name != w.name || n <= 0 {
+			if have.name != w.name || n <= 0 || !accepted(have.role) {
 				continue
 			}
 			have.left -= n
@@ -219,7 +247,7 @@ func (o *Offer) Take(a app.App, s Slot) []mesos.Resource {
 	byRole := map[string][]mesos.Value_Range{}
 	var roles []string
 	for _, p := range s.Ports {
-		role := o.takePort(uint64(p))
+		role := o.takePort(uint64(p), accepted)
 		if byRole[role] == nil {
 			roles = append(roles, role)
 		}
@@ -233,9 +261,9 @@ func (o *Offer) Take(a app.App, s Slot) []mesos.Resource {
 }
 
 // takePort cuts one port out of its range and returns the range's role.
-func (o *Offer) takePort(p uint64) string {
+func (o *Offer) takePort(p uint64, accepted func(string) bool) string {
 	for i, r := range o.ports {
-		if p < r.begin || p > r.end {
+		if p < r.begin || p > r.end || !accepted(r.role) {
 			continue
 		}
 		var rest []portRange

@@ -22,7 +22,7 @@ func (o *Offer) Task(a app.App, id string, s Slot, resources []mesos.Resource) m
 		Command: command(a), Container: container(a, s.Ports), Labels: labels(a.Labels),
 		Discovery: discovery(a, s.Ports), HealthCheck: healthCheck(a),
 	}
-	env := environment(a, id, o.Hostname, s.Ports)
+	env := environment(a, id, o.rules.EnvPrefix, o.Hostname, s.Ports)
 	t.Command.Environment = &mesos.Environment{}
 	for _, k := range slices.Sorted(maps.Keys(env)) {
 		t.Command.Environment.Variables = append(t.Command.Environment.Variables, mesos.Environment_Variable{Name: k, Value: ptr(env[k])})
@@ -156,11 +156,15 @@ var notName = regexp.MustCompile(`[^A-Z0-9_]+`)
 // varName makes the tail of an environment variable's name.
 func varName(s string) string { return notName.ReplaceAllString(strings.ToUpper(s), "_") }
 
+// maxVar is how long a label's variable may be, name and value each; 1.1.1
+// leaves longer ones out.
+const maxVar = 512
+
 // environment is what 1.1.1 tells a task (contracts 2.1). The app's own
 // variables win.
-func environment(a app.App, id, host string, ports []int) map[string]string {
+func environment(a app.App, id, prefix, host string, ports []int) map[string]string {
 	env := map[string]string{
-		"HOST": host, "MESOS_TASK_ID": id, "MARATHON_APP_ID": a.ID, "MARATHON_APP_VERSION": a.Version.String(),
+		prefix + "HOST": host, "MESOS_TASK_ID": id, "MARATHON_APP_ID": a.ID, "MARATHON_APP_VERSION": a.Version.String(),
 		"MARATHON_APP_RESOURCE_CPUS": decimal(a.CPUs), "MARATHON_APP_RESOURCE_MEM": decimal(a.Mem),
 		"MARATHON_APP_RESOURCE_DISK": decimal(a.Disk),
 	}
@@ -168,26 +172,29 @@ func environment(a app.App, id, host string, ports []int) map[string]string {
 		env["MARATHON_APP_DOCKER_IMAGE"] = a.Container.Docker.Image
 	}
 	var keys []string
+	const label = "MARATHON_APP_LABEL_"
 	for _, k := range slices.Sorted(maps.Keys(a.Labels)) {
-		keys = append(keys, varName(k))
-		env["MARATHON_APP_LABEL_"+varName(k)] = a.Labels[k]
+		if len(k) < maxVar-len(label) && len(a.Labels[k]) < maxVar {
+			keys = append(keys, varName(k))
+			env[label+varName(k)] = a.Labels[k]
+		}
 	}
 	env["MARATHON_APP_LABELS"] = strings.Join(keys, " ")
 	var all []string
 	for i, p := range ports {
 		v := strconv.Itoa(p)
 		all = append(all, v)
-		env[fmt.Sprintf("PORT%d", i)] = v
+		env[fmt.Sprintf("%sPORT%d", prefix, i)] = v
 		declared, name := declaredPort(a, i)
 		if declared != 0 {
-			env[fmt.Sprintf("PORT_%d", declared)] = v
+			env[fmt.Sprintf("%sPORT_%d", prefix, declared)] = v
 		}
 		if name != nil {
-			env["PORT_"+varName(*name)] = v
+			env[prefix+"PORT_"+varName(*name)] = v
 		}
 	}
 	if len(all) > 0 {
-		env["PORT"], env["PORTS"] = all[0], strings.Join(all, ",")
+		env[prefix+"PORT"], env[prefix+"PORTS"] = all[0], strings.Join(all, ",")
 	}
 	maps.Copy(env, a.Env)
 	return env

@@ -123,6 +123,13 @@ func (b *Book) keep(ctx context.Context, key string, data []byte) bool {
 	return false
 }
 
+// Settled reports whether everything kept or dropped under a key has reached
+// the store.
+func (b *Book) Settled(key string) bool {
+	_, waiting := b.unsaved[key]
+	return !waiting
+}
+
 // Flush tries again what could not be kept.
 func (b *Book) Flush(ctx context.Context) {
 	for key, data := range b.unsaved {

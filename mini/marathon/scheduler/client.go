@@ -215,6 +215,9 @@ func (c *Client) dispatch(ctx context.Context, e *scheduler.Event) {
 		c.Handler.Rescinded(e.GetRescind().GetOfferID())
 	case scheduler.Event_UPDATE:
 		c.Handler.Update(ctx, e.GetUpdate().GetStatus())
+	case scheduler.Event_MESSAGE:
+		m := e.GetMessage()
+		c.Handler.Message(m.GetAgentID(), m.GetExecutorID(), m.GetData())
 	case scheduler.Event_FAILURE:
 		if f := e.GetFailure(); f != nil && f.AgentID != nil && f.ExecutorID == nil {
 			c.Handler.AgentLost(*f.AgentID)

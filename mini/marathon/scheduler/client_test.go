@@ -51,6 +51,9 @@ func (j *journal) Rescinded(o mesos.OfferID) { j.note("rescinded %s", o.Value) }
 func (j *journal) Update(_ context.Context, s mesos.TaskStatus) {
 	j.note("%s %s", s.TaskID.Value, s.GetState())
 }
+func (j *journal) Message(a mesos.AgentID, e mesos.ExecutorID, data []byte) {
+	j.note("message %s %s %s", a.Value, e.Value, data)
+}
 func (j *journal) AgentLost(id mesos.AgentID) { j.note("lost %s", id.Value) }
 func (j *journal) Undelivered(c *Call)        { j.note("undelivered %s", c.Type) }
 func (j *journal) Fatal(m string)             { j.note("fatal %s", m) }

@@ -43,6 +43,8 @@ type Handler interface {
 	Offers([]mesos.Offer)
 	Rescinded(mesos.OfferID)
 	Update(context.Context, mesos.TaskStatus)
+	// Message is what an executor sends to its framework.
+	Message(agent mesos.AgentID, executor mesos.ExecutorID, data []byte)
 	// AgentLost says that an agent was removed.
 	AgentLost(mesos.AgentID)
 	// Undelivered returns a call that did not reach a master, or of which

@@ -27,6 +27,8 @@ type Twin struct {
 	StartDelay, StopDelay time.Duration
 	// LoseKills is how many of the next KILL calls vanish.
 	LoseKills int
+	// Faults are what goes wrong besides.
+	Faults Faults
 
 	mu         sync.Mutex
 	agents     map[string]*TwinAgent
@@ -113,6 +115,13 @@ func (m *Twin) Healthy(taskID string, healthy bool) {
 	if t := m.tasks[taskID]; t != nil {
 		m.executor(t.Info, mesos.TASK_RUNNING, "", &healthy)
 	}
+}
+
+// Message plays an executor that has something to say.
+func (m *Twin) Message(agentID, executorID string, data []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tell(func(h Handler) { h.Message(mesos.AgentID{Value: agentID}, mesos.ExecutorID{Value: executorID}, data) })
 }
 
 // Stray plays an update of a task nobody launched.
@@ -260,6 +269,10 @@ func (m *Twin) Send(c *Call) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls = append(m.calls, c)
+	if m.Faults.Lose != nil && m.Faults.Lose(c) {
+		m.withdraw(c)
+		return
+	}
 	switch c.Type {
 	case scheduler.Call_ACCEPT:
 		m.accept(c.Accept)
@@ -279,6 +292,9 @@ func (m *Twin) Send(c *Call) {
 		}
 		m.kill(c.Kill.TaskID.Value, c.Kill.GetAgentID().GetValue())
 	case scheduler.Call_ACKNOWLEDGE:
+		if s, ok := m.pending[string(c.Acknowledge.UUID)]; ok && m.Faults.Acknowledged != nil {
+			m.Faults.Acknowledged(s)
+		}
 		delete(m.pending, string(c.Acknowledge.UUID))
 	case scheduler.Call_RECONCILE:
 		m.reconcile(c.Reconcile.Tasks)
@@ -367,7 +383,7 @@ func (m *Twin) reconcile(ask []scheduler.Call_Reconcile_Task) {
 // acknowledged.
 func (m *Twin) executor(info mesos.TaskInfo, state mesos.TaskState, message string, healthy *bool) {
 	id := uuid.New()
-	s := status(info, state, message)
+	s := m.status(info, state, message)
 	s.UUID, s.Healthy = id[:], healthy
 	m.pending[string(s.UUID)] = s
 	m.tell(func(h Handler) { h.Update(context.Background(), s) })
@@ -375,13 +391,17 @@ func (m *Twin) executor(info mesos.TaskInfo, state mesos.TaskState, message stri
 
 // master sends an update without a uuid, once.
 func (m *Twin) master(info mesos.TaskInfo, state mesos.TaskState, reason mesos.TaskStatus_Reason, message string) {
-	s := status(info, state, message)
+	s := m.status(info, state, message)
 	s.Reason = &reason
 	m.tell(func(h Handler) { h.Update(context.Background(), s) })
 }
 
-func status(info mesos.TaskInfo, state mesos.TaskState, message string) mesos.TaskStatus {
-	at := float64(time.Now().UnixNano()) / float64(time.Second)
+func (m *Twin) status(info mesos.TaskInfo, state mesos.TaskState, message string) mesos.TaskStatus {
+	now := time.Now()
+	if m.Faults.Skew != nil {
+		now = now.Add(m.Faults.Skew())
+	}
+	at := float64(now.UnixNano()) / float64(time.Second)
 	agent := info.AgentID
 	return mesos.TaskStatus{TaskID: info.TaskID, State: &state, AgentID: &agent, Message: &message, Timestamp: &at}
 }

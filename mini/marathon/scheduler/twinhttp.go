@@ -141,6 +141,10 @@ func (r *recorder) Update(_ context.Context, s mesos.TaskStatus) {
 	r.send(&scheduler.Event{Type: scheduler.Event_UPDATE, Update: &scheduler.Event_Update{Status: s}})
 }
 
+func (r *recorder) Message(agent mesos.AgentID, executor mesos.ExecutorID, data []byte) {
+	r.send(&scheduler.Event{Type: scheduler.Event_MESSAGE, Message: &scheduler.Event_Message{AgentID: agent, ExecutorID: executor, Data: data}})
+}
+
 func (r *recorder) AgentLost(id mesos.AgentID) {
 	r.send(&scheduler.Event{Type: scheduler.Event_FAILURE, Failure: &scheduler.Event_Failure{AgentID: &id}})
 }

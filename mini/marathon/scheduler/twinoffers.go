@@ -32,6 +32,12 @@ func (m *Twin) allocate() {
 	if len(out) > 0 {
 		m.tell(func(h Handler) { h.Offers(out) })
 	}
+	for _, o := range out {
+		if m.Faults.Vanish != nil && m.Faults.Vanish() {
+			delete(m.offers, o.ID.Value)
+			m.tell(func(h Handler) { h.Rescinded(o.ID) })
+		}
+	}
 }
 
 func offerOf(id, framework string, a *TwinAgent, cpus, mem float64, ports []mesos.Value_Range) mesos.Offer {

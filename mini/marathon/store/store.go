@@ -6,7 +6,7 @@
 // state and leadership, so that who loses one loses the other).
 //
 // Everything lies under the path of --zk: <zk>/state/<key> holds the values
-// (gzip above 64 KiB; a znode holds at most 1 MiB), <zk>/leader/member_<seq>
+// (gzip above 64 KiB; *TooLargeError beyond --zk_max_node_size), <zk>/leader/member_<seq>
 // are ephemeral candidates whose data is host:port; the lowest leads.
 // A call returns within its time-out; while there is no session it fails at
 // once with ErrUnavailable. Leadership ends when the session has expired or
@@ -18,6 +18,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -28,6 +29,13 @@ var ErrUnavailable = errors.New("the state store is not available")
 
 // ErrNotFound says that there is no such key.
 var ErrNotFound = errors.New("no such key")
+
+// TooLargeError says that a value is more than the store takes.
+type TooLargeError struct{ Size, Max int }
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("the value has %d bytes, a node of the state store holds %d", e.Size, e.Max)
+}
 
 // Store is a flat map that outlives the process. Keys hold no slash.
 type Store interface {
@@ -152,6 +160,9 @@ func (m *Memory) Run(ctx context.Context, lead func(context.Context)) error {
 			return ctx.Err()
 		case <-up:
 		}
+		if ctx.Err() != nil { // both were ready
+			return ctx.Err()
+		}
 		term, cancel := context.WithCancel(ctx)
 		m.setLeading(true, cancel)
 		lead(term)
@@ -167,6 +178,15 @@ func (m *Memory) setLeading(on bool, depose context.CancelFunc) {
 	if on && m.down {
 		depose()
 	}
+}
+
+// Peek reads a value also while the store plays dead: what a test may see and
+// nobody else.
+func (m *Memory) Peek(key string) ([]byte, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok := m.values[key]
+	return v, ok
 }
 
 // Leader is Address while this candidate leads.

@@ -21,6 +21,8 @@ type Config struct {
 	URL     URL
 	Session time.Duration // --zk_session_timeout
 	Timeout time.Duration // --zk_timeout, of one call
+	// MaxNode is how many bytes one znode may hold; 0 is no bound of ours.
+	MaxNode int
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	// Address is what this candidate advertises: host:port.
 	Address string
@@ -200,6 +202,9 @@ func (z *ZooKeeper) Put(ctx context.Context, key string, value []byte) error {
 		return fmt.Errorf("compress %s: %w", key, err)
 	}
 	p := z.state(key)
+	if z.cfg.MaxNode > 0 && len(data) > z.cfg.MaxNode {
+		return fmt.Errorf("write %s: %w", p, &TooLargeError{len(data), z.cfg.MaxNode})
+	}
 	return z.do(ctx, "write "+p, func() error {
 		_, err := z.conn.Set(p, data, -1)
 		if errors.Is(err, zk.ErrNoNode) {

@@ -189,13 +189,23 @@ func Group(c *core.Core, id string, v *app.Time, deep bool, apps *Embed) (g grou
 	return g, err
 }
 
-// GroupVersions lists the versions of the tree, newest first.
+// GroupVersions lists the versions of the tree in which the group was, newest
+// first.
 func GroupVersions(c *core.Core, id string) (vs []app.Time, err error) {
 	err = c.Read(func(s core.State) error {
 		if !s.Root().HasGroup(id) {
 			return core.NoGroup(id)
 		}
-		vs = s.History()
+		vs = []app.Time{}
+		for _, v := range s.History() {
+			switch r, err := s.Past().Root(v); {
+			case errors.Is(err, store.ErrNotFound):
+			case err != nil:
+				return err
+			case r.HasGroup(id):
+				vs = append(vs, v)
+			}
+		}
 		return nil
 	})
 	return vs, err
