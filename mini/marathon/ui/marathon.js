@@ -89,7 +89,8 @@ function listen() {
 }
 
 function note(kind, d) {
-  const words = [d.appId ?? d.groupId ?? d.appDefinition?.id ?? (d.plan?.steps ?? []).flatMap((x) => x.actions ?? []).map((x) => kindOf(x) + " " + x.app).join(", "),
+  const steps = d.currentStep ? [d.currentStep] : d.plan?.steps ?? [];
+  const words = [d.appId ?? d.groupId ?? d.appDefinition?.id ?? steps.flatMap((x) => x.actions ?? []).map((x) => kindOf(x) + " " + x.app).join(", "),
     d.taskStatus, d.alive === undefined ? null : d.alive ? "alive" : "not alive", d.host, d.reason, d.message, d.taskId];
   const list = byId("event-list");
   const atEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 30;
