@@ -234,7 +234,7 @@ func looks(p *browser.Page, name string) {
 		{"laptop", 1280, 800, false}, {"laptop-dark", 1280, 800, true}, {"wall", 1920, 1080, false}, {"wall-dark", 1920, 1080, true}, {"narrow", 400, 900, false},
 	} {
 		p.Look(v.width, v.height, v.dark)
-		p.Await("the page to fit "+v.name, `document.documentElement.scrollWidth <= innerWidth`)
+		p.Await("the page to fit "+v.name, `document.documentElement.scrollWidth <= innerWidth && [...document.querySelectorAll(".card")].every((c) => c.scrollWidth <= c.clientWidth)`)
 		p.Shoot(name + "-" + v.name)
 	}
 	p.Look(1280, 800, false)

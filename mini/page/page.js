@@ -120,7 +120,9 @@ export function bar(label, total, parts) {
 }
 
 // named marks text that a stranger chose the length of.
-export const named = (text) => h("span", { class: "name" }, text);
+// Only what is too long for a column is broken anywhere.
+export const long = (text) => String(text).split(/\s/).some((w) => w.length > 22) ? "long" : null;
+export const named = (text) => h("span", { class: long(text) }, text);
 
 export const tile = (label, value, sub, extra) =>
   h("div", { class: "tile", "data-key": label }, h("span", { class: "label" }, label), h("b", {}, value), h("span", { class: "sub" }, sub ?? ""), extra ?? null);

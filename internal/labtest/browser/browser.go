@@ -176,10 +176,17 @@ func (p *Page) AwaitText(selector string, texts ...string) {
 		fmt.Sprintf(`%s.every((t) => [...document.querySelectorAll(%s)].some((e) => e.innerText.replace(/\s+/g, " ").includes(t)))`, list, quote(selector)))
 }
 
-// Click clicks, with the mouse, on what a CSS selector finds.
+// Click clicks, with the mouse, on what a CSS selector finds, once that stands
+// still: pages move while they fill.
 func (p *Page) Click(selector string) {
 	p.tb.Helper()
-	p.do("click "+selector, chromedp.ScrollIntoView(selector), chromedp.Click(selector, chromedp.NodeVisible))
+	p.do("find "+selector, chromedp.WaitVisible(selector), chromedp.ScrollIntoView(selector))
+	p.Await(selector+" to stand still", fmt.Sprintf(`((was) => {
+		const r = document.querySelector(%s)?.getBoundingClientRect();
+		window.stood = r && [r.x, r.y, r.width, r.height].join(" ");
+		return was !== undefined && was === window.stood;
+	})(window.stood)`, quote(selector)))
+	p.do("click "+selector, chromedp.Click(selector, chromedp.NodeVisible))
 }
 
 // Fill replaces the text of a field.

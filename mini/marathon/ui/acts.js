@@ -40,7 +40,7 @@ async function insist(form, method, path, body) {
   }
 }
 
-const jsonField = (text) => h("label", {}, "Definition in JSON", h("textarea", { id: "json", rows: "18", spellcheck: "false", autocomplete: "off", autofocus: true }, text));
+const jsonField = (text) => h("label", {}, "Definition in JSON", h("textarea", { id: "json", rows: "14", spellcheck: "false", autocomplete: "off", autofocus: true }, text));
 
 // definitionOf reads the text area; a mistake in it is told before anybody is
 // asked.

@@ -39,7 +39,7 @@ function drawTasks(a, info) {
 
 function drawVersions(a, versions) {
   return h("table", {}, h("thead", {}, h("tr", {}, ["Version", "", ""].map((x) => h("th", {}, x)))), h("tbody", {}, versions.slice(0, 12).map((v) =>
-    h("tr", { "data-key": v }, h("td", { "data-label": "Version" }, new Date(v).toLocaleString(), h("div", { class: "id" }, v)),
+    h("tr", { "data-key": v }, h("td", { "data-label": "Version" }, h("span", { class: "nowrap" }, new Date(v).toLocaleString()), h("div", { class: "id" }, v)),
       h("td", {}, v === a.version ? state("good", "now") : ""),
       h("td", {}, h("div", { class: "buttons" }, button("version", "Show", { id: a.id, version: v }),
         v === a.version ? null : button("rollback", "Roll back to it", { id: a.id, version: v })))))));

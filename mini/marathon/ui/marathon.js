@@ -1,7 +1,7 @@
 // Marathon's page: apps, deployments and events over the REST interface.
 // Everything is named by strangers: see page.js.
 
-import { actions, bar, button, byId, call, clock, every, h, live, plural, show, state, table, theme, tile } from "./page.js";
+import { actions, bar, button, byId, call, clock, every, h, live, long, plural, show, state, table, theme, tile } from "./page.js";
 import { acts, closeSaid } from "./acts.js";
 import { showApp } from "./app.js";
 import { appButtons, health, instances, status, takes } from "./view.js";
@@ -30,8 +30,8 @@ function drawTotals(apps, deployments, queue) {
 function drawApps(apps, queue) {
   const rows = apps.map((a) => {
     const [word, why] = status(a, queue.get(a.id));
-    return { key: a.id, cells: [h("a", { href: appAddress(a.id), class: "name" }, a.id), instances(a), health(a),
-      h("div", {}, word, why ? h("div", { class: "why" }, why) : null), takes(a), appButtons(a, queue.get(a.id))] };
+    return { key: a.id, cells: [h("a", { href: appAddress(a.id), class: long(a.id) }, a.id), instances(a), health(a),
+      h("div", {}, word, why ? h("div", { class: "why" }, why) : null), h("span", { class: "nowrap" }, takes(a)), appButtons(a, queue.get(a.id))] };
   });
   table(byId("app-list"), rows, h("span", {}, "No app yet. ", button("create", "Create the first one")));
 }

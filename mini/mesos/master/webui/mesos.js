@@ -1,7 +1,7 @@
 // Mesos' page: polls /state and /webui/offers of the same master, and draws
 // them. Agents, frameworks and tasks are named by strangers: see page.js.
 
-import { bar, byId, call, every, h, link, live, memory, named, number, plural, show, span, state, table, theme, tile } from "./page.js";
+import { bar, byId, call, every, h, link, live, long, memory, named, number, plural, show, span, state, table, theme, tile } from "./page.js";
 import { openSandbox, sandboxAddress } from "./sandbox.js";
 
 const maxTasks = 200; // rows of a table
@@ -44,8 +44,8 @@ function drawTotals(st, tasks, offers) {
   const on = tasks.filter((t) => t.state === "TASK_RUNNING").length;
   const coming = tasks.filter((t) => !isOver(t)).length - on;
   const share = (key, unit) => [
-    [unit(sum(all, "used_resources", key)), h("small", {}, " of " + unit(sum(all, "resources", key)))],
-    unit(sum(all, "resources", key) - sum(all, "used_resources", key)) + " free",
+    unit(sum(all, "used_resources", key)),
+    unit(sum(all, "resources", key) - sum(all, "used_resources", key)) + " free of " + unit(sum(all, "resources", key)),
     bar(key, sum(all, "resources", key), [["used", sum(all, "used_resources", key)], ["offered", sum(all, "offered_resources", key)]]),
   ];
   show(byId("totals"),
@@ -65,11 +65,10 @@ function drawAgents(st, tasks) {
     const r = a.resources, u = a.used_resources, o = a.offered_resources;
     const attributes = Object.entries(a.attributes).map(([k, v]) => `${k}=${v}`);
     return h("article", { class: "agent" + (a.active ? "" : " bad"), "data-key": a.id, "aria-label": a.hostname },
-      h("header", {}, h("h3", { class: "name" }, a.hostname), active(a.active), h("span", { class: "right n" }, plural(own, "task"))),
+      h("header", {}, h("h3", { class: long(a.hostname) }, a.hostname), active(a.active), h("span", { class: "right n" }, plural(own, "task"))),
       h("div", { class: "meter" }, meter("CPUs", number, r.cpus, u.cpus, o.cpus), meter("Memory", memory, r.mem, u.mem, o.mem),
         meter("Disk", memory, r.disk, u.disk, o.disk)),
-      h("p", { class: "facts" }, h("span", {}, "since " + span(now() - (a.reregistered_time || a.registered_time))), attributes.map((x) => h("span", {}, x))),
-      h("p", { class: "id" }, a.id));
+      h("p", { class: "facts" }, h("span", {}, "since " + span(now() - (a.reregistered_time || a.registered_time))), attributes.map((x) => h("span", {}, x)), h("span", { class: "id" }, a.id)));
   });
   show(list, cards.length ? cards : h("p", { class: "dim" }, "No agent has registered with this master yet."));
 }
@@ -81,7 +80,7 @@ function drawFrameworks(st, tasks) {
     const cpus = sum(st.slaves, "resources", "cpus"), mem = sum(st.slaves, "resources", "mem");
     const percent = Math.round(100 * Math.max(cpus ? f.used_resources.cpus / cpus : 0, mem ? f.used_resources.mem / mem : 0));
     return h("article", { class: "framework", "data-key": f.id },
-      h("header", {}, h("h3", { class: "name" }, f.webui_url ? link(f.webui_url, f.name) : f.name), active(f.active), h("span", { class: "right n" }, plural(own, "task"))),
+      h("header", {}, h("h3", { class: long(f.name) }, f.webui_url ? link(f.webui_url, f.name) : f.name), active(f.active), h("span", { class: "right n" }, plural(own, "task"))),
       h("p", {}, "role " + roles.join(", "), " · uses ", takes(f.used_resources), " · " + percent + " % of the cluster"),
       h("p", { class: "dim" }, "registered " + span(now() - (f.reregistered_time || f.registered_time)) + " ago · ", plural(f.offers.length, "offer") + " held"),
       h("p", { class: "id" }, f.id));
@@ -100,36 +99,39 @@ function answer(o) {
   return [state(outcomes[o.outcome] ?? "plain", o.outcome), ...words];
 }
 
+const whom = (x) => h("div", {}, h("strong", { class: long(x.framework) }, x.framework), h("div", { class: "dim" }, named(x.hostname || x.slave_id)));
+
 function drawOffers(o) {
   const counts = [["made", o.made], ["accepted", o.accepted], ["declined", o.declined], ["rescinded", o.rescinded]];
   if (o.invalid > 0) counts.push(["invalid", o.invalid]);
   show(byId("offer-counts"), counts.map(([k, n]) => h("div", {}, h("dt", {}, k), h("dd", {}, n))));
-  table(byId("held"), o.held.map((x) => ({ key: x.id, cells: [named(x.framework), named(x.hostname), takes(x.resources), span(o.now - x.made)] })),
+  table(byId("held"), o.held.map((x) => ({ key: x.id, cells: [whom(x), takes(x.resources), span(o.now - x.made)] })),
     "none: every offer was answered");
   table(byId("filters"), o.filters.slice(0, 30).map((x) => ({ key: [x.framework_id, x.slave_id, x.role, x.resources.cpus, x.resources.mem].join(" "), cells: [
-    named(x.framework), named(x.hostname || x.slave_id), takes(x.resources), h("strong", { class: "n" }, span(x.left))] })), "nothing");
+    whom(x), takes(x.resources), h("strong", { class: "n" }, span(x.left))] })), "nothing");
   table(byId("ended"), o.ended.slice(0, 12).map((x) => ({ key: x.id, cells: [
-    span(o.now - x.ended) + " ago", named(x.framework), named(x.hostname), takes(x.resources), answer(x)] })), "no offer has been answered yet");
+    h("span", { class: "nowrap" }, span(o.now - x.ended) + " ago"), whom(x), takes(x.resources), answer(x)] })), "no offer has been answered yet");
 }
 
 // Tasks.
 
 function taskRow(t, host, when) {
-  const cells = [h("span", { class: "id" }, t.id), named(t.name), taskState(t.state), host.has(t.slave_id) ? named(host.get(t.slave_id)) : h("span", { class: "id" }, t.slave_id + " (gone)"), ...when];
-  return { key: t.framework_id + " " + t.id, cells: [...cells, h("a", { href: sandboxAddress(t), "aria-label": "Sandbox of " + t.id }, "Sandbox")] };
+  const cells = [h("div", {}, h("strong", { class: long(t.name) }, t.name), h("div", { class: "id" }, t.id)), taskState(t.state), host.has(t.slave_id) ? named(host.get(t.slave_id)) : h("span", { class: "id" }, t.slave_id + " (gone)"), ...when];
+  return { key: t.framework_id + " " + t.id, cells: [...cells, h("a", { href: sandboxAddress(t), class: "nowrap", "aria-label": "Sandbox of " + t.id }, "Sandbox")] };
 }
 
 function drawTasks(st, tasks) {
   const host = new Map(st.slaves.map((a) => [a.id, a.hostname]));
-  const ago = (t) => last(t) ? span(now() - last(t)) : "just now";
+  const since = (t) => last(t) ? span(now() - last(t)) : "0 s";
+  const nowrap = (text) => h("span", { class: "nowrap" }, text);
   const on = tasks.filter((t) => !isOver(t)), over = tasks.filter(isOver);
   on.sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id));
   over.sort((a, b) => last(b) - last(a));
   const shown = (list) => list.length > maxTasks ? `the first ${maxTasks} of ${list.length}` : String(list.length);
   byId("running-n").textContent = shown(on);
   byId("over-n").textContent = over.length > maxTasks ? `the last ${maxTasks} of ${over.length}` : String(over.length);
-  table(byId("running"), on.slice(0, maxTasks).map((t) => taskRow(t, host, [takes(t.resources), ago(t)])), "no task runs");
-  table(byId("over"), over.slice(0, maxTasks).map((t) => taskRow(t, host, [ago(t) + " ago"])), "no task is over yet");
+  table(byId("running"), on.slice(0, maxTasks).map((t) => taskRow(t, host, [takes(t.resources), nowrap(since(t))])), "no task runs");
+  table(byId("over"), over.slice(0, maxTasks).map((t) => taskRow(t, host, [nowrap(since(t) + " ago")])), "no task is over yet");
 }
 
 // The whole.

@@ -54,6 +54,8 @@ class Sandbox {
     this.list = h("section", { class: "card" });
     show(byId("sandbox"));
     byId("sandbox").append(this.head, this.body, this.list);
+    this.trouble = "";
+    this.drawHead(); // at once: what comes later must not move the rest
     this.loop();
   }
 
