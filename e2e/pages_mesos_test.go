@@ -36,6 +36,7 @@ func mesosPage(t *testing.T, l *rig.Lab, p *browser.Page) {
 	looks(p, "mesos")
 	stranger(t, l, p)
 	sandbox(p)
+	powerCut(l, p)
 	p.Await("to be the page that was opened", `window.mark === "same page" && !window.hacked`)
 }
 
@@ -56,6 +57,17 @@ func sandbox(p *browser.Page) {
 	p.Await("no markup of what was printed", `!document.querySelector("main img, main script")`)
 	p.Click(`#sandbox a[href="#tasks"]`)
 	p.AwaitText("#running", "printer")
+}
+
+// powerCut takes the power of a machine: its agent goes, and with it what its
+// tasks printed; both come back.
+func powerCut(l *rig.Lab, p *browser.Page) {
+	l.Must("break", "kill", "node3")
+	p.AwaitText("#totals", "Agents active 1", "✕ 1 unreachable")
+	p.Await("one agent", `document.querySelectorAll("#agent-list article").length === 1`)
+	p.Shoot("mesos-power-cut")
+	l.Must("heal")
+	p.AwaitText("#totals", "Agents active 2", "none inactive")
 }
 
 // stranger is a framework with a hostile name that keeps offers, refuses them,

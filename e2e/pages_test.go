@@ -160,7 +160,7 @@ func waitingApp(p *browser.Page) {
 	p.Click("header button[data-act=create]")
 	p.Fill("#json", `{"id": "/giant", "cmd": "true", "cpus": 50, "mem": 16}`)
 	confirm(p)
-	p.AwaitText("#app-list", "Waiting", "no offer has enough yet for 1 more: 50 CPUs, 16 MB")
+	p.AwaitText("#app-list", "Waiting", "no offer with enough yet for 1 more: 50 CPUs, 16 MB")
 	p.AwaitText("#deployment-list", "/giant", "step 2 of 2", "▶ scale /giant")
 	p.Click(appButton("scale", "/giant"))
 	p.Fill("#instances", "2")

@@ -13,7 +13,7 @@ export function status(a, queued) {
     return [state("bad", "Delayed"), `back-off: ${plural(queued.delay.timeLeftSeconds, "second")} until the next try, for ${plural(queued.count, "task")}`];
   }
   if (queued && queued.count > 0) {
-    return [state("wait", "Waiting"), `no offer has enough yet for ${queued.count} more: ${takes(a)}` +
+    return [state("wait", "Waiting"), `no offer with enough yet for ${queued.count} more: ${takes(a)}` +
       (a.constraints.length ? ", and the constraints" : "") + " each"];
   }
   if (a.deployments.length > 0) return [state("wait", "Deploying"), ""];

@@ -9,20 +9,6 @@ import (
 	"github.com/mesoslab/lab/mini/mesos/master/webui"
 )
 
-func (m *master) page(w http.ResponseWriter) {
-	view := m.view()
-	v := webui.View{
-		Title: m.cfg.Cluster, Hostname: m.info.Hostname, Version: endpoints.Version, Leading: m.leading() != nil,
-	}
-	if v.Title == "" {
-		v.Title = m.info.Addr()
-	}
-	if view.Leader.PID != "" {
-		v.Leader = hostPort(view.Leader)
-	}
-	webui.Page(w, v)
-}
-
 // webui answers what the page asks below /webui/.
 func (m *master) webui(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/webui/")

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+
+	"github.com/mesoslab/lab/mini/mesos/election"
 )
 
 type pageOffer struct {
@@ -97,8 +99,28 @@ func TestOfferLogIsBounded(t *testing.T) {
 	})
 }
 
-// TestPageAsksAgents: the master passes on what its page asks an agent, and a
-// standby does not.
+// TestPageOfAStandby: it names the leader, and has nothing else to show.
+func TestPageOfAStandby(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		group := new(election.Memory)
+		r.master("10.0.0.1", group)
+		r.master("10.0.0.4", group)
+		if _, body := r.get("10.0.0.4:5050", "/"); !strings.Contains(string(body), `href="http://10.0.0.1:5050/"`) || strings.Contains(string(body), "<script") {
+			t.Errorf("page: %s", body)
+		}
+		if resp, _ := r.get("10.0.0.4:5050", "/webui/page.css"); resp.StatusCode != 200 {
+			t.Errorf("style: %s", resp.Status)
+		}
+		for _, path := range []string{"/webui/offers", "/webui/agent/S0/state"} {
+			if resp, body := r.get("10.0.0.4:5050", path); resp.StatusCode != 503 {
+				t.Errorf("%s: %s %s", path, resp.Status, body)
+			}
+		}
+	})
+}
+
+// TestPageAsksAgents: the master passes on what its page asks an agent.
 func TestPageAsksAgents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

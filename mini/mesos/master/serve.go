@@ -12,6 +12,7 @@ import (
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/master/endpoints"
 	"github.com/mesoslab/lab/mini/mesos/master/schedulerapi"
+	"github.com/mesoslab/lab/mini/mesos/master/webui"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
@@ -25,12 +26,11 @@ func (m *master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer m.requests.Done()
 	path := r.URL.Path
-	switch path {
-	case "/", "/master":
+	switch {
+	case path == "/", path == "/master":
 		m.page(w)
 		return
-	}
-	if strings.HasPrefix(path, "/webui/") {
+	case strings.HasPrefix(path, "/webui/"):
 		m.webui(w, r)
 		return
 	}
@@ -171,6 +171,20 @@ func (m *master) redirect(w http.ResponseWriter, r *http.Request, name string) {
 	}
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusTemporaryRedirect)
+}
+
+func (m *master) page(w http.ResponseWriter) {
+	view := m.view()
+	v := webui.View{
+		Title: m.cfg.Cluster, Hostname: m.info.Hostname, Version: endpoints.Version, Leading: m.leading() != nil,
+	}
+	if v.Title == "" {
+		v.Title = m.info.Addr()
+	}
+	if view.Leader.PID != "" {
+		v.Leader = hostPort(view.Leader)
+	}
+	webui.Page(w, v)
 }
 
 func (m *master) view() endpoints.Master {

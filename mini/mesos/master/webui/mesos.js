@@ -4,6 +4,7 @@
 import { bar, byId, call, every, h, link, live, long, memory, named, number, plural, show, span, state, table, theme, tile } from "./page.js";
 import { openSandbox, sandboxAddress } from "./sandbox.js";
 
+const maxAgents = 100;
 const maxTasks = 200; // rows of a table
 
 const running = ["TASK_STAGING", "TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_UNREACHABLE"];
@@ -60,7 +61,7 @@ function drawTotals(st, tasks, offers) {
 function drawAgents(st, tasks) {
   const list = byId("agent-list");
   const sorted = [...st.slaves].sort((a, b) => a.hostname.localeCompare(b.hostname, undefined, { numeric: true }) || a.id.localeCompare(b.id));
-  const cards = sorted.map((a) => {
+  const cards = sorted.slice(0, maxAgents).map((a) => {
     const own = tasks.filter((t) => t.slave_id === a.id && !isOver(t)).length;
     const r = a.resources, u = a.used_resources, o = a.offered_resources;
     const attributes = Object.entries(a.attributes).map(([k, v]) => `${k}=${v}`);
@@ -70,6 +71,7 @@ function drawAgents(st, tasks) {
         meter("Disk", memory, r.disk, u.disk, o.disk)),
       h("p", { class: "facts" }, h("span", {}, "since " + span(now() - (a.reregistered_time || a.registered_time))), attributes.map((x) => h("span", {}, x)), h("span", { class: "id" }, a.id)));
   });
+  if (sorted.length > maxAgents) cards.push(h("p", { "data-key": "more", class: "dim" }, `and ${sorted.length - maxAgents} more: see /slaves`));
   show(list, cards.length ? cards : h("p", { class: "dim" }, "No agent has registered with this master yet."));
 }
 
