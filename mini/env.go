@@ -10,9 +10,9 @@
 //
 // The programs live in mini/zookeeper, mini/mesos, mini/marathon,
 // mini/marathonlb and mini/web; mini/supervise is the program under which
-// everything runs that is not lab's own. They meet only over the network and never
-// import each other. What a flag or an endpoint of theirs means is written in
-// their packages, not here.
+// everything runs that is not lab's own, mini/page what web pages share. The
+// programs meet only over the network and never import each other. What a flag
+// or an endpoint of theirs means is written in their packages, not here.
 package mini
 
 import (

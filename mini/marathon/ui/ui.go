@@ -1,28 +1,45 @@
-// Package ui is Marathon's web page: one embedded file of plain JavaScript
-// that lists apps, tasks and deployments, follows the event stream, and can
-// scale, restart, suspend and destroy. It loads nothing from elsewhere.
+// Package ui is Marathon's web page: apps with their health, deployments,
+// versions and tasks, and what can be done to them, readable on a projector.
+//
+// Handler serves the page at "/" and the files it needs beside it. The page
+// speaks the REST interface of the Marathon that served it (a standby passes
+// that on to the leader), follows its event stream and asks again every two
+// seconds. It needs nothing from elsewhere and no other endpoint.
+//
+// What the 1.1.1 API does not tell the page does not know: why an offer did
+// not fit, for one; it says what an app waits for and how much of it.
 package ui
 
 import (
-	_ "embed"
+	"embed"
 	"net/http"
+
+	"github.com/mesoslab/lab/mini/page"
 )
 
-//go:embed page.html
-var page []byte
+//go:embed index.html *.js *.css
+var files embed.FS
 
-// Handler serves the page at "/". The policy lets it talk to its own host
-// only.
+// Handler serves the page and its files.
 func Handler() http.Handler {
+	assets := page.Assets(files)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/" && r.URL.Path != "/index.html" {
-			http.NotFound(w, r)
-			return
+		switch r.URL.Path {
+		case "/", "/index.html":
+			index(w)
+		default:
+			assets.ServeHTTP(w, r)
 		}
-		h := w.Header()
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Cache-Control", "no-cache")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; frame-ancestors 'none'")
-		_, _ = w.Write(page) // the browser has gone
 	})
+}
+
+func index(w http.ResponseWriter) {
+	text, err := files.ReadFile("index.html")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	page.Secure(w.Header())
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Write(text) // the browser may have gone
 }

@@ -2,30 +2,24 @@ package ui
 
 import (
 	"net/http/httptest"
-	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/mesoslab/lab/mini/page/pagetest"
 )
 
 func TestPageStandsAlone(t *testing.T) {
-	w := httptest.NewRecorder()
-	Handler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	body := w.Body.String()
-	if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") || !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
-		t.Errorf("%d %v", w.Code, w.Header())
-	}
-	if m := regexp.MustCompile(`(?i)(src|href)\s*=|https?://|@import|innerHTML|\beval\b`).FindString(body); m != "" {
-		t.Errorf("the page holds %q: it must load nothing and make markup of no data", m)
-	}
-	// Every element the script looks up is there.
-	for _, m := range regexp.MustCompile(`\$\('([a-z]+)'\)`).FindAllStringSubmatch(body, -1) {
-		if !strings.Contains(body, `id="`+m[1]+`"`) {
-			t.Errorf("there is no element %q", m[1])
+	pagetest.StandsAlone(t, Handler(), "/", "/ui/")
+}
+
+func TestOtherPaths(t *testing.T) {
+	for _, path := range []string{"/etc/passwd", "/ui.go", "/../ui.go", "/nosuch.js"} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL.Path = path
+		Handler().ServeHTTP(w, r)
+		if w.Code != 404 || strings.Contains(w.Body.String(), "package") {
+			t.Errorf("%s: %d", path, w.Code)
 		}
-	}
-	w = httptest.NewRecorder()
-	Handler().ServeHTTP(w, httptest.NewRequest("GET", "/etc/passwd", nil))
-	if w.Code != 404 {
-		t.Errorf("another path: %d", w.Code)
 	}
 }

@@ -149,7 +149,7 @@ func TestWebPage(t *testing.T) {
 		if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
 			t.Errorf("Content-Security-Policy: %s", csp)
 		}
-		for path, ct := range map[string]string{"/app.js": "javascript", "/app.css": "css"} {
+		for path, ct := range map[string]string{"/webui/mesos.js": "javascript", "/webui/page.js": "javascript", "/webui/mesos.css": "css", "/webui/offers": "json"} {
 			resp, body := r.get(masterAddr, path)
 			if resp.StatusCode != 200 || !strings.Contains(resp.Header.Get("Content-Type"), ct) || len(body) == 0 {
 				t.Errorf("%s: %d %s", path, resp.StatusCode, resp.Header.Get("Content-Type"))

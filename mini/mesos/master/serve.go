@@ -34,12 +34,12 @@ func (m *master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rc.SetReadDeadline(time.Now().Add(patience))
 	rc.SetWriteDeadline(time.Now().Add(patience))
 	path := r.URL.Path
-	switch path {
-	case "/", "/master":
+	switch {
+	case path == "/", path == "/master":
 		m.page(w)
 		return
-	case "/app.js", "/app.css":
-		webui.Assets(w, r)
+	case strings.HasPrefix(path, "/webui/"):
+		m.webui(w, r)
 		return
 	}
 	m.log.verbose(1, "HTTP %s for %s from %s", r.Method, r.URL.Path, r.RemoteAddr)

@@ -19,6 +19,7 @@ func (c *Cluster) accept(f *framework, call *scheduler.Call_Accept) {
 		c.refuseLaunches(f, call.Operations, why)
 		for _, id := range call.OfferIDs { // the valid ones are used up
 			if o := c.offers[id.Value]; o != nil && o.fw == f {
+				o.answered(Invalid, 0, call.Operations)
 				c.removeOffer(o)
 				c.alloc.Recover(o.agent.id, f.id, o.role, o.resources, 0, time.Now())
 			}
@@ -30,12 +31,21 @@ func (c *Cluster) accept(f *framework, call *scheduler.Call_Accept) {
 	for _, id := range call.OfferIDs {
 		o := c.offers[id.Value]
 		l.left = l.left.Add(o.resources)
+		o.answered(answer(call), refusal(call.Filters), call.Operations)
 		c.removeOffer(o)
 	}
 	for i := range call.Operations {
 		l.operation(&call.Operations[i])
 	}
 	c.alloc.Recover(l.agent.id, f.id, l.role, l.left, refusal(call.Filters), time.Now())
+}
+
+// answer is Declined for an ACCEPT without operations, as Mesos counts it.
+func answer(call *scheduler.Call_Accept) Outcome {
+	if len(call.Operations) == 0 {
+		return Declined
+	}
+	return Accepted
 }
 
 // checkOffers says why offers cannot be used together, or "".

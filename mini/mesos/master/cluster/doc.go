@@ -108,6 +108,7 @@ type Cluster struct {
 	frameworks map[string]*framework
 	completed  []*framework
 	offers     map[string]*offer
+	ends       offerEnds
 	reg        registered
 	removed    map[string]bool // agents that must not come back
 	metrics    map[string]float64

@@ -23,6 +23,8 @@ type offer struct {
 	role      string
 	resources resource.Set
 	timer     *time.Timer
+	made      time.Time
+	fate      fate // once it was answered
 }
 
 func (o *offer) came() int { return o.seq }
@@ -53,7 +55,7 @@ func (c *Cluster) allocate(agents ...string) {
 func (c *Cluster) addOffer(g allocator.Grant, f *framework, a *agent) *offer {
 	o := &offer{
 		id: fmt.Sprintf("%s-O%d", c.o.Master.ID, c.nextOffer), seq: c.seq(),
-		fw: f, agent: a, role: g.Role, resources: g.Resources,
+		fw: f, agent: a, role: g.Role, resources: g.Resources, made: time.Now(),
 	}
 	c.nextOffer++
 	c.offers[o.id], f.offers[o.id], a.offers[o.id] = o, o, o
@@ -108,6 +110,7 @@ func (c *Cluster) removeOffer(o *offer) {
 	if o.timer != nil {
 		o.timer.Stop()
 	}
+	c.noteEnd(o)
 	delete(c.offers, o.id)
 	delete(o.fw.offers, o.id)
 	delete(o.agent.offers, o.id)
@@ -139,6 +142,7 @@ func (c *Cluster) decline(f *framework, ids []mesos.OfferID, filters *mesos.Filt
 		if o == nil || o.fw != f {
 			continue
 		}
+		o.answered(Declined, refusal(filters), nil)
 		c.removeOffer(o)
 		c.alloc.Recover(o.agent.id, f.id, o.role, o.resources, refusal(filters), time.Now())
 	}

@@ -1,13 +1,22 @@
-// Package webui is the master's web page: agents, frameworks and tasks,
-// readable on a projector.
+// Package webui is the master's web page: agents, frameworks, offers and
+// tasks, and what tasks print, readable on a projector.
 //
-// Page serves the page itself, Assets the script and style it needs. The
-// script polls /state of the same master every second and draws what changed;
-// nothing is loaded from anywhere else, and the page says so to the browser
-// (Content-Security-Policy). A master that does not lead shows who does.
+// Page serves the page itself, Assets what it needs. The page polls /state of
+// the same master every second; two small things of lab's own, below
+// /webui/, give it what Mesos' endpoints do not:
 //
-// The page only shows. It has no buttons: what can be done is done with the
-// HTTP API.
+//	/webui/offers                     offers held, answered, and kept away (Offers)
+//	/webui/agent/ID/state             that agent's /state, and its
+//	/webui/agent/ID/files/…           browse, read and download (Agent)
+//
+// The latter is how sandboxes are seen. The real page asks agents itself, by
+// scripts that they make up (jsonp): those it would have to run with all its
+// own rights, and a browser that reaches the master need not reach the
+// agents. Here the master passes the question on, to agents that are
+// registered, and to these four places only.
+//
+// The page only shows. It has no buttons that change anything: what can be
+// done is done with the HTTP API. A master that does not lead shows who does.
 package webui
 
 import (
@@ -15,9 +24,11 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+
+	"github.com/mesoslab/lab/mini/page"
 )
 
-//go:embed index.html app.js app.css
+//go:embed index.html *.js *.css
 var files embed.FS
 
 // View is what the page is made from; the rest comes by polling.
@@ -41,14 +52,10 @@ func Page(w http.ResponseWriter, v View) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	page.Secure(w.Header())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Write(b.Bytes())
+	w.Write(b.Bytes()) // the browser may have gone
 }
 
-// Assets serves /app.js and /app.css.
-func Assets(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-cache")
-	http.ServeFileFS(w, r, files, r.URL.Path)
-}
+// Assets serves the page's files below /webui/.
+func Assets(w http.ResponseWriter, r *http.Request) { page.Assets(files).ServeHTTP(w, r) }
