@@ -43,8 +43,8 @@ func BenchmarkLaunch(b *testing.B) {
 	l.Must("destroy")
 }
 
-// scheduler is a framework of the bare protocol.
-type scheduler struct {
+// bareScheduler is a framework of the bare protocol.
+type bareScheduler struct {
 	b         *testing.B
 	url       string
 	framework string
@@ -82,9 +82,9 @@ type schedulerEvent struct {
 	Error struct{ Message string }
 }
 
-func subscribe(b *testing.B, url string) *scheduler {
+func subscribe(b *testing.B, url string) *bareScheduler {
 	b.Helper()
-	s := &scheduler{b: b, url: url, events: make(chan schedulerEvent, 1000)}
+	s := &bareScheduler{b: b, url: url, events: make(chan schedulerEvent, 1000)}
 	ctx, cancel := context.WithCancel(context.Background())
 	b.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url,
@@ -107,7 +107,7 @@ func subscribe(b *testing.B, url string) *scheduler {
 }
 
 // read takes records apart: their length in decimal, a newline, JSON.
-func (s *scheduler) read(body io.ReadCloser) {
+func (s *bareScheduler) read(body io.ReadCloser) {
 	defer body.Close()
 	defer close(s.events)
 	for r := bufio.NewReader(body); ; {
@@ -129,7 +129,7 @@ func (s *scheduler) read(body io.ReadCloser) {
 }
 
 // await returns the next event that is wanted. Offers are kept.
-func (s *scheduler) await(wanted func(schedulerEvent) bool) schedulerEvent {
+func (s *bareScheduler) await(wanted func(schedulerEvent) bool) schedulerEvent {
 	s.b.Helper()
 	limit := time.After(time.Minute)
 	for {
@@ -148,7 +148,7 @@ func (s *scheduler) await(wanted func(schedulerEvent) bool) schedulerEvent {
 	}
 }
 
-func (s *scheduler) call(members string) {
+func (s *bareScheduler) call(members string) {
 	s.b.Helper()
 	body := `{"framework_id":{"value":"` + s.framework + `"},` + members + `}`
 	req, err := http.NewRequest(http.MethodPost, s.url, bytes.NewReader([]byte(body)))
@@ -169,7 +169,7 @@ func (s *scheduler) call(members string) {
 }
 
 // launch starts a task, kills it again and returns how long the start took.
-func (s *scheduler) launch(id, how string) time.Duration {
+func (s *bareScheduler) launch(id, how string) time.Duration {
 	s.b.Helper()
 	offer := s.offer()
 	began := time.Now()
@@ -184,7 +184,7 @@ func (s *scheduler) launch(id, how string) time.Duration {
 }
 
 // update waits for a state and acknowledges it.
-func (s *scheduler) update(id, state string) time.Time {
+func (s *bareScheduler) update(id, state string) time.Time {
 	s.b.Helper()
 	e := s.await(func(e schedulerEvent) bool { return e.Type == "UPDATE" && e.Update.Status.TaskID.Value == id })
 	u := e.Update.Status
@@ -196,7 +196,7 @@ func (s *scheduler) update(id, state string) time.Time {
 }
 
 // offer takes the newest offer with room; those before it may be rescinded.
-func (s *scheduler) offer() schedulerOffer {
+func (s *bareScheduler) offer() schedulerOffer {
 	s.b.Helper()
 	room := func(o schedulerOffer) bool {
 		for _, r := range o.Resources {
