@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -31,8 +32,14 @@ func (w *world) post(method, body string, header ...string) (*http.Response, []b
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	tr := &http.Transport{DialContext: w.net.Host("10.0.0.99").Dial, DisableKeepAlives: true}
-	resp, err := tr.RoundTrip(req)
+	req.Close = true
+	conn, err := w.net.Host("10.0.0.99").Dial(w.t.Context(), "tcp", req.URL.Host)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer conn.Close()
+	go func() { _ = req.Write(conn) }() // who is refused early is not heard to the end
+	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
 	if err != nil {
 		w.t.Fatal(err)
 	}

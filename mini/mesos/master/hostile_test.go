@@ -53,7 +53,7 @@ func TestHostilePeers(t *testing.T) {
 		{"half a head", "GET /state HTTP/1.1\r\nHost: 10.", "", introduction},
 		{"garbage", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\xff\r\n\r\n", "HTTP/1.1 400", introduction},
 		{"a head without end", "GET / HTTP/1.1\r\nHost: 10.0.0.1\r\nX: " + strings.Repeat("x", 4*maxHeader), "HTTP/1.1 431", introduction},
-		{"half a body", post + "1000\r\n\r\n{", "HTTP/1.1 400", patience + time.Second},
+		{"half a body", post + "1000\r\n\r\n{", "", patience + time.Second}, // 400, if there is still time to say so
 		{"a negative body", post + "-1\r\n\r\n", "HTTP/1.1 400", introduction},
 		{"a body told to be huge", post + "99999999999\r\n\r\n{", "HTTP/1.1 413", patience + time.Second},
 		{"an agent that says nothing", upgrade, "HTTP/1.1 101", introduction},
