@@ -88,6 +88,36 @@ func TestAppExamplesAreTaken(t *testing.T) {
 	}
 }
 
+// TestWhatIsPrintedCanBePutBack: the configuration of an app as it is printed,
+// without what changes by itself and with one of uris and fetch, changes
+// nothing.
+func TestWhatIsPrintedCanBePutBack(t *testing.T) {
+	files, _ := filepath.Glob(filepath.Join(labtest.Contracts(t), "marathon", "app-examples-v1.1.1", "*.json"))
+	for _, f := range files {
+		body, err := os.ReadFile(f)
+		if err != nil || filepath.Base(f) == "Group.json" {
+			continue
+		}
+		inBubble(t, func(t *testing.T, r *rest) {
+			id := "/v2/apps" + at(r.want(201, "POST", "/v2/apps", string(body)), "id").(string)
+			r.pass(time.Second)
+			printed := at(r.want(200, "GET", id, ""), "app").(map[string]any)
+			version := printed["version"]
+			for _, k := range []string{"version", "versionInfo", "tasks", "tasksStaged", "tasksRunning", "tasksHealthy", "tasksUnhealthy", "deployments", "uris"} {
+				delete(printed, k)
+			}
+			again, err := json.Marshal(printed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.want(200, "PUT", id+"?force=true", string(again))
+			if now := at(r.want(200, "GET", id, ""), "app", "version"); now != version {
+				t.Errorf("%s: version %v became %v: %s", filepath.Base(f), version, now, again)
+			}
+		})
+	}
+}
+
 // groupView is group.View with its apps decoded.
 type groupView struct {
 	ID           string      `json:"id"`
