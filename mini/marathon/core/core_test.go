@@ -59,7 +59,11 @@ func TestLostTaskIsReplacedWhenTheBackOffEnds(t *testing.T) {
 		if len(q) != 1 || q[0].Delay.Overdue || q[0].Delay.TimeLeftSeconds != 1 {
 			t.Errorf("queue right after the loss: %+v", q)
 		}
-		l.pass(900 * time.Millisecond)
+		l.pass(500 * time.Millisecond)
+		if q, _ := view.Queue(l.Core); len(q) != 1 || q[0].Delay.Overdue || q[0].Delay.TimeLeftSeconds != 0 {
+			t.Errorf("half a second before the end of the back-off: %+v", q)
+		}
+		l.pass(400 * time.Millisecond)
 		before := len(l.running("/sleep"))
 		l.pass(100 * time.Millisecond) // the back-off of 1 s ends now
 		fresh := l.running("/sleep")
