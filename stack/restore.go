@@ -33,6 +33,9 @@ func (a App) Config() (json.RawMessage, error) {
 	for _, name := range passing {
 		delete(doc, name)
 	}
+	if _, ok := doc["fetch"]; ok {
+		delete(doc, "uris") // Marathon prints both and takes back only one of them
+	}
 	return json.Marshal(doc)
 }
 
@@ -43,8 +46,12 @@ func SameConfig(a, b json.RawMessage) bool {
 	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
 		return false
 	}
-	delete(x, "instances")
-	delete(y, "instances")
+	for _, doc := range []map[string]any{x, y} {
+		delete(doc, "instances")
+		if _, ok := doc["fetch"]; ok {
+			delete(doc, "uris")
+		}
+	}
 	return reflect.DeepEqual(x, y)
 }
 

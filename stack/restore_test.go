@@ -37,6 +37,13 @@ func TestConfigIsWhatWasAskedFor(t *testing.T) {
 			t.Errorf("%s: same %t, want %t", text, got, same)
 		}
 	}
+	fetched := configOf(t, `{"id":"/x","uris":["u"],"fetch":[{"uri":"u"}],"version":"1"}`)
+	if string(fetched) != `{"fetch":[{"uri":"u"}],"id":"/x"}` { // both would be refused
+		t.Errorf("what is fetched: %s", fetched)
+	}
+	if !SameConfig(fetched, json.RawMessage(`{"id":"/x","uris":["u"],"fetch":[{"uri":"u"}]}`)) {
+		t.Error("a record with both is another configuration")
+	}
 	if SameConfig(made, nil) {
 		t.Error("nothing recorded is the same as something")
 	}

@@ -35,6 +35,7 @@ type options struct {
 	credentials           *api.Credentials
 	endpoints             []string // of event callbacks
 	callbackTimeout       time.Duration
+	outstanding           int // events that may wait for one listener
 }
 
 // defaults of the flags that take a value; "" is unset. A flag that is not
@@ -50,14 +51,15 @@ func flagDefaults() map[string]string {
 		"max_tasks_per_offer": "5", "launch_tokens": "100", "launch_token_refresh_interval": "30000",
 		"reconciliation_initial_delay": "15000", "reconciliation_interval": "600000",
 		"scale_apps_initial_delay": "15000", "scale_apps_interval": "300000",
-		"zk_timeout": "10000", "zk_session_timeout": "10000", "zk_max_versions": "25", "zk_max_node_size": "1024000", "internal_store_backend": "zk",
+		"zk_timeout": "10000", "zk_session_timeout": "10000", "zk_max_versions": "25", "max_apps": "0", "zk_max_node_size": "1024000", "internal_store_backend": "zk",
 		"leader_proxy_connection_timeout": "5000", "leader_proxy_read_timeout": "10000",
-		"event_subscriber": "", "http_event_callback_slow_consumer_timeout": "10000", "mesos_leader_ui_url": "", "http_realm": "Mesosphere", "executor": "//cmd", "https_port": "8443",
+		"event_subscriber": "", "http_event_callback_slow_consumer_timeout": "10000", "mesos_leader_ui_url": "", "http_realm": "Mesosphere",
+		"event_stream_max_outstanding_messages": "50", "executor": "//cmd", "https_port": "8443",
 	}
 	for _, name := range []string{"access_control_allow_origin", "artifact_store", "assets_path", "default_accepted_resource_roles",
-		"enable_features", "env_vars_prefix", "event_stream_max_outstanding_messages", "http_credentials", "http_endpoints",
+		"enable_features", "env_vars_prefix", "http_credentials", "http_endpoints",
 		"http_max_concurrent_requests", "https_address",
-		"leader_proxy_ssl_ignore_hostname", "logging_level", "logstash", "marathon_store_timeout", "max_apps",
+		"leader_proxy_ssl_ignore_hostname", "logging_level", "logstash", "marathon_store_timeout",
 		"max_tasks_per_offer_cycle", "mesos_authentication_principal", "mesos_authentication_secret",
 		"mesos_authentication_secret_file", "offer_matching_timeout", "on_elected_prepare_timeout", "plugin_conf", "plugin_dir",
 		"reporter_datadog", "reporter_graphite", "save_tasks_to_launch_timeout", "ssl_keystore_password", "ssl_keystore_path",
@@ -158,8 +160,10 @@ func (o *options) read(env mini.Env) error {
 		MaxTasksPerOffer: number("max_tasks_per_offer"), DeclineFor: millis("decline_offer_duration"),
 		MinRevive: millis("min_revive_offers_interval"), Revives: number("revive_offers_repetitions"),
 		LaunchTokens: number("launch_tokens"), TokenRefresh: max(millis("launch_token_refresh_interval"), time.Second),
+		MaxApps:     number("max_apps"),
 		MaxVersions: max(number("zk_max_versions"), 1),
 	}
+	o.outstanding = max(number("event_stream_max_outstanding_messages"), 1)
 	o.callbackTimeout = millis("http_event_callback_slow_consumer_timeout")
 	o.endpoints = words(o.values["http_endpoints"])
 	o.core.Rules = match.Rules{Roles: o.acceptedRoles(&bad), EnvPrefix: o.values["env_vars_prefix"]}

@@ -164,6 +164,7 @@ func (m *marathon) lead(ctx context.Context) {
 	client := m.env.HTTPClient()
 	defer client.CloseIdleConnections()
 	bus := event.NewBus()
+	bus.Outstanding = m.opt.outstanding
 	driver := &scheduler.Client{HTTP: client, Detector: m.detector, Framework: m.framework(), Log: m.log}
 	term, end := context.WithCancel(ctx)
 	defer end()

@@ -19,8 +19,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"mime"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -193,13 +195,27 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_ = e.Encode(v) // the client has gone, or Go cannot print our own types
 }
 
-// body reads the whole body.
+// bodyPatience is how long a body may take to come.
+const bodyPatience = 30 * time.Second
+
+// body reads the whole body. What is named as anything but JSON is refused,
+// as by 1.1.1 (marathon#201); nothing named is taken for JSON.
 func (r *request) body() ([]byte, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Header.Get("Content-Type") != "" && (err != nil || kind != "application/json") {
+		return nil, &illegalError{http.StatusUnsupportedMediaType, "Unsupported Media Type"}
+	}
+	conn := http.NewResponseController(r.w)
+	_ = conn.SetReadDeadline(time.Now().Add(bodyPatience)) // a recorder of a test has none
 	b, err := io.ReadAll(r.Body)
+	if err == nil { // else the deadline ends the search for the rest of the body, too
+		_ = conn.SetReadDeadline(time.Time{})
+	}
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, &illegalError{http.StatusRequestEntityTooLarge, fmt.Sprintf("The request's body is larger than %d bytes.", tooLarge.Limit)}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &illegalError{http.StatusRequestTimeout, fmt.Sprintf("The request's body did not come within %v.", bodyPatience)}
 	case err != nil:
 		return nil, &app.SyntaxError{Err: err}
 	}

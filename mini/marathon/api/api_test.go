@@ -367,6 +367,24 @@ func TestGroups(t *testing.T) {
 	})
 }
 
+// TestIDsOfGroupsAreSeenFromThePath: in PUT as in POST (GroupsResource).
+func TestIDsOfGroupsAreSeenFromThePath(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rest) {
+		r.want(200, "PUT", "/v2/groups/a", `{"id":"b","apps":[]}`)
+		r.want(200, "PUT", "/v2/groups/a", `{"id":"/c","apps":[]}`)
+		r.want(201, "POST", "/v2/groups/a", `{"id":"d","apps":[]}`)
+		for _, id := range []string{"/a/b", "/c", "/a/d"} {
+			if got := at(r.want(200, "GET", "/v2/groups"+id, ""), "id"); got != id {
+				t.Errorf("%s is %v", id, got)
+			}
+		}
+		// Versions of a group are those in which it was.
+		if vs := r.want(200, "GET", "/v2/groups/c/versions", "").([]any); len(vs) != 2 {
+			t.Errorf("versions of /c: %v", vs)
+		}
+	})
+}
+
 func TestQueueInfoLeaderAndOdds(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rest) {
 		r.want(201, "POST", "/v2/apps", `{"id":"big","cmd":"x","cpus":100,"instances":3}`)

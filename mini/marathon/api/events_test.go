@@ -85,11 +85,16 @@ func TestEveryEvent(t *testing.T) {
 		r.term.Core.Disconnected()
 		r.term.Core.Subscribed(t.Context(), "twin-0000", "master:5050")
 		ctx, cancel := context.WithCancel(t.Context())
-		req := httptest.NewRequestWithContext(ctx, "GET", "/v2/events", nil)
+		req := httptest.NewRequestWithContext(ctx, "GET", "/v2/events?event_type=deployment_info", nil) // a filter since 1.3.7 only
 		req.Header.Set("Accept", "text/event-stream")
-		go r.handler.ServeHTTP(httptest.NewRecorder(), req)
+		stream := httptest.NewRecorder()
+		go r.handler.ServeHTTP(stream, req)
 		synctest.Wait()
 		cancel()
+		synctest.Wait()
+		if !strings.HasPrefix(stream.Body.String(), "event: event_stream_attached\r\ndata: {") {
+			t.Errorf("stream %q", stream.Body)
+		}
 		r.want(200, "POST", "/v2/eventSubscriptions?callbackUrl=http://10.0.0.9/cb", "")
 		r.want(200, "DELETE", "/v2/eventSubscriptions?callbackUrl=http://10.0.0.9/cb", "")
 		r.pass(time.Second)

@@ -123,6 +123,21 @@ func TestForeignBodiesChangeNothing(t *testing.T) {
 	})
 }
 
+// TestBodiesAreJSON: curl without a header calls its data a form, and 1.1.1
+// refuses it.
+func TestBodiesAreJSON(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rest) {
+		r.want(201, "POST", "/v2/apps", sleep)
+		for kind, status := range map[string]int{"application/json": 200, "application/json; charset=utf-8": 200, "application/x-www-form-urlencoded": 415, "text/plain": 415, "x": 415} {
+			for _, c := range [][3]string{{"PUT", "/v2/apps/a/sleep?force=true", `{"instances":2}`}, {"PUT", "/v2/groups/b", `{"apps":[]}`}, {"POST", "/v2/tasks/delete", `{"ids":[]}`}} {
+				if w := r.ask(c[0], c[1], c[2], "Content-Type", kind); w.Code != status || status == 415 && w.Body.String() != "{\"message\":\"Unsupported Media Type\"}\n" {
+					t.Errorf("%s as %s: %d %s", c[1], kind, w.Code, w.Body)
+				}
+			}
+		}
+	})
+}
+
 // TestCredentialsAreAskedOfEverybody: every path, whatever its method, as the
 // security handler of 1.1.1 does; nothing leaks without them.
 func TestCredentialsAreAskedOfEverybody(t *testing.T) {

@@ -56,7 +56,7 @@ func (c *Core) Change(ch Change) (Result, error) {
 }
 
 func (c *Core) change(ch Change) (Result, error) {
-	to, err := ch.Make(c.root, past{c})
+	to, err := c.candidate(ch)
 	if err != nil {
 		return Result{}, err
 	}
@@ -74,13 +74,23 @@ func (c *Core) change(ch Change) (Result, error) {
 	return Result{v, d.ID}, nil
 }
 
+// candidate makes the tree that a change asks for.
+func (c *Core) candidate(ch Change) (group.Root, error) {
+	to, err := ch.Make(c.root, past{c})
+	if err == nil && c.cfg.MaxApps > 0 && len(to.Apps) > c.cfg.MaxApps {
+		err = &app.InvalidError{Problems: []app.Problem{{Path: "/", Errors: []string{fmt.Sprintf(
+			"This Marathon instance may only handle up to %d Apps!\n(Override with command line option --max_apps)", c.cfg.MaxApps)}}}}
+	}
+	return to, err
+}
+
 // Steps says what a change would do, without doing it.
 func (c *Core) Steps(ch Change) ([]group.Step, error) {
 	if !c.enter() {
 		return nil, ErrOver
 	}
 	defer c.leave()
-	to, err := ch.Make(c.root, past{c})
+	to, err := c.candidate(ch)
 	if err != nil {
 		return nil, err
 	}

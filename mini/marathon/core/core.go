@@ -58,6 +58,7 @@ type Config struct {
 	LaunchTokens      int             // --launch_tokens
 	TokenRefresh      time.Duration   // --launch_token_refresh_interval
 	MaxVersions       int             // --zk_max_versions
+	MaxApps           int             // --max_apps; 0 = any number
 	Rules             match.Rules     // --default_accepted_resource_roles, --env_vars_prefix
 }
 

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
+	"github.com/mesoslab/lab/mini/marathon/app"
 	"github.com/mesoslab/lab/mini/marathon/change"
 	"github.com/mesoslab/lab/mini/marathon/core"
 	"github.com/mesoslab/lab/mini/marathon/view"
@@ -57,7 +59,11 @@ func TestLostTaskIsReplacedWhenTheBackOffEnds(t *testing.T) {
 		if len(q) != 1 || q[0].Delay.Overdue || q[0].Delay.TimeLeftSeconds != 1 {
 			t.Errorf("queue right after the loss: %+v", q)
 		}
-		l.pass(900 * time.Millisecond)
+		l.pass(500 * time.Millisecond)
+		if q, _ := view.Queue(l.Core); len(q) != 1 || q[0].Delay.Overdue || q[0].Delay.TimeLeftSeconds != 0 {
+			t.Errorf("half a second before the end of the back-off: %+v", q)
+		}
+		l.pass(400 * time.Millisecond)
 		before := len(l.running("/sleep"))
 		l.pass(100 * time.Millisecond) // the back-off of 1 s ends now
 		fresh := l.running("/sleep")
@@ -351,6 +357,27 @@ func TestUpdatesAreAcknowledgedOnceTheyAreWrittenDown(t *testing.T) {
 		keys, _ := l.store.Keys(t.Context())
 		if slices.Contains(keys, "task:"+id) {
 			t.Error("the store still holds the task that is over")
+		}
+	})
+}
+
+// TestMaxApps: what is there may be changed, one more may not come.
+func TestMaxApps(t *testing.T) {
+	cfg := core.Defaults()
+	cfg.MaxApps = 1
+	runWith(t, cfg, func(t *testing.T, l *lab) {
+		l.create(sleeper)
+		u, err := app.ParseNew([]byte(`{"id":"more","cmd":"x"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = change.CreateApp(l.Core, u, false)
+		var invalid *app.InvalidError
+		if !errors.As(err, &invalid) || !strings.Contains(err.Error(), "may only handle up to 1 Apps!") {
+			t.Errorf("a second app: %v", err)
+		}
+		if _, err := l.update("/sleep", `{"instances":1}`, true); err != nil {
+			t.Errorf("the first one cannot be changed any more: %v", err)
 		}
 	})
 }

@@ -2,8 +2,8 @@
 // goes, in the JSON of contracts section 3, to everybody who listens.
 //
 // Nouns: Bus, Message (one event, printed), Subscription. Publish never
-// blocks: a listener that has 50 events outstanding loses the newest, as in
-// 1.1.1. There is no replay. Closing the Bus ends all subscriptions; later
+// blocks: a listener that has 50 events outstanding (or as many as the flag
+// says) loses the newest, as in 1.1.1. There is no replay. Closing the Bus ends all subscriptions; later
 // events go nowhere. Everything is safe for concurrent use.
 package event
 
@@ -17,8 +17,8 @@ import (
 	"github.com/mesoslab/lab/mini/marathon/app"
 )
 
-// outstanding is 1.1.1's --event_stream_max_outstanding_messages.
-const outstanding = 50
+// Outstanding is 1.1.1's default of --event_stream_max_outstanding_messages.
+const Outstanding = 50
 
 // Message is one printed event.
 type Message struct {
@@ -28,13 +28,17 @@ type Message struct {
 
 // Bus carries events to subscriptions.
 type Bus struct {
+	// Outstanding is how many events may wait for one listener. Set it before
+	// anybody subscribes.
+	Outstanding int
+
 	mu     sync.Mutex
 	subs   map[*Subscription]bool
 	closed bool
 }
 
 // NewBus returns a Bus without listeners.
-func NewBus() *Bus { return &Bus{subs: map[*Subscription]bool{}} }
+func NewBus() *Bus { return &Bus{Outstanding: Outstanding, subs: map[*Subscription]bool{}} }
 
 // Subscription receives events on C until Cancel or the end of the Bus
 // closes it.
@@ -48,7 +52,7 @@ type Subscription struct {
 func (b *Bus) Subscribe() *Subscription {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := make(chan Message, outstanding)
+	c := make(chan Message, b.Outstanding)
 	s := &Subscription{C: c, c: c, bus: b}
 	if b.closed {
 		close(c)

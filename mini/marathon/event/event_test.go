@@ -21,6 +21,18 @@ func TestEventsArePrintedInOneLine(t *testing.T) {
 	}
 }
 
+func TestHowManyMayWaitCanBeSet(t *testing.T) {
+	b := NewBus()
+	b.Outstanding = 2
+	s := b.Subscribe()
+	for range 5 {
+		b.Publish("x", struct{}{})
+	}
+	if len(s.C) != 2 {
+		t.Errorf("%d events wait", len(s.C))
+	}
+}
+
 func TestSlowListenersLoseTheNewest(t *testing.T) {
 	b := NewBus()
 	slow, gone := b.Subscribe(), b.Subscribe()
@@ -34,7 +46,7 @@ func TestSlowListenersLoseTheNewest(t *testing.T) {
 	for m := range slow.C {
 		got = append(got, m.Type)
 	}
-	if len(got) != outstanding || got[0] != "A" || got[49] != string(rune('A'+49)) {
+	if len(got) != Outstanding || got[0] != "A" || got[49] != string(rune('A'+49)) {
 		t.Errorf("%d events, from %s to %s", len(got), got[0], got[len(got)-1])
 	}
 	if _, open := <-b.Subscribe().C; open {

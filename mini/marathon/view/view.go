@@ -7,7 +7,6 @@ package view
 import (
 	"errors"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/mesoslab/lab/mini/marathon/app"
@@ -270,7 +269,9 @@ type Item struct {
 	Delay Delay   `json:"delay"`
 }
 
-// Delay tells whether it waits for its back-off or for an offer.
+// Delay tells whether it waits for its back-off or for an offer. Seconds are
+// whole ones, as in 1.1.1: in the last second of a back-off 0 is left, and it is
+// not overdue yet.
 type Delay struct {
 	TimeLeftSeconds int  `json:"timeLeftSeconds"`
 	Overdue         bool `json:"overdue"`
@@ -282,7 +283,7 @@ func Queue(c *core.Core) ([]Item, error) {
 	err := c.Read(func(s core.State) error {
 		for _, i := range s.Queue() {
 			left := s.Wait(i.App)
-			out = append(out, Item{i.App, i.Left, Delay{int(math.Max(0, math.Ceil(left.Seconds()))), left <= 0}})
+			out = append(out, Item{i.App, i.Left, Delay{int(max(0, left.Seconds())), left <= 0}})
 		}
 		return nil
 	})
