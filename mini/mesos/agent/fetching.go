@@ -46,7 +46,7 @@ func (a *agent) fetching(t *task, user string) (*fetching, error) {
 	}
 	return &fetching{
 		fetcher: a.fetcher, container: t.container,
-		job: fetcher.Job{URIs: uris, Sandbox: a.env.Path(t.sandbox), User: user},
+		job: fetcher.Job{URIs: uris, Sandbox: a.env.Path(t.sandbox), Shown: t.sandbox, User: user},
 		log: filepath.Join(a.store.Run(a.id(), t.ref.FrameworkID, t.ref.TaskID, t.container), fetchLog),
 	}, nil
 }

@@ -32,8 +32,6 @@ import (
 // left out of the comparison in the situations of in, or in all.
 var differences = []difference{
 	{"/metrics/snapshot $.containerizer/mesos/provisioner/", nil, "this mesos containerizer has no images, so nothing that provides them"},
-	{"/metrics/snapshot $.system/load_", nil, "the machine of this test has no /proc: see TestLoadAsMeasured"},
-	{"/system/stats.json $.avg_load_", nil, "the machine of this test has no /proc: see TestLoadAsMeasured"},
 	{"POST /api/v1 GET_TASKS $.get_tasks.launched_tasks", endedFrameworks, shownKilled},
 	{"POST /api/v1 GET_TASKS $.get_tasks.terminated_tasks", endedFrameworks, shownKilled},
 	{"POST /api/v1 GET_STATE $.get_state.get_tasks.launched_tasks", endedFrameworks, shownKilled},
