@@ -31,7 +31,9 @@ func (w *world) post(method, body string, header ...string) (*http.Response, []b
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	tr := &http.Transport{DialContext: w.net.Host("10.0.0.99").Dial, DisableKeepAlives: true}
+	// What is refused for its length is not read, and cannot be written then.
+	req.Header.Set("Expect", "100-continue")
+	tr := &http.Transport{DialContext: w.net.Host("10.0.0.99").Dial, DisableKeepAlives: true, ExpectContinueTimeout: time.Hour}
 	resp, err := tr.RoundTrip(req)
 	if err != nil {
 		w.t.Fatal(err)
