@@ -1,7 +1,7 @@
 // Package bench measures what the README promises: how long create, create
 // again and destroy take, what a lab costs while it stands there, how much of a
-// failover is lab's own doing, and how an upload to three machines compares
-// with scp's in the same run.
+// failover is lab's own doing, how an upload to three machines compares with
+// scp's in the same run, and how long a slave takes from ACCEPT to TASK_RUNNING.
 //
 //	go test -run - -bench . ./bench
 //

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bufio"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -32,14 +31,10 @@ func (w *world) post(method, body string, header ...string) (*http.Response, []b
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	req.Close = true
-	conn, err := w.net.Host("10.0.0.99").Dial(w.t.Context(), "tcp", req.URL.Host)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer conn.Close()
-	go func() { _ = req.Write(conn) }() // who is refused early is not heard to the end
-	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
+	// What is refused for its length is not read, and cannot be written then.
+	req.Header.Set("Expect", "100-continue")
+	tr := &http.Transport{DialContext: w.net.Host("10.0.0.99").Dial, DisableKeepAlives: true, ExpectContinueTimeout: time.Hour}
+	resp, err := tr.RoundTrip(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -55,27 +55,6 @@ func (c *command) prepare() error {
 	return err
 }
 
-// fetch brings the URIs and makes them the user's. Nothing of the user has run in
-// the sandbox before, so no link in it leads to what is another's.
-func (c *command) fetch(ctx context.Context) error {
-	if c.fetching == nil {
-		return nil
-	}
-	if err := c.fetching.run(ctx); err != nil {
-		return err
-	}
-	uid, gid, other, err := supervise.Owner(c.order.User)
-	if err != nil || !other {
-		return err
-	}
-	return filepath.WalkDir(c.order.Dir, func(name string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(name, uid, gid)
-	})
-}
-
 // resume also ends the health check that an agent which was killed has left.
 func (c *command) resume(ctx context.Context) error {
 	if err := c.settle(); err != nil {
@@ -328,28 +307,6 @@ func (c *command) exec(ctx context.Context, cmd *mesos.CommandInfo) (int, error)
 		return 0, err
 	}
 	return r.Code(), nil
-}
-
-// meter is a launcher that measures by itself, as that of tests does.
-type meter interface {
-	Usage(ctx context.Context, id proctab.ID) (supervise.Usage, error)
-}
-
-// usage counts the supervisor in, which stands for the executor.
-func (c *command) usage(ctx context.Context) (docker.Usage, error) {
-	id, err := c.supervisor()
-	if err != nil {
-		return docker.Usage{}, err
-	}
-	measure := supervise.UsageOf
-	if m, ok := c.a.env.Launcher.(meter); ok {
-		measure = m.Usage
-	}
-	u, err := measure(ctx, id)
-	if errors.Is(err, proctab.ErrGone) {
-		err = docker.ErrNotFound
-	}
-	return docker.Usage{User: u.User, System: u.System, RSS: u.RSS}, err
 }
 
 // lost: the real agent's words for an executor that was killed.

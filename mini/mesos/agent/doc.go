@@ -74,8 +74,8 @@
 //     real one exits with 1 and names the folder to delete.
 //   - A container that was made but never started when the agent ended is
 //     removed and its task reported TASK_LOST, not tried again.
-//   - What ended before a restart is forgotten at it: its sandbox stays on disk
-//     until it is old, but /state and /files do not list it any more.
+//   - A task that was shut down with its framework is listed as what became of
+//     it; the real one goes on listing it as running.
 //   - Left out: images and volumes of the mesos containerizer, custom
 //     executors, HTTP and TCP checks (tasks that ask for one of these fail at
 //     once and are told so), authentication, oversubscription, nested containers

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 
 	"github.com/mesoslab/lab/mini/mesos/agent/fetcher"
+	"github.com/mesoslab/lab/mini/supervise"
 )
 
 // fetchLog is the file in a task's run folder that keeps what the fetcher said.
@@ -46,7 +48,7 @@ func (a *agent) fetching(t *task, user string) (*fetching, error) {
 	}
 	return &fetching{
 		fetcher: a.fetcher, container: t.container,
-		job: fetcher.Job{URIs: uris, Sandbox: a.env.Path(t.sandbox), User: user},
+		job: fetcher.Job{URIs: uris, Sandbox: a.env.Path(t.sandbox), Shown: t.sandbox, User: user},
 		log: filepath.Join(a.store.Run(a.id(), t.ref.FrameworkID, t.ref.TaskID, t.container), fetchLog),
 	}, nil
 }
@@ -74,4 +76,25 @@ func (f *fetching) run(ctx context.Context) error {
 		return fmt.Errorf("Failed to fetch all URIs for container '%s' with exit status: 256 (%w)", f.container, err) //lint:ignore ST1005 schedulers see it
 	}
 	return nil
+}
+
+// fetch brings the URIs and makes them the user's. Nothing of the user has run in
+// the sandbox before, so no link in it leads to what is another's.
+func (c *command) fetch(ctx context.Context) error {
+	if c.fetching == nil {
+		return nil
+	}
+	if err := c.fetching.run(ctx); err != nil {
+		return err
+	}
+	uid, gid, other, err := supervise.Owner(c.order.User)
+	if err != nil || !other {
+		return err
+	}
+	return filepath.WalkDir(c.order.Dir, func(name string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(name, uid, gid)
+	})
 }

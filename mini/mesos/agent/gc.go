@@ -54,6 +54,9 @@ func (a *agent) removeSandbox(dir string, limit time.Time) {
 	if !changedBefore(dir, limit) {
 		return
 	}
+	if err := a.store.RemoveEnded(a.id(), filepath.Base(dir)); err != nil {
+		a.log.warningf("Failed to forget what ran in %s: %v", dir, err)
+	}
 	a.log.infof("Removing sandbox %s: it is older than %v", dir, a.sandboxAge())
 	a.spawn(func() {
 		if err := os.RemoveAll(dir); err != nil {

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
@@ -224,4 +227,36 @@ func TestExecutorName(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
+}
+
+// What is no HTTP, or comes drop by drop, keeps nobody else waiting.
+func TestForeignBytesOnThePort(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		registered(w)
+		h := w.net.Host("10.0.0.66")
+		var open []net.Conn
+		for i := range 300 {
+			c, err := h.Dial(t.Context(), "tcp", agentIP+":5051")
+			if err != nil {
+				t.Fatal(err)
+			}
+			open = append(open, c)
+			text := []string{"\x16\x03\x01\x02\x00\x01", "GET /state HTTP/9.9\r\n\r\n", "GET /state HT", "POST /api/v1 HTTP/1.1\r\nHost: 10.0.0.2\r\nContent-Length: 99999999999\r\n\r\n", strings.Repeat("A", 4096)}[i%5]
+			if _, err := c.Write([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // until it is accepted
+		}
+		if code, _ := w.get("/health"); code != 200 {
+			t.Errorf("others get %d", code)
+		}
+		time.Sleep(time.Minute)
+		for i, c := range open {
+			c.SetReadDeadline(time.Now().Add(time.Second))
+			if _, err := io.Copy(io.Discard, c); err != nil {
+				t.Errorf("connection %d is still open: %v", i, err)
+			}
+			c.Close()
+		}
+	})
 }

@@ -109,7 +109,7 @@ func total(m map[mesos.TaskState]int) (n int) {
 }
 
 func (a *agent) system(o mjson.Object) mjson.Object {
-	mem, free := config.Meminfo(a.env)
+	mem, free := config.Memory(a.env)
 	o = o.Put("system/cpus_total", float64(runtime.NumCPU())).
 		Put("system/mem_total_bytes", mem).Put("system/mem_free_bytes", free)
 	for i, l := range config.Loads(a.env) {
@@ -127,6 +127,6 @@ func (a *agent) systemStats() any {
 		o = o.Put("avg_load_"+loadNames[i], l)
 	}
 	slices.SortFunc(o, func(x, y mjson.Member) int { return cmp.Compare(x.Key, y.Key) })
-	mem, free := config.Meminfo(a.env)
+	mem, free := config.Memory(a.env)
 	return o.Put("cpus_total", runtime.NumCPU()).Put("mem_free_bytes", int64(free)).Put("mem_total_bytes", int64(mem))
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"sync"
@@ -11,9 +12,11 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	magent "github.com/mesos/mesos-go/api/v1/lib/agent"
 
+	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/mini/mesos/agent/docker"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
 	"github.com/mesoslab/lab/mini/mesos/wire"
+	"github.com/mesoslab/lab/mini/supervise"
 )
 
 const (
@@ -113,4 +116,26 @@ func (a *agent) liveRefs() []wire.TaskRef {
 		return cmp.Or(cmp.Compare(x.FrameworkID, y.FrameworkID), cmp.Compare(x.TaskID, y.TaskID))
 	})
 	return out
+}
+
+// meter is a launcher that measures by itself, as that of tests does.
+type meter interface {
+	Usage(ctx context.Context, id proctab.ID) (supervise.Usage, error)
+}
+
+// usage counts the supervisor in, which stands for the executor.
+func (c *command) usage(ctx context.Context) (docker.Usage, error) {
+	id, err := c.supervisor()
+	if err != nil {
+		return docker.Usage{}, err
+	}
+	measure := supervise.UsageOf
+	if m, ok := c.a.env.Launcher.(meter); ok {
+		measure = m.Usage
+	}
+	u, err := measure(ctx, id)
+	if errors.Is(err, proctab.ErrGone) {
+		err = docker.ErrNotFound
+	}
+	return docker.Usage{User: u.User, System: u.System, RSS: u.RSS}, err
 }

@@ -126,6 +126,10 @@ func (a *agent) resume(ctx context.Context, st *meta.State) error {
 	for _, f := range st.Frameworks {
 		a.frameworks[f.V.GetID().GetValue()] = &framework{info: f.V}
 	}
+	for _, e := range st.Ended {
+		a.remind(e)
+	}
+	a.trimDone()
 	for _, r := range st.Tasks {
 		t, err := a.restore(r)
 		if err != nil {
@@ -158,6 +162,31 @@ func (a *agent) resume(ctx context.Context, st *meta.State) error {
 		}
 	}
 	return nil
+}
+
+// remind makes an ended task one of this run's completed ones.
+func (a *agent) remind(e meta.Ended) {
+	state, known := mesos.TaskState_value[e.Task.State]
+	id := e.Task.Framework
+	if !known || !meta.SafeID(id) || !meta.SafeID(e.Task.Info.V.TaskID.Value) {
+		return
+	}
+	t := a.newTask(id, e.Task.Info.V, e.Task.Container)
+	t.cancel(nil)
+	close(t.over)
+	t.state, t.killed, t.unhealthy = mesos.TaskState(state), e.Task.Killed, e.Task.Unhealthy
+	for _, s := range e.Task.Statuses {
+		t.statuses = append(t.statuses, s.V)
+	}
+	f := a.frameworks[id]
+	if i := slices.IndexFunc(a.done, func(d *framework) bool { return d.info.GetID().GetValue() == id }); f == nil && i >= 0 {
+		f = a.done[i]
+	}
+	if f == nil {
+		f = &framework{info: e.Framework.V}
+		a.done = append(a.done, f)
+	}
+	f.completed = append(f.completed, t)
 }
 
 func (a *agent) restore(r meta.Task) (*task, error) {

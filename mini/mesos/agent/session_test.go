@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -220,6 +222,48 @@ func TestRestartInTheMiddleOfALaunch(t *testing.T) {
 		m.quiet(time.Hour)
 		if n := len(w.engine.Started()); n != 0 {
 			t.Errorf("%d containers were started", n)
+		}
+	})
+}
+
+// What had ended is still listed after a restart, and its sandbox shown, until
+// the sandbox is too old or there are too many.
+func TestEndedTasksAreRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		m, p := registered(w, "--max_completed_executors_per_framework=2")
+		for _, id := range []string{"a", "b", "c"} {
+			name := m.running(w, id0, id)
+			w.engine.Print(name, "output of "+id)
+			synctest.Wait()
+			w.engine.Exit(name, 3)
+			m.update(id, mesos.TASK_FAILED)
+			synctest.Wait()
+			time.Sleep(time.Second)
+		}
+		before := w.state()["completed_frameworks"]
+		p.end()
+		w.start("--max_completed_executors_per_framework=2")
+		r := expect[*wire.Reregister](m)
+		if len(r.Tasks) != 0 || len(r.Completed) != 2 || r.Completed[0].V.TaskID.Value != "b" {
+			t.Errorf("%+v", r.Completed)
+		}
+		synctest.Wait()
+		if after := w.state()["completed_frameworks"]; !reflect.DeepEqual(before, after) || before == nil {
+			t.Errorf("before: %v\nafter: %v", before, after)
+		}
+		_, b := w.get("/files/debug")
+		var dirs map[string]string
+		if err := json.Unmarshal(b, &dirs); err != nil || len(dirs) != 2 {
+			t.Fatalf("%v in %s", err, b)
+		}
+		for dir := range dirs {
+			if code, b := w.get("/files/read?path=" + dir + "/stdout&offset=0"); code != 200 || !strings.Contains(string(b), "output of ") {
+				t.Errorf("%s: %d %s", dir, code, b)
+			}
+		}
+		m.running(w, id0, "d") // its framework is not another one
+		if n := len(w.state()["completed_frameworks"].([]any)); n != 0 {
+			t.Errorf("%d completed frameworks", n)
 		}
 	})
 }

@@ -3,9 +3,11 @@ package agent
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/mesoslab/lab/mini/mesos/agent/meta"
 	"github.com/mesoslab/lab/mini/mesos/agent/updates"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
@@ -104,11 +106,25 @@ func (a *agent) complete(t *task) {
 	if f == nil {
 		return
 	}
+	kept := meta.Ended{Framework: wire.Of(f.info), Task: a.record(t), At: seconds(time.Now())}
+	if err := a.store.SaveEnded(a.id(), kept); err != nil {
+		a.log.warningf("Task %s will be forgotten at a restart: %v", t.ref.TaskID, err)
+	}
 	f.completed = append(f.completed, t)
 	if n := len(f.completed) - a.cfg.MaxCompleted; n > 0 {
+		a.forget(f.completed[:n])
 		f.completed = slices.Delete(f.completed, 0, n)
 	}
 	a.dropIdle(t.ref.FrameworkID)
+}
+
+// forget drops what is on disk of ended tasks.
+func (a *agent) forget(tasks []*task) {
+	for _, t := range tasks {
+		if err := a.store.RemoveEnded(a.id(), t.container); err != nil {
+			a.log.warningf("Failed to forget task %s: %v", t.ref.TaskID, err)
+		}
+	}
 }
 
 // maxDone is how many completed frameworks are remembered (Mesos:
@@ -127,9 +143,19 @@ func (a *agent) dropIdle(id string) {
 	delete(a.frameworks, id)
 	f.ending = false
 	a.done = append(a.done, f)
-	if n := len(a.done) - maxDone; n > 0 {
-		a.done = slices.Delete(a.done, 0, n)
+	a.trimDone()
+}
+
+// trimDone forgets the oldest of too many completed frameworks.
+func (a *agent) trimDone() {
+	n := len(a.done) - maxDone
+	if n <= 0 {
+		return
 	}
+	for _, f := range a.done[:n] {
+		a.forget(f.completed)
+	}
+	a.done = slices.Delete(a.done, 0, n)
 }
 
 // tasksOf returns a framework's tasks in the order of their ids.

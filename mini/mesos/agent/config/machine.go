@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	gopsload "github.com/shirou/gopsutil/v4/load"
+	gopsmem "github.com/shirou/gopsutil/v4/mem"
 
 	"github.com/mesoslab/lab/mini"
 )
@@ -131,12 +133,34 @@ func Meminfo(env mini.Env) (total, free float64) {
 	return total, free
 }
 
+// Memory is Meminfo, for a machine without one of its own (an embedded one): as
+// much as it was given, and of that no more free than the computer has.
+func Memory(env mini.Env) (total, free float64) {
+	if total, free = Meminfo(env); total > 0 {
+		return total, free
+	}
+	m, err := gopsmem.VirtualMemory()
+	if err != nil {
+		return 0, 0
+	}
+	total, free = float64(m.Total), float64(m.Free)
+	if mib, err := strconv.ParseFloat(env.Getenv("LAB_MACHINE_MEMORY_MIB"), 64); err == nil && mib > 0 {
+		total = mib * (1 << 20)
+	}
+	return total, min(total, free)
+}
+
 // Loads returns the three load averages of this machine, over 1, 5 and 15
-// minutes; none where they cannot be told.
+// minutes, or the computer's where the machine has none of its own; none where
+// they cannot be told.
 func Loads(env mini.Env) []float64 {
 	b, err := os.ReadFile(env.Path("/proc/loadavg"))
 	if err != nil {
-		return nil
+		avg, err := gopsload.Avg()
+		if err != nil {
+			return nil
+		}
+		return []float64{avg.Load1, avg.Load5, avg.Load15}
 	}
 	f := strings.Fields(string(b))
 	if len(f) < 3 {

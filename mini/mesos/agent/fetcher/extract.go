@@ -3,6 +3,7 @@ package fetcher
 import (
 	"archive/tar"
 	"archive/zip"
+	"cmp"
 	"compress/bzip2"
 	"compress/gzip"
 	"context"
@@ -56,7 +57,7 @@ func extract(ctx context.Context, j Job, root *os.Root, in *os.File, file string
 		if err := k.unpack(ctx, root, in, file); err != nil {
 			return fmt.Errorf("failed to extract '%s': %w", file, err)
 		}
-		j.logf("I", "Extracted '%s' into '%s'", file, j.Sandbox)
+		j.logf("I", "Extracted '%s' into '%s'", file, cmp.Or(j.Shown, j.Sandbox))
 		return nil
 	}
 	j.logf("W", "Copying instead of extracting resource from URI with 'extract' flag, because it does not seem to be an archive: %s", file)

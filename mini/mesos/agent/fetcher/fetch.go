@@ -33,6 +33,8 @@ type Job struct {
 	URIs []mesos.CommandInfo_URI
 	// Sandbox is an existing folder, a path of this process.
 	Sandbox string
+	// Shown is what the log calls the sandbox; "" is its path.
+	Shown string
 	// User divides the cache.
 	User string
 	// Log gets a line for every step, as the real fetcher writes to the sandbox's

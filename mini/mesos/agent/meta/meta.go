@@ -10,6 +10,7 @@
 //	meta/boot_id
 //	meta/slaves/latest                             link to <agent>
 //	meta/slaves/<agent>/slave.info
+//	meta/slaves/<agent>/ended/<container>          a task whose end is acknowledged
 //	meta/slaves/<agent>/frameworks/<framework>/framework.info
 //	meta/slaves/<agent>/frameworks/<framework>/executors/<task>/runs/<container>/task
 //
@@ -50,6 +51,7 @@ type State struct {
 	Agent      wire.AgentInfo
 	Frameworks []wire.FrameworkInfo
 	Tasks      []Task
+	Ended      []Ended // oldest first
 }
 
 // Task is what is remembered of one task until its last update is
@@ -124,6 +126,7 @@ func (s *Store) Load() (*State, error) {
 		}
 		st.Tasks = append(st.Tasks, t)
 	}
+	st.Ended = s.ended(id)
 	return &st, nil
 }
 

@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,5 +120,33 @@ func TestKilledRemoval(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("left: %v, %v", entries, err)
+	}
+}
+
+// Ended tasks come in the order of their ends; what cannot be read is left out.
+func TestEnded(t *testing.T) {
+	dir := t.TempDir()
+	s := NewStore(dir)
+	agent := mesos.AgentInfo{ID: &mesos.AgentID{Value: "m-S0"}}
+	if err := s.SaveAgent(wire.Of(agent)); err != nil {
+		t.Fatal(err)
+	}
+	for i, container := range []string{"c", "a", "b"} {
+		e := Ended{Task: Task{Framework: "f", Container: container, State: "TASK_FINISHED"}, At: float64(i)}
+		if err := s.SaveEnded("m-S0", e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, content := range map[string]string{"torn": "{", "other": `{"format":1,"body":{"task":{"container":"x"}}}`, "new": `{"format":2}`} {
+		if err := os.WriteFile(filepath.Join(dir, "slaves/m-S0/ended", name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.RemoveEnded("m-S0", "a"), s.RemoveEnded("m-S0", "a"), s.RemoveEnded("m-S0", "../../latest")); err != nil {
+		t.Error(err)
+	}
+	st, err := s.Load()
+	if err != nil || len(st.Ended) != 2 || st.Ended[0].Task.Container != "c" || st.Ended[1].Task.Container != "b" {
+		t.Errorf("%+v, %v", st, err)
 	}
 }
