@@ -82,7 +82,6 @@ func answer(r *http.Request, status int, kind, body string) *http.Response {
 
 // TestAgent: what is passed on to an agent, and what comes back of it.
 func TestAgent(t *testing.T) {
-	const sandbox = "/tmp/mesos/a b"
 	var asked string
 	client := &http.Client{Transport: agent(func(r *http.Request) (*http.Response, error) {
 		asked = r.URL.String()
