@@ -187,7 +187,7 @@ func delayedApp(p *browser.Page) {
 	p.Click("header button[data-act=create]")
 	p.Fill("#json", `{"id": "/broken", "cmd": "exit 3", "cpus": 0.1, "mem": 16, "backoffSeconds": 900}`)
 	confirm(p)
-	p.AwaitText("#app-list", "✕ Delayed", "seconds until the next try, for 1 task")
+	p.AwaitText("#app-list", "✕ Delayed", "min until the next try, for 1 task")
 	p.Shoot("marathon-delayed")
 	p.Click(`#app-list a[href="#/apps/broken"]`)
 	p.AwaitText("#app", "Last failure ✕ failed", "exited with status 3")

@@ -4,7 +4,7 @@
 import { actions, bar, button, byId, call, clock, every, h, live, long, plural, show, state, table, theme, tile } from "./page.js";
 import { acts, closeSaid } from "./acts.js";
 import { showApp } from "./app.js";
-import { appButtons, health, instances, status, takes } from "./view.js";
+import { appButtons, health, instances, retry, status, takes } from "./view.js";
 
 const kinds = ["status_update_event", "health_status_changed_event", "failed_health_check_event", "unhealthy_task_kill_event",
   "api_post_event", "group_change_success", "group_change_failed", "deployment_info", "deployment_step_success", "deployment_step_failure",
@@ -30,8 +30,9 @@ function drawTotals(apps, deployments, queue) {
 function drawApps(apps, queue) {
   const rows = apps.map((a) => {
     const [word, why] = status(a, queue.get(a.id));
-    return { key: a.id, cells: [h("a", { href: appAddress(a.id), class: long(a.id) }, a.id), instances(a), health(a),
-      h("div", {}, word, why ? h("div", { class: "why" }, why) : null), h("span", { class: "nowrap" }, takes(a)), appButtons(a, queue.get(a.id))] };
+    return { key: a.id, cells: [
+      h("div", {}, h("a", { href: appAddress(a.id), class: long(a.id) }, a.id), h("div", { class: "dim nowrap" }, takes(a))), instances(a), health(a),
+      h("div", {}, word, " ", retry(a, queue.get(a.id)), why ? h("div", { class: "why" }, why) : null), appButtons(a)] };
   });
   table(byId("app-list"), rows, h("span", {}, "No app yet. ", button("create", "Create the first one")));
 }
