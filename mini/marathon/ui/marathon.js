@@ -18,13 +18,13 @@ const appAddress = (id) => "#/apps" + id.split("/").map(encodeURIComponent).join
 function drawTotals(apps, deployments, queue) {
   const sum = (k) => apps.reduce((n, a) => n + a[k], 0);
   const unhealthy = sum("tasksUnhealthy"), waiting = queue.reduce((n, q) => n + q.count, 0);
-  const delayed = queue.some((q) => !q.delay.overdue);
+  const delayed = queue.reduce((n, q) => n + (q.delay.overdue ? 0 : q.count), 0);
   show(byId("totals"),
     tile("Applications", apps.length, (apps.filter((a) => a.instances === 0).length || "none") + " suspended"),
     tile("Instances", [String(sum("tasksRunning")), h("small", {}, " of " + sum("instances"))], sum("tasksStaged") ? state("wait", sum("tasksStaged") + " staged") : "none staged"),
     tile("Healthy", sum("tasksHealthy"), unhealthy ? state("bad", unhealthy + " unhealthy") : "none unhealthy"),
     tile("Deployments", deployments.length, deployments.length ? state("wait", "under way") : "nothing under way"),
-    tile("Waiting to start", waiting, waiting ? state(delayed ? "bad" : "wait", delayed ? "back-off" : "for an offer") : "no task waits"));
+    tile("Waiting to start", waiting, delayed ? state("bad", delayed + " in back-off") : waiting ? state("wait", "for an offer") : "no task waits"));
 }
 
 function drawApps(apps, queue) {
