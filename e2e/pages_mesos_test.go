@@ -63,11 +63,11 @@ func sandbox(p *browser.Page) {
 // tasks printed; both come back.
 func powerCut(l *rig.Lab, p *browser.Page) {
 	l.Must("break", "kill", "node3")
-	p.AwaitText("#totals", "Agents active 1", "✕ 1 unreachable")
+	p.AwaitText("#totals", "Agents active 1")
 	p.Await("one agent", `document.querySelectorAll("#agent-list article").length === 1`)
 	p.Shoot("mesos-power-cut")
 	l.Must("heal")
-	p.AwaitText("#totals", "Agents active 2", "none inactive")
+	p.AwaitText("#totals", "Agents active 2")
 }
 
 // stranger is a framework with a hostile name that keeps offers, refuses them,

@@ -39,6 +39,7 @@ func TestPages(t *testing.T) {
 	scaleAndKill(t, p)
 	changeAndRollBack(t, p)
 	waitingApp(p)
+	delayedApp(p)
 	destroyApp(p)
 	keyboardOnly(t, p)
 	p.Await("to be the page that was opened", `window.mark === "same page" && !window.hacked`)
@@ -113,6 +114,10 @@ func scaleAndKill(t *testing.T, p *browser.Page) {
 	p.Await("none of the old tasks", fmt.Sprintf(`!%q.split(" ").some((id) => document.querySelector('[data-task="' + id + '"]'))`, strings.Join(after, " ")))
 	awaitHealthy(p, 3)
 	p.Shoot("marathon-app")
+	p.Click("#app button[data-act=kill]")
+	p.Click("#shrink")
+	confirm(p)
+	awaitHealthy(p, 2)
 }
 
 func intersection(a, b []string) int {
@@ -138,7 +143,7 @@ func changeAndRollBack(t *testing.T, p *browser.Page) {
 	confirm(p)
 	p.Await("the label as text", fmt.Sprintf(`JSON.parse(document.querySelector("#app pre").textContent).labels?.evil === %q`, hostile))
 	p.Await("no markup of it", `!document.querySelector("main img, main script") && !window.hacked`)
-	awaitHealthy(p, 3)
+	awaitHealthy(p, 2)
 	p.Click(fmt.Sprintf(`[data-act="version"][data-version=%q]`, old))
 	p.Await("the old version", `JSON.parse(document.querySelector("#ask pre").textContent).mem === 16`)
 	p.Press(kb.Escape)
@@ -146,7 +151,7 @@ func changeAndRollBack(t *testing.T, p *browser.Page) {
 	p.Click(fmt.Sprintf(`[data-act="rollback"][data-version=%q]`, old))
 	confirm(p)
 	p.Await("the old definition", `(d => d.mem === 16 && !d.labels)(JSON.parse(document.querySelector("#app pre").textContent))`)
-	awaitHealthy(p, 3)
+	awaitHealthy(p, 2)
 	if n := p.Text(`document.querySelectorAll('#app [data-act="version"]').length`); n < "4" {
 		t.Errorf("%s versions", n)
 	}
@@ -176,8 +181,27 @@ func waitingApp(p *browser.Page) {
 	p.AwaitText("#app-list", "0 of 1")
 }
 
+// delayedApp fails and has to wait long for its next try, which can be had at
+// once. Its deployment never ends by itself.
+func delayedApp(p *browser.Page) {
+	p.Click("header button[data-act=create]")
+	p.Fill("#json", `{"id": "/broken", "cmd": "exit 3", "cpus": 0.1, "mem": 16, "backoffSeconds": 900}`)
+	confirm(p)
+	p.AwaitText("#app-list", "✕ Delayed", "min until the next try, for 1 task")
+	p.Shoot("marathon-delayed")
+	p.Click(`#app-list a[href="#/apps/broken"]`)
+	p.AwaitText("#app", "Last failure ✕ failed", "exited with status 3")
+	task := p.Text(`document.querySelector("#app [data-key=failure] .id").textContent`)
+	p.Click(appButton("retry", "/broken"))
+	p.Await("another failure", fmt.Sprintf(`document.querySelector("#app [data-key=failure] .id").textContent !== %q`, task))
+	p.Click(`#app a[href="#apps"]`)
+	p.Click("#deployment-list .deployment:has(.now) button[data-act=stop]")
+	confirm(p)
+	p.AwaitText("#event-list", "deployment failed")
+}
+
 func destroyApp(p *browser.Page) {
-	for _, id := range []string{"/giant", "/web"} {
+	for _, id := range []string{"/broken", "/giant", "/web"} {
 		p.Click(appButton("destroy", id))
 		confirm(p)
 		p.Await(id+" to go", fmt.Sprintf(`!document.querySelector('#app-list [data-id=%q]')`, id))

@@ -1,7 +1,7 @@
 // One app: its tasks, versions, definition and last failure.
 
 import { button, byId, call, h, link, live, show, span, state, table } from "./page.js";
-import { appButtons, health, instances, status, takes } from "./view.js";
+import { appButtons, health, instances, retry, status, takes } from "./view.js";
 
 const since = (t) => t ? span((Date.now() - new Date(t)) / 1000) : "";
 
@@ -75,11 +75,11 @@ export async function showApp(id, queued, info) {
   const [word, why] = status(a, queued);
   show(place,
     h("section", { class: "card stack", "data-key": "head" },
-      h("header", {}, h("h1", { class: "title" }, a.id), word, why ? h("span", { class: "dim" }, why) : null, h("a", { href: "#apps", class: "right" }, "← All applications")),
+      h("header", {}, h("h1", { class: "title" }, a.id), word, why ? h("span", { class: "dim" }, why) : null, retry(a, queued), h("a", { href: "#apps", class: "right" }, "← All applications")),
       instances(a), health(a),
       h("p", { class: "facts" }, h("span", {}, "each takes " + takes(a)), a.ports.length ? h("span", {}, "service ports " + a.ports.join(", ")) : null,
         a.constraints.length ? h("span", {}, "constraints " + a.constraints.map((c) => c.join(" ")).join("; ")) : null),
-      appButtons(a, queued, button("change", "Change", { id: a.id }))),
+      appButtons(a, button("change", "Change", { id: a.id }))),
     h("section", { class: "card", "data-key": "tasks" }, h("header", {}, h("h2", {}, "Tasks")), drawTasks(a, info)),
     drawFailure(a.lastTaskFailure),
     h("div", { class: "pair", "data-key": "pair" },

@@ -4,7 +4,7 @@
 import { actions, bar, button, byId, call, clock, every, h, live, long, plural, show, state, table, theme, tile } from "./page.js";
 import { acts, closeSaid } from "./acts.js";
 import { showApp } from "./app.js";
-import { appButtons, health, instances, status, takes } from "./view.js";
+import { appButtons, health, instances, retry, status, takes } from "./view.js";
 
 const kinds = ["status_update_event", "health_status_changed_event", "failed_health_check_event", "unhealthy_task_kill_event",
   "api_post_event", "group_change_success", "group_change_failed", "deployment_info", "deployment_step_success", "deployment_step_failure",
@@ -18,20 +18,21 @@ const appAddress = (id) => "#/apps" + id.split("/").map(encodeURIComponent).join
 function drawTotals(apps, deployments, queue) {
   const sum = (k) => apps.reduce((n, a) => n + a[k], 0);
   const unhealthy = sum("tasksUnhealthy"), waiting = queue.reduce((n, q) => n + q.count, 0);
-  const delayed = queue.some((q) => !q.delay.overdue);
+  const delayed = queue.reduce((n, q) => n + (q.delay.overdue ? 0 : q.count), 0);
   show(byId("totals"),
     tile("Applications", apps.length, (apps.filter((a) => a.instances === 0).length || "none") + " suspended"),
     tile("Instances", [String(sum("tasksRunning")), h("small", {}, " of " + sum("instances"))], sum("tasksStaged") ? state("wait", sum("tasksStaged") + " staged") : "none staged"),
     tile("Healthy", sum("tasksHealthy"), unhealthy ? state("bad", unhealthy + " unhealthy") : "none unhealthy"),
     tile("Deployments", deployments.length, deployments.length ? state("wait", "under way") : "nothing under way"),
-    tile("Waiting to start", waiting, waiting ? state(delayed ? "bad" : "wait", delayed ? "back-off" : "for an offer") : "no task waits"));
+    tile("Waiting to start", waiting, delayed ? state("bad", delayed + " in back-off") : waiting ? state("wait", "for an offer") : "no task waits"));
 }
 
 function drawApps(apps, queue) {
   const rows = apps.map((a) => {
     const [word, why] = status(a, queue.get(a.id));
-    return { key: a.id, cells: [h("a", { href: appAddress(a.id), class: long(a.id) }, a.id), instances(a), health(a),
-      h("div", {}, word, why ? h("div", { class: "why" }, why) : null), h("span", { class: "nowrap" }, takes(a)), appButtons(a, queue.get(a.id))] };
+    return { key: a.id, cells: [
+      h("div", {}, h("a", { href: appAddress(a.id), class: long(a.id) }, a.id), h("div", { class: "dim nowrap" }, takes(a))), instances(a), health(a),
+      h("div", {}, word, " ", retry(a, queue.get(a.id)), why ? h("div", { class: "why" }, why) : null), appButtons(a)] };
   });
   table(byId("app-list"), rows, h("span", {}, "No app yet. ", button("create", "Create the first one")));
 }

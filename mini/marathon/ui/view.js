@@ -1,6 +1,6 @@
 // What is said of an app, in the list and on its own page.
 
-import { bar, button, h, memory, number, plural, state } from "./page.js";
+import { bar, button, h, memory, number, plural, span, state } from "./page.js";
 
 // What an app is doing, in the words of Marathon's own page.
 
@@ -10,7 +10,7 @@ export const takes = (a) => plural(a.cpus, "CPU").replace(String(a.cpus), number
 // /v2/queue, if it has one.
 export function status(a, queued) {
   if (queued && !queued.delay.overdue) {
-    return [state("bad", "Delayed"), `back-off: ${plural(queued.delay.timeLeftSeconds, "second")} until the next try, for ${plural(queued.count, "task")}`];
+    return [state("bad", "Delayed"), `back-off: ${span(queued.delay.timeLeftSeconds)} until the next try, for ${plural(queued.count, "task")}`];
   }
   if (queued && queued.count > 0) {
     return [state("wait", "Waiting"), `no offer with enough yet for ${queued.count} more: ${takes(a)}` +
@@ -37,11 +37,13 @@ export function instances(a) {
       [["good", a.tasksHealthy], ["plain", unknown], ["bad", a.tasksUnhealthy], ["staged", a.tasksStaged]]));
 }
 
+// retry ends a back-off.
+export const retry = (a, queued) => queued && !queued.delay.overdue ? button("retry", "Try now", { id: a.id }, { "aria-label": "Try " + a.id + " now" }) : null;
+
 // appButtons are what can be done to an app, the gravest last.
-export function appButtons(a, queued, more) {
+export function appButtons(a, more) {
   const id = { id: a.id };
   return h("div", { class: "buttons" },
-    queued && !queued.delay.overdue ? button("retry", "Try now", id) : null,
     button("scale", "Scale", { ...id, n: a.instances }, { "aria-label": "Scale " + a.id }),
     button("restart", "Restart", id, { "aria-label": "Restart " + a.id }),
     more ?? null,

@@ -138,7 +138,7 @@ func TestPageAsksAgents(t *testing.T) {
 		go srv.Serve(l)
 		defer srv.Close()
 		resp, body := r.get(masterAddr, "/webui/agent/"+a.id+"/files/read?path=/x&offset=0")
-		if resp.StatusCode != 200 || asked != "10.0.1.1:5051 /slave(1)/files/read?offset=0&path=%2Fx" || !strings.Contains(string(body), "<b>") {
+		if resp.StatusCode != 200 || asked != "10.0.1.1:5051 /files/read?offset=0&path=%2Fx" || !strings.Contains(string(body), "<b>") {
 			t.Errorf("%s %s; the agent was asked %q", resp.Status, body, asked)
 		}
 		if resp, body := r.get(masterAddr, "/webui/agent/nosuch/state"); resp.StatusCode != 404 {

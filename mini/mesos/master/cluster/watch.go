@@ -124,8 +124,8 @@ func (c *Cluster) OfferLog() OfferLog {
 	return l
 }
 
-// AgentURL returns where a registered agent answers, http://ip:port/slave(1),
-// or "" if there is no such agent.
+// AgentURL returns where a registered agent answers, http://ip:port, or "" if
+// there is no such agent.
 func (c *Cluster) AgentURL(id string) string {
 	c.lock()
 	defer c.mu.Unlock()
@@ -137,5 +137,5 @@ func (c *Cluster) AgentURL(id string) string {
 	if u == nil {
 		return ""
 	}
-	return "http://" + net.JoinHostPort(*u.Address.IP, strconv.Itoa(int(u.Address.Port))) + *u.Path
+	return "http://" + net.JoinHostPort(*u.Address.IP, strconv.Itoa(int(u.Address.Port)))
 }

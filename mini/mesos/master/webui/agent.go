@@ -20,11 +20,12 @@ const (
 )
 
 // agentPaths are the places of an agent that the page asks for, and whether
-// they answer in JSON (else with a file).
+// they answer in JSON (else with a file). They are at the port's root: /files is
+// not the process slave(1).
 var agentPaths = map[string]bool{"state": true, "files/browse": true, "files/read": true, "files/download": false}
 
 // Agent passes a GET of /webui/agent/ID/… on to that agent. find returns
-// where a registered agent answers (http://ip:port/slave(1)), or "".
+// where a registered agent answers (http://ip:port), or "".
 //
 // Whatever the agent sends, a browser takes it for JSON or saves it as a file,
 // and runs nothing of it: a sandbox holds what strangers put there.

@@ -82,7 +82,6 @@ func answer(r *http.Request, status int, kind, body string) *http.Response {
 
 // TestAgent: what is passed on to an agent, and what comes back of it.
 func TestAgent(t *testing.T) {
-	const sandbox = "/tmp/mesos/a b"
 	var asked string
 	client := &http.Client{Transport: agent(func(r *http.Request) (*http.Response, error) {
 		asked = r.URL.String()
@@ -93,7 +92,7 @@ func TestAgent(t *testing.T) {
 	})}
 	find := func(id string) string {
 		if id == "S0" {
-			return "http://10.0.0.2:5051/slave(1)"
+			return "http://10.0.0.2:5051"
 		}
 		return ""
 	}
@@ -102,11 +101,11 @@ func TestAgent(t *testing.T) {
 		status          int
 		asked, kind, is string
 	}{
-		{"GET", "/webui/agent/S0/state", 200, "http://10.0.0.2:5051/slave(1)/state?", "application/json", "<script>"},
-		{"GET", "/webui/agent/S0/files/browse?path=/tmp/mesos/a+b&jsonp=alert", 200, "http://10.0.0.2:5051/slave(1)/files/browse?path=%2Ftmp%2Fmesos%2Fa+b", "application/json", ""},
-		{"GET", "/webui/agent/S0/files/read?path=/x&offset=-1&length=7&offset=9", 200, "http://10.0.0.2:5051/slave(1)/files/read?length=7&offset=-1&path=%2Fx", "application/json", ""},
-		{"GET", "/webui/agent/S0/files/download?path=/x/evil.html", 200, "http://10.0.0.2:5051/slave(1)/files/download?path=%2Fx%2Fevil.html", "application/octet-stream", ""},
-		{"GET", "/webui/agent/S0/files/read?path=/nosuch", 404, "http://10.0.0.2:5051/slave(1)/files/read?path=%2Fnosuch", "text/plain; charset=utf-8", "not there"},
+		{"GET", "/webui/agent/S0/state", 200, "http://10.0.0.2:5051/state?", "application/json", "<script>"},
+		{"GET", "/webui/agent/S0/files/browse?path=/tmp/mesos/a+b&jsonp=alert", 200, "http://10.0.0.2:5051/files/browse?path=%2Ftmp%2Fmesos%2Fa+b", "application/json", ""},
+		{"GET", "/webui/agent/S0/files/read?path=/x&offset=-1&length=7&offset=9", 200, "http://10.0.0.2:5051/files/read?length=7&offset=-1&path=%2Fx", "application/json", ""},
+		{"GET", "/webui/agent/S0/files/download?path=/x/evil.html", 200, "http://10.0.0.2:5051/files/download?path=%2Fx%2Fevil.html", "application/octet-stream", ""},
+		{"GET", "/webui/agent/S0/files/read?path=/nosuch", 404, "http://10.0.0.2:5051/files/read?path=%2Fnosuch", "text/plain; charset=utf-8", "not there"},
 		{"GET", "/webui/agent/S1/state", 404, "", "text/plain; charset=utf-8", "agent S1 is not registered"},
 		{"GET", "/webui/agent/S0/flags", 404, "", "", ""},
 		{"GET", "/webui/agent/S0/files/../state", 404, "", "", ""},
@@ -138,7 +137,7 @@ func TestSilentAgent(t *testing.T) {
 		})}
 		w := httptest.NewRecorder()
 		start := time.Now()
-		Agent(w, httptest.NewRequest("GET", "/webui/agent/S0/state", nil), client, func(string) string { return "http://10.0.0.2:5051/slave(1)" })
+		Agent(w, httptest.NewRequest("GET", "/webui/agent/S0/state", nil), client, func(string) string { return "http://10.0.0.2:5051" })
 		if w.Code != 504 || !strings.Contains(w.Body.String(), "10.0.0.2:5051") || time.Since(start) != agentPatience {
 			t.Errorf("after %s: %d %s", time.Since(start), w.Code, w.Body)
 		}
