@@ -32,7 +32,7 @@ func (m *master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer m.requests.Done()
 	rc := http.NewResponseController(w)
 	rc.SetReadDeadline(time.Now().Add(patience))
-	rc.SetWriteDeadline(time.Now().Add(patience))
+	rc.SetWriteDeadline(time.Now().Add(2 * patience)) // so that a late request hears why
 	path := r.URL.Path
 	switch path {
 	case "/", "/master":
