@@ -22,7 +22,8 @@ type offered struct{ list []mesos.Offer }
 func (o *offered) Send(e *scheduler.Event) { o.list = append(o.list, e.GetOffers().GetOffers()...) }
 func (o *offered) Close()                  {}
 
-type deafLink struct{ int }
+// deafLink has a size, so that each has an address of its own.
+type deafLink struct{ _ byte }
 
 func (*deafLink) Send(wire.Message) {}
 func (*deafLink) Close()            {}
