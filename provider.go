@@ -38,6 +38,9 @@ type Features struct {
 	Name string
 	// Real says that machines are whole systems with a real Docker engine.
 	Real bool
+	// Sized says that a machine tells who asks of its own size. A process or a
+	// container tells of the whole computer's.
+	Sized bool
 	// PowerModes are those that Power accepts.
 	PowerModes []Power
 	// Subnets is the pool of /24 networks to choose from when none is given.

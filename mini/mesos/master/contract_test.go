@@ -15,15 +15,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+
+	"github.com/mesoslab/lab/internal/labtest"
 )
 
 // capture reads what a real Mesos 1.3.2 master answered in a situation.
 func capture(t *testing.T, situation, file string) []byte {
 	t.Helper()
-	dir := os.Getenv("LAB_CONTRACTS")
-	if dir == "" {
-		t.Skip("LAB_CONTRACTS is not set: no captures to compare with")
-	}
+	dir := labtest.Contracts(t)
 	name := fmt.Sprintf("1.3.2-%s-master-%s.json", situation, file)
 	b, err := os.ReadFile(filepath.Join(dir, "captures-mesos", "1.3.2", situation, name))
 	if err != nil {

@@ -9,6 +9,7 @@
 //	/state, /slaves, …       the classic endpoints (package endpoints), also
 //	                         under /master/…
 //	/api/v1/scheduler        the v1 scheduler API (package schedulerapi)
+//	/api/v1                  the v1 operator API (package operatorapi)
 //	/slave/v1                the connections of agents (package wire)
 //
 // A master that does not lead redirects (307) all that needs the leader, or
@@ -17,11 +18,14 @@
 // to start it again. Without --zk it leads at once and for good.
 //
 // Files: <work_dir>/registry.json holds the agents that were let in, so that
-// a restarted master knows whom to wait for. It is this master's own; unlike
-// the real replicated log it is not shared with the other masters. With
-// --registry=in_memory there is none. Nothing else is written; --log_dir is
-// accepted and shown, the log goes to Env.Stderr.
+// a restarted master knows whom to wait for, and the weights that were set. It
+// is this master's own; unlike the real replicated log it is not shared with
+// the other masters. With --registry=in_memory there is none. Nothing else is
+// written; --log_dir is accepted and shown, the log goes to Env.Stderr.
+//
+// Peers that are slow, or send nonsense or too much, are cut off in bounded
+// time (see the constants in serve.go).
 //
 // Not here: authentication, authorization, quota, maintenance, dynamic
-// reservations, the operator API under /api/v1.
+// reservations.
 package master

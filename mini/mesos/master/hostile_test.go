@@ -104,7 +104,7 @@ func TestSlowReader(t *testing.T) {
 			}
 			asked <- n
 		}()
-		time.Sleep(patience + time.Second)
+		time.Sleep(2*patience + time.Second)
 		synctest.Wait()
 		select {
 		case n := <-asked:

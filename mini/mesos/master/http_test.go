@@ -34,6 +34,7 @@ func TestRefusals(t *testing.T) {
 			{"empty body", "POST", api, "", nil, 400, "Failed to parse body into JSON: syntax error at line 1 near: "},
 			{"empty object", "POST", api, "{}", nil, 400, validate + "Expecting 'type' to be present"},
 			{"unknown type", "POST", api, `{"type":"NOPE"}`, nil, 400, "Failed to convert JSON into Call protobuf: Failed to find enum for 'NOPE'"},
+			{"call of 1.9", "POST", api, `{"type":"UPDATE_FRAMEWORK",` + id + `}`, nil, 400, "Failed to convert JSON into Call protobuf: Failed to find enum for 'UPDATE_FRAMEWORK'"},
 			{"no framework id", "POST", api, `{"type":"ACCEPT"}`, nil, 400, validate + "Expecting 'framework_id' to be present"},
 			{"no accept", "POST", api, `{"type":"ACCEPT",` + id + `}`, nil, 400, validate + "Expecting 'accept' to be present"},
 			{"no stream id", "POST", api, revive, nil, 400, "All non-subscribe calls should include the 'Mesos-Stream-Id' header"},

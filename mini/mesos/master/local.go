@@ -4,6 +4,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +13,15 @@ import (
 	"github.com/mesoslab/lab/mini/mesos/master/flags"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
 )
+
+// isLocal says whether local answers a path.
+func isLocal(name string) bool {
+	return slices.Contains([]string{
+		"/health", "/version", "/flags", "/metrics/snapshot", "/system/stats.json", "/registrar(1)/registry", "/logging/toggle",
+		"/help", "/files/browse", "/files/read", "/files/download", "/files/browse.json", "/files/read.json",
+		"/files/download.json", "/files/debug", "/files/debug.json", "/redirect",
+	}, name)
+}
 
 // local answers what every master knows about itself.
 func (m *master) local(w http.ResponseWriter, r *http.Request, name string) bool {
@@ -34,7 +44,7 @@ func (m *master) local(w http.ResponseWriter, r *http.Request, name string) bool
 		m.registry(w, r)
 	case "/logging/toggle":
 		m.toggleLogging(w, r)
-	case "/help", "/help/master":
+	case "/help":
 		endpoints.Help(w)
 	case "/files/browse", "/files/read", "/files/download", "/files/browse.json", "/files/read.json", "/files/download.json":
 		if r.URL.Query().Get("path") == "" {

@@ -20,7 +20,7 @@ func TestForeignClient(t *testing.T) {
 		t.Run(media, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
-				r.master(masterIP, nil)
+				r.master(masterIP, nil, "--compat=1.3")
 				a := r.agent("10.0.0.2")
 				s := r.schedulerWith(framework("foreign"), media, masterAddr)
 				events := s.new()

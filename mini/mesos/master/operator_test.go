@@ -321,10 +321,21 @@ func TestWeights(t *testing.T) {
 		}
 		m.stop()
 		<-m.done
-		r.realMaster("--weights=web=9")
+		m = r.realMaster("--weights=web=9")
 		if _, text := r.do("GET", "/weights", "", nil); text != want {
 			t.Errorf("weights after a restart: %s, want those of the registry", text)
 		}
+		// In 0.26 weights are changed with the flag.
+		m.stop()
+		<-m.done
+		m = r.realMaster("--weights=web=9", "--compat=0.26")
+		if _, text := r.do("GET", "/weights", "", nil); text != `[{"role":"web","weight":9.0}]` {
+			t.Errorf("weights of 0.26 after a restart: %s", text)
+		}
+		m.stop()
+		<-m.done
+		r.realMaster()
+		r.do("PUT", "/weights", `[{"role":"*","weight":3.0}]`, nil)
 		var roles struct {
 			Roles []struct {
 				Name   string

@@ -309,9 +309,10 @@ func (p *replay) compareMetrics(real, ours []byte) {
 func TestReplay(t *testing.T) {
 	labtest.Contracts(t)
 	used := map[difference]bool{}
-	bodies, lost := 0, 0
+	bodies, lost, ran := 0, 0, 0
 	for _, s := range situations() {
 		t.Run(s.name+"/"+s.who, func(t *testing.T) {
+			ran++
 			synctest.Test(t, func(t *testing.T) {
 				p := &replay{rig: newRig(t), situation: s.name, used: used}
 				addr := s.bring(p.rig)
@@ -323,6 +324,9 @@ func TestReplay(t *testing.T) {
 		})
 	}
 	t.Logf("%d bodies compared", bodies)
+	if ran < len(situations()) {
+		return // some only were asked for: the rest says nothing of the list
+	}
 	if bodies < 600 || lost > 15 {
 		t.Errorf("only %d bodies were compared, %d not found", bodies, lost)
 	}

@@ -32,7 +32,7 @@ func (m *master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer m.requests.Done()
 	rc := http.NewResponseController(w)
 	rc.SetReadDeadline(time.Now().Add(patience))
-	rc.SetWriteDeadline(time.Now().Add(patience))
+	rc.SetWriteDeadline(time.Now().Add(2 * patience)) // so that a late request hears why
 	path := r.URL.Path
 	switch {
 	case path == "/", path == "/master":
@@ -43,7 +43,8 @@ func (m *master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.log.verbose(1, "HTTP %s for %s from %s", r.Method, r.URL.Path, r.RemoteAddr)
-	name := strings.TrimPrefix(path, "/master")
+	full := strings.TrimPrefix(path, "/master")
+	name := known(full)
 	if m.local(w, r, name) {
 		return
 	}
@@ -53,10 +54,21 @@ func (m *master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	reign := m.leading()
 	if reign == nil {
-		m.redirect(w, r, name)
+		m.redirect(w, r, full)
 		return
 	}
 	m.serveLeading(w, r, name, reign)
+}
+
+// known shortens a path until there is something at it, as libprocess does:
+// what lies below an endpoint is the endpoint.
+func known(name string) string {
+	for n := name; n != ""; n = n[:max(strings.LastIndexByte(n, '/'), 0)] {
+		if isLocal(n) || needsLeader(n) {
+			return n
+		}
+	}
+	return name
 }
 
 // enter counts a request, so that the master does not end before it.

@@ -1,10 +1,10 @@
 package mjson
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -103,11 +103,12 @@ func appendDouble(b []byte, f float64) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return append(b, "null"...) // JSON has no such number
 	}
-	s := strconv.FormatFloat(f, 'g', 15, 64)
-	if !strings.ContainsAny(s, ".e") {
-		s += ".0"
+	from := len(b)
+	b = strconv.AppendFloat(b, f, 'g', 15, 64)
+	if !bytes.ContainsAny(b[from:], ".e") {
+		b = append(b, ".0"...)
 	}
-	return append(b, s...)
+	return b
 }
 
 const hex = "0123456789abcdef"

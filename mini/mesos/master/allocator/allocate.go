@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"time"
-
-	"github.com/mesoslab/lab/mini/mesos/master/resource"
 )
 
 // Allocate grants what is free, on the named agents or on all of them.
@@ -17,18 +15,19 @@ func (a *Allocator) Allocate(now time.Time, agents ...string) []Grant {
 	if a.shuffle != nil {
 		a.shuffle(len(agents), func(i, j int) { agents[i], agents[j] = agents[j], agents[i] })
 	}
-	s := a.shares()
+	roles := a.candidateRoles()
 	var grants []Grant
 	for _, id := range agents {
 		ag := a.agents[id]
 		if ag == nil || !ag.active {
 			continue
 		}
-		for _, role := range s.roles(a.candidateRoles()) {
-			for _, fw := range s.frameworks(a.candidates(role), role) {
-				g, ok := a.grant(ag, fw, role)
-				if ok {
-					s.took(g)
+		if free := ag.free(); free.Scalar("cpus") < MinCPUs && free.Scalar("mem") < MinMem {
+			continue
+		}
+		for _, role := range a.byShare(roles) {
+			for _, fw := range a.byShareIn(role, a.candidates(role)) {
+				if g, ok := a.grant(ag, fw, role); ok {
 					grants = append(grants, g)
 				}
 			}
@@ -86,62 +85,34 @@ func (a *Allocator) candidates(role string) []*framework {
 
 func (f *framework) takes(role string) bool { return f.active && !f.suppressed[role] }
 
-// shares keeps what each role and framework holds during one Allocate.
-type shares struct {
-	a     *Allocator
-	total resource.Set
-	role  map[string]resource.Set
-	fw    map[holder]resource.Set
-}
-
-func (a *Allocator) shares() *shares {
-	s := &shares{a: a, total: a.Total().Flat(), role: map[string]resource.Set{}, fw: map[holder]resource.Set{}}
-	for _, ag := range a.agents {
-		for h, r := range ag.allocated {
-			s.add(h, r)
-		}
+// byShare sorts roles, the next to be served first.
+func (a *Allocator) byShare(list []string) []string {
+	if len(list) < 2 {
+		return list
 	}
-	return s
-}
-
-func (s *shares) add(h holder, r resource.Set) {
-	s.role[h.role] = s.role[h.role].Add(r.Flat())
-	s.fw[h] = s.fw[h].Add(r.Flat())
-}
-
-func (s *shares) took(g Grant) { s.add(holder{g.Framework, g.Role}, g.Resources) }
-
-// dominant is the largest fraction of any scalar of the cluster in r.
-func (s *shares) dominant(r resource.Set) float64 {
-	share := 0.0
-	for _, name := range s.total.Scalars() {
-		share = max(share, r.Scalar(name)/s.total.Scalar(name))
-	}
-	return share
-}
-
-// roles sorts roles, the next to be served first.
-func (s *shares) roles(list []string) []string {
 	count := map[string]int{}
-	for h, n := range s.a.grants {
+	for h, n := range a.grants {
 		count[h.role] += n
 	}
 	slices.SortFunc(list, func(x, y string) int {
 		return cmp.Or(
-			cmp.Compare(s.dominant(s.role[x])/s.a.Weight(x), s.dominant(s.role[y])/s.a.Weight(y)),
+			cmp.Compare(a.dominant(a.roleHeld[x])/a.Weight(x), a.dominant(a.roleHeld[y])/a.Weight(y)),
 			cmp.Compare(count[x], count[y]),
 			cmp.Compare(x, y))
 	})
 	return list
 }
 
-// frameworks sorts the frameworks of a role, the next to be served first.
-func (s *shares) frameworks(list []*framework, role string) []*framework {
+// byShareIn sorts the frameworks of a role, the next to be served first.
+func (a *Allocator) byShareIn(role string, list []*framework) []*framework {
+	if len(list) < 2 {
+		return list
+	}
 	slices.SortFunc(list, func(x, y *framework) int {
 		hx, hy := holder{x.ID, role}, holder{y.ID, role}
 		return cmp.Or(
-			cmp.Compare(s.dominant(s.fw[hx]), s.dominant(s.fw[hy])),
-			cmp.Compare(s.a.grants[hx], s.a.grants[hy]),
+			cmp.Compare(a.dominant(a.held[hx]), a.dominant(a.held[hy])),
+			cmp.Compare(a.grants[hx], a.grants[hy]),
 			cmp.Compare(x.ID, y.ID))
 	})
 	return list

@@ -72,6 +72,11 @@ type Allocator struct {
 	frameworks map[string]*framework
 	order      []string // agents, in the order they came
 	grants     map[holder]int
+
+	// What all have and hold of each scalar, kept up with every change.
+	total    amounts
+	roleHeld map[string]amounts
+	held     map[holder]amounts
 }
 
 // holder is who holds an allocation.
@@ -81,6 +86,7 @@ type agent struct {
 	Agent
 	active    bool
 	allocated map[holder]resource.Set
+	left      *resource.Set // what is free, nil if it must be worked out anew
 }
 
 type framework struct {
@@ -105,6 +111,9 @@ func New(weights map[string]float64, shuffle func(n int, swap func(i, j int))) *
 		agents:     map[string]*agent{},
 		frameworks: map[string]*framework{},
 		grants:     map[holder]int{},
+		total:      amounts{},
+		roleHeld:   map[string]amounts{},
+		held:       map[holder]amounts{},
 	}
 }
 
@@ -123,15 +132,24 @@ func (a *Allocator) SetWeights(weights map[string]float64) { a.weights = weights
 // AddAgent adds an active agent, or changes the total of one that is there.
 func (a *Allocator) AddAgent(ag Agent) {
 	if old := a.agents[ag.ID]; old != nil {
-		old.Agent, old.active = ag, true
+		a.total.add(old.Total, -1)
+		a.total.add(ag.Total, 1)
+		old.Agent, old.active, old.left = ag, true, nil
 		return
 	}
+	a.total.add(ag.Total, 1)
 	a.agents[ag.ID] = &agent{Agent: ag, active: true, allocated: map[holder]resource.Set{}}
 	a.order = append(a.order, ag.ID)
 }
 
 // RemoveAgent forgets an agent and all that was allocated on it.
 func (a *Allocator) RemoveAgent(id string) {
+	if ag := a.agents[id]; ag != nil {
+		a.total.add(ag.Total, -1)
+		for h, r := range ag.allocated {
+			a.hold(h, r, -1)
+		}
+	}
 	delete(a.agents, id)
 	a.order = slices.DeleteFunc(a.order, func(x string) bool { return x == id })
 	for _, f := range a.frameworks {
@@ -212,6 +230,8 @@ func (a *Allocator) Hold(agentID, frameworkID, role string, r resource.Set) {
 	if ag := a.agents[agentID]; ag != nil && !r.Empty() {
 		h := holder{frameworkID, role}
 		ag.allocated[h] = ag.allocated[h].Add(r)
+		ag.left = nil
+		a.hold(h, r, 1)
 	}
 }
 
@@ -223,11 +243,16 @@ func (a *Allocator) Recover(agentID, frameworkID, role string, r resource.Set, r
 		return
 	}
 	h := holder{frameworkID, role}
-	if left := ag.allocated[h].Sub(r); left.Empty() {
+	before := ag.allocated[h]
+	left := before.Sub(r)
+	if left.Empty() {
 		delete(ag.allocated, h)
 	} else {
 		ag.allocated[h] = left
 	}
+	ag.left = nil
+	a.hold(h, before, -1)
+	a.hold(h, left, 1)
 	f := a.frameworks[frameworkID]
 	if f == nil || refuse <= 0 {
 		return
@@ -235,24 +260,18 @@ func (a *Allocator) Recover(agentID, frameworkID, role string, r resource.Set, r
 	f.filters = append(f.filters, filter{agentID, role, r, now.Add(min(refuse, MaxRefuse))})
 }
 
-// Total returns what all agents have.
-func (a *Allocator) Total() resource.Set {
-	var s resource.Set
-	for _, id := range a.order {
-		s = s.Add(a.agents[id].Total)
-	}
-	return s
-}
+// Total returns what all agents have of each scalar.
+func (a *Allocator) Total() resource.Set { return a.total.set() }
 
-// Allocated returns what is allocated on all agents together.
+// Allocated returns what is allocated of each scalar on all agents together.
 func (a *Allocator) Allocated() resource.Set {
-	var s resource.Set
-	for _, id := range a.order {
-		for _, r := range a.agents[id].allocated {
-			s = s.Add(r)
+	all := amounts{}
+	for _, held := range a.roleHeld {
+		for name, n := range held {
+			all[name] += n
 		}
 	}
-	return s
+	return all.set()
 }
 
 // Free returns what of an agent is allocated to nobody.
@@ -265,9 +284,12 @@ func (a *Allocator) Free(agentID string) resource.Set {
 }
 
 func (ag *agent) free() resource.Set {
-	s := ag.Total
-	for _, r := range ag.allocated {
-		s = s.Sub(r)
+	if ag.left == nil {
+		s := ag.Total
+		for _, r := range ag.allocated {
+			s = s.Sub(r)
+		}
+		ag.left = &s
 	}
-	return s
+	return *ag.left
 }

@@ -172,6 +172,8 @@ func (l *launch) check(info *mesos.TaskInfo) (r resource.Set, why string) {
 		return r, "Task uses invalid resources: " + err.Error()
 	case r.Empty():
 		return r, "Task uses no resources"
+	case !l.left.Contains(r) && l.c.o.Compat == V026:
+		return r, fmt.Sprintf("Task uses more resources %s than available %s", r, l.left)
 	case !l.left.Contains(r):
 		return r, fmt.Sprintf("Total resources %s required by task and its executor is more than available %s",
 			r.Text(l.role), l.left.Text(l.role))

@@ -107,11 +107,15 @@ func (c *Cluster) register(l Link, m *wire.Register) error {
 	if c.links[l] != nil {
 		return fmt.Errorf("register: already registered as %s", c.links[l].id)
 	}
-	for _, old := range inOrder(c.agents) {
+	before := map[string]*agent{}
+	for id, old := range c.agents {
 		if old.pid == m.PID { // a new process where the old one was
-			c.removeAgent(old, c.word("a new slave registered at the same address",
-				"a new agent registered at the same address"), "reason_registered")
+			before[id] = old
 		}
+	}
+	for _, old := range inOrder(before) {
+		c.removeAgent(old, c.word("a new slave registered at the same address",
+			"a new agent registered at the same address"), "reason_registered")
 	}
 	id := fmt.Sprintf("%s-S%d", c.o.Master.ID, c.nextAgent)
 	c.nextAgent++

@@ -21,6 +21,9 @@ func (c *Cluster) reregister(l Link, m *wire.Reregister) error {
 	if why := badID(id); why != "" {
 		return fmt.Errorf("reregister: agent id: %s", why)
 	}
+	if other := c.links[l]; other != nil && other.id != id {
+		return fmt.Errorf("reregister %s: already registered as %s", id, other.id)
+	}
 	total, err := resource.FromProto(info.Resources)
 	if err != nil {
 		return fmt.Errorf("reregister %s: %w", id, err)
@@ -83,7 +86,7 @@ func (c *Cluster) adoptFrameworks(m *wire.Reregister, wasUnreachable bool) (stop
 		id := f.V.GetID().GetValue()
 		known := c.frameworks[id]
 		switch {
-		case id == "" || c.isCompleted(id):
+		case badID(id) != "" || c.isCompleted(id):
 			stop[id] = true
 		case known == nil && !runs(m.Tasks, id):
 			// Its tasks have ended. Nothing of it is left to be recovered (in

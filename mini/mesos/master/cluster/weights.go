@@ -105,10 +105,11 @@ func badID(id string) string {
 }
 
 // recoverWeights takes the registry's weights if it has some, else those of
-// --weights, and writes these into it.
+// --weights. In 0.26, where weights are changed by a restart with another
+// --weights, these come first.
 func (c *Cluster) recoverWeights(stored map[string]float64) {
 	c.weights = c.o.Weights
-	if len(stored) == 0 {
+	if len(stored) == 0 || c.o.Compat == V026 && len(c.o.Weights) > 0 {
 		return
 	}
 	if len(c.o.Weights) > 0 {

@@ -188,7 +188,12 @@ func Answer(w http.ResponseWriter, r *http.Request, v any) {
 		return
 	}
 	w.Header().Set("Content-Encoding", "gzip")
-	z := gzip.NewWriter(w)
+	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil { // only for a level that there is not
+		w.Header().Del("Content-Encoding")
+		w.Write(body)
+		return
+	}
 	z.Write(body)
 	z.Close()
 }

@@ -16,14 +16,14 @@ import (
 // resources prints a set in the order of the real master's hash table. The
 // four well-known scalars are always there.
 func resources(s resource.Set) mjson.Object {
-	o := mjson.Object{}
-	always := []string{"disk", "mem", "gpus", "cpus"}
+	o := make(mjson.Object, 0, 6)
+	always := [...]string{"disk", "mem", "gpus", "cpus"}
 	for _, name := range always {
 		o = o.Put(name, s.Scalar(name))
 	}
 	for _, it := range s.Flat().Items() {
 		switch {
-		case slices.Contains(always, it.Name):
+		case slices.Contains(always[:], it.Name):
 		case it.Kind == resource.Scalar:
 			o = o.Put(it.Name, s.Scalar(it.Name))
 		default:
@@ -69,7 +69,7 @@ func agent(a cluster.AgentView) mjson.Object {
 	for _, role := range a.Total.Roles() {
 		reserved = reserved.Put(role, resources(a.Total.Reserved(role)))
 	}
-	return mjson.Object{}.
+	return make(mjson.Object, 0, 20).
 		Put("id", a.ID).
 		Put("hostname", a.Info.Hostname).
 		Put("port", a.Info.GetPort()).
@@ -173,7 +173,7 @@ func offer(o cluster.OfferView) mjson.Object {
 
 func task(t cluster.TaskView) mjson.Object {
 	r := t.Resources()
-	o := mjson.Object{}.
+	o := make(mjson.Object, 0, 16).
 		Put("id", t.TaskID.Value).
 		Put("name", t.Name).
 		Put("framework_id", t.FrameworkID.Value).

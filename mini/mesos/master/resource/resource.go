@@ -72,6 +72,9 @@ func (s Set) Empty() bool { return len(s.items) == 0 }
 
 // Add returns s and t together.
 func (s Set) Add(t Set) Set {
+	if len(s.items) == 0 {
+		return t
+	}
 	for _, it := range t.items {
 		s = s.add(it)
 	}
@@ -81,6 +84,9 @@ func (s Set) Add(t Set) Set {
 // Sub returns s without t. What t has more than s is ignored: use Contains
 // first where that matters.
 func (s Set) Sub(t Set) Set {
+	if len(t.items) == 0 {
+		return s
+	}
 	out := Set{items: make([]Item, 0, len(s.items))}
 	for _, it := range s.items {
 		if o, ok := t.find(it); ok {
@@ -156,6 +162,9 @@ func (s Set) Roles() []string {
 
 // Flat returns s with all roles made one.
 func (s Set) Flat() Set {
+	if !slices.ContainsFunc(s.items, func(it Item) bool { return it.Role != "*" }) {
+		return s
+	}
 	var out Set
 	for _, it := range s.items {
 		it.Role = "*"
@@ -197,6 +206,9 @@ func (it Item) Value() string {
 }
 
 func (s Set) filter(keep func(Item) bool) Set {
+	if !slices.ContainsFunc(s.items, func(it Item) bool { return !keep(it) }) {
+		return s
+	}
 	var out Set
 	for _, it := range s.items {
 		if keep(it) {
@@ -219,14 +231,13 @@ func (s Set) add(it Item) Set {
 	if it.empty() {
 		return s
 	}
-	items := slices.Clone(s.items)
-	for i := range items {
-		if items[i].same(it) {
-			items[i] = items[i].plus(it)
-			return Set{items}
-		}
+	i := slices.IndexFunc(s.items, it.same)
+	if i < 0 {
+		return Set{append(slices.Clip(s.items), it.plus(Item{}))} // clipped: appending copies
 	}
-	return Set{append(items, it.plus(Item{}))}
+	items := slices.Clone(s.items)
+	items[i] = items[i].plus(it)
+	return Set{items}
 }
 
 func (it Item) same(o Item) bool { return it.Name == o.Name && it.Role == o.Role && it.Kind == o.Kind }
@@ -243,6 +254,9 @@ func (it Item) empty() bool {
 
 func (it Item) plus(o Item) Item {
 	it.Milli += o.Milli
+	if it.Kind == Scalar {
+		return it
+	}
 	it.Ranges = coalesce(slices.Concat(it.Ranges, o.Ranges))
 	it.Words = slices.Compact(slices.Sorted(slices.Values(slices.Concat(it.Words, o.Words))))
 	return it
@@ -250,6 +264,9 @@ func (it Item) plus(o Item) Item {
 
 func (it Item) minus(o Item) Item {
 	it.Milli -= o.Milli
+	if it.Kind == Scalar {
+		return it
+	}
 	it.Ranges = subtract(it.Ranges, o.Ranges)
 	it.Words = slices.DeleteFunc(slices.Clone(it.Words), func(w string) bool { return slices.Contains(o.Words, w) })
 	return it

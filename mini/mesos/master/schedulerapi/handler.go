@@ -28,6 +28,8 @@ import (
 const (
 	streamHeader = "Mesos-Stream-Id"
 	maxBehind    = 10000 // events that wait for a slow scheduler
+
+	newest = scheduler.Call_DECLINE_INVERSE_OFFERS // the last call that 1.3.2 knows
 )
 
 // Serve answers one request on behalf of c. It returns when the request is
@@ -68,7 +70,10 @@ func validate(call *scheduler.Call) error {
 		}
 		return nil
 	}
-	if call.Type == scheduler.Call_UNKNOWN {
+	if call.Type > newest && scheduler.Call_Type_name[int32(call.Type)] != "" {
+		return v1call.BadRequest("Failed to convert JSON into Call protobuf: Failed to find enum for '%s'", call.Type)
+	}
+	if call.Type <= scheduler.Call_UNKNOWN || call.Type > newest {
 		return bad("Expecting 'type' to be present")
 	}
 	if call.Type == scheduler.Call_SUBSCRIBE {

@@ -14,6 +14,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
+	"github.com/mesoslab/lab/mini/mesos/master/endpoints"
 	"github.com/mesoslab/lab/mini/mesos/master/resource"
 	"github.com/mesoslab/lab/mini/mesos/master/v1call"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
@@ -94,7 +95,9 @@ func FuzzCall(f *testing.F) {
 		}
 		r.Header.Set(streamHeader, "s")
 		w := httptest.NewRecorder()
-		Serve(w, r, lively(t))
+		c := lively(t)
+		Serve(w, r, c)
+		mjson.Marshal(endpoints.State(endpoints.Master{}, c.Snapshot())) // what was taken can be printed
 		if s := w.Code; s != 202 && s != 400 && s != 403 {
 			t.Errorf("status %d: %s", s, w.Body)
 		}
