@@ -159,10 +159,10 @@ func (p Platform) slaveEnv(master string, n lab.Node) []string {
 // have one run there may have any other container run as well.
 func (p Platform) commandsAsRoot() bool { return !p.Embedded || p.Spec.Local.AllowRootCmd }
 
-// resources are the spec's, or an embedded machine's wanted size: what Mesos
-// would detect there is the whole computer's, other in each run.
+// resources are the spec's, or the machine's wanted size where Mesos would detect
+// the whole computer's, other in each run.
 func (p Platform) resources(n lab.Node) string {
-	if r := p.Spec.Mesos.Resources; r != "" || !p.Embedded {
+	if r := p.Spec.Mesos.Resources; r != "" || p.Sized {
 		return r
 	}
 	r := fmt.Sprintf("cpus:%d;mem:%d", n.CPUs, n.MemoryMiB)

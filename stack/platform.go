@@ -23,9 +23,11 @@ type Platform struct {
 	PingTimeout  time.Duration
 	PingTimeouts int
 	// Embedded says that machines are processes of this computer: they share
-	// its network, so ports 80 and 443 are left alone, and their size is what
-	// the spec says.
+	// its network, so ports 80 and 443 are left alone.
 	Embedded bool
+	// Sized says that machines tell of their own size. Where they do not, slaves
+	// offer what the spec says.
+	Sized bool
 	// Flags are more flags of components, by the container's name, beyond the
 	// spec's: what a scenario asks for while it lasts.
 	Flags map[string][]string
@@ -65,7 +67,7 @@ func MiniImages(embedded bool) Images {
 func New(spec lab.Spec, id string, features lab.Features, nodes []lab.Node) (Platform, error) {
 	spec = spec.WithDefaults()
 	p := Platform{
-		Label: spec.Name + "/" + id, Spec: spec, Nodes: nodes, Embedded: !features.Real,
+		Label: spec.Name + "/" + id, Spec: spec, Nodes: nodes, Embedded: !features.Real, Sized: features.Sized,
 		PingTimeout: spec.Mesos.SlavePingTimeout, PingTimeouts: spec.Mesos.MaxSlavePingTimeouts,
 	}
 	if p.PingTimeout == 0 {

@@ -35,7 +35,7 @@ func New(opts Options) *Provider {
 // PowerCrash.
 func (p *Provider) Features() lab.Features {
 	return lab.Features{
-		Name: "vagrant", Real: true, Stack: "seed", PingTimeout: 3 * time.Second, PingTimeouts: 5,
+		Name: "vagrant", Real: true, Sized: true, Stack: "seed", PingTimeout: 3 * time.Second, PingTimeouts: 5,
 		PowerModes: []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerPause},
 		Subnets:    subnets(),
 	}
