@@ -135,6 +135,9 @@ func intersection(a, b []string) int {
 // changeAndRollBack gives the app a hostile label, and takes it back by its
 // versions.
 func changeAndRollBack(t *testing.T, p *browser.Page) {
+	// The list of versions comes a moment later than the app.
+	p.Await("the smaller app's version to be the first", `(JSON.parse(document.querySelector("#app pre").textContent).instances === 2) &&
+		!document.querySelector('#app [data-act="rollback"][data-version="' + document.querySelector('#app [data-act="version"]').dataset.version + '"]')`)
 	old := p.Text(`document.querySelector('#app [data-act="version"]').dataset.version`)
 	p.Click(appButton("change", "/web"))
 	p.Await("the definition to change", `document.querySelector("#json")`)
