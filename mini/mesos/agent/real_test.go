@@ -169,6 +169,9 @@ func TestRealEngine(t *testing.T) {
 	r.stop()
 	r.begin()
 	expect[*wire.Reregister](r.m)
+	if s := r.m.update("lives", mesos.TASK_RUNNING); !s.GetHealthy() { // the new process has looked for itself
+		t.Errorf("%+v", s)
+	}
 	r.m.send(&wire.KillTask{FrameworkID: "fw-0", TaskID: "lives"})
 	k := r.m.update("lives", mesos.TASK_KILLED)
 	if k.ContainerStatus.ContainerID.Value != s.ContainerStatus.ContainerID.Value {
