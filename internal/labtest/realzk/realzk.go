@@ -8,7 +8,6 @@
 package realzk
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -17,7 +16,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -50,20 +48,8 @@ type Server struct {
 	t      testing.TB
 	java   string
 	config string
-
-	cmd *exec.Cmd
-	out *output
-}
-
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
+	log    string // the file of what it says
+	cmd    *exec.Cmd
 }
 
 // Start starts a server without data on an address (host:port; port 0 chooses
@@ -82,7 +68,7 @@ func Start(t testing.TB, addr string) *Server {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	s.config = filepath.Join(dir, "zoo.cfg")
+	s.config, s.log = filepath.Join(dir, "zoo.cfg"), filepath.Join(dir, "log")
 	text := fmt.Sprintf("dataDir=%s\nclientPortAddress=%s\nclientPort=%s\ntickTime=2000\nmaxClientCnxns=0\nadmin.enableServer=false\n4lw.commands.whitelist=*\n",
 		filepath.Join(dir, "data"), host, port)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
@@ -96,10 +82,14 @@ func Start(t testing.TB, addr string) *Server {
 // Again starts the server after Kill, with the data that it has.
 func (s *Server) Again() {
 	s.t.Helper()
-	s.out = &output{}
+	out, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer out.Close() // the process has its own
 	s.cmd = exec.Command(s.java, "-Xmx128m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 		"-cp", Classpath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", s.config)
-	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
+	s.cmd.Stdout, s.cmd.Stderr = out, out
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatalf("real ZooKeeper: %v", err)
 	}
@@ -117,7 +107,7 @@ func (s *Server) Again() {
 		return err
 	}); err != nil {
 		s.Kill()
-		s.t.Fatalf("%v\n%s", err, s.out.text.String())
+		s.t.Fatalf("%v\n%s", err, s.said())
 	}
 }
 
@@ -130,8 +120,16 @@ func (s *Server) Kill() {
 	_ = s.cmd.Wait()
 	s.cmd = nil
 	if s.t.Failed() {
-		s.t.Logf("real ZooKeeper:\n%s", s.out.text.String())
+		s.t.Logf("real ZooKeeper:\n%s", s.said())
 	}
+}
+
+func (s *Server) said() string {
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // Word asks the server one of its four-letter words.
