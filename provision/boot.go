@@ -67,7 +67,7 @@ func AwaitBoot(ctx context.Context, host Booting, f Facts, say func(string)) (En
 // upstart and sysvinit know a running rc only by its process; [/] keeps pgrep
 // from finding the shell that runs it.
 var bootQuestion = map[Init]string{
-	Systemd:  "systemctl is-active docker.service; systemctl is-enabled docker.service; systemctl is-system-running",
+	Systemd:  "systemctl show --value -p ActiveState,UnitFileState docker.service; systemctl is-system-running",
 	Upstart:  "PATH=$PATH:/sbin:/usr/sbin; initctl status docker; runlevel; if pgrep -f '[/]etc/init.d/rc ' >/dev/null; then echo rc; fi",
 	SysVinit: "PATH=$PATH:/sbin:/usr/sbin; if service docker status >/dev/null 2>&1; then echo started; fi; runlevel; if pgrep -x startpar >/dev/null || pgrep -f '[/]etc/init.d/rc ' >/dev/null; then echo rc; fi",
 }

@@ -150,8 +150,8 @@ func (b *bootable) run(cmd string, _ io.Reader, stdout, stderr io.Writer) int {
 		if b.grub {
 			fmt.Fprintln(stdout, "yes")
 		}
-	case strings.HasPrefix(cmd, "PATH=$PATH:/usr/sbin:/sbin\necho @begin"):
-		fmt.Fprintf(stdout, "@init\nsystemd\n@uid\n0\n@sudo\nyes\n@cgroup\n%d\n@boot\n%s\n@end\n", b.cgroup, id)
+	case cmd == factsScript:
+		fmt.Fprintf(stdout, "@init\nsystemd\n@id\nuid=0(root) gid=0(root)\n@sudo\nyes\n@cgroup\n%d\n@boot\n%s\n@end\n", b.cgroup, id)
 	default:
 		fmt.Fprintf(stderr, "%s: not found\n", cmd)
 		return 127

@@ -72,9 +72,11 @@ func (h *Host) forward(ctx context.Context, network, addr string) (net.Conn, err
 
 // dialStdioCommand connects stdin and stdout with the Docker socket:
 // dial-stdio came with 18.09; machines that have neither it nor sockets in
-// sshd (Ubuntu 14.04) have a netcat that knows -U.
+// sshd (Ubuntu 14.04) have a netcat that knows -U. Without a socket there is
+// no point in starting any of them: an engine that is down is asked for often.
 func dialStdioCommand(root bool) string {
-	return Quote(privileged(root, "docker", "system", "dial-stdio")...) + " || exec " +
+	return "[ -S " + dockerSocket + " ] || { echo no " + dockerSocket + " >&2; exit 1; }; " +
+		Quote(privileged(root, "docker", "system", "dial-stdio")...) + " || exec " +
 		Quote(privileged(root, "nc", "-U", dockerSocket)...)
 }
 

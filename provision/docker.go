@@ -180,7 +180,7 @@ func (s settings) changes(want settings) []change {
 // little (a restart that succeeds without effect, or fails and comes up).
 func restart(ctx context.Context, host Configurable, f Facts, reload bool) error {
 	root := host.Machine().SSH.User == "root"
-	_, said := host.Run(ctx, commandLine(restartCommands(f.Init, root, reload)), nil)
+	_, said := host.Run(ctx, commandLine(root, restartCommands(f.Init, reload)), nil)
 	if _, exited := errors.AsType[*CommandError](said); said != nil && !exited {
 		return said
 	}
@@ -190,15 +190,21 @@ func restart(ctx context.Context, host Configurable, f Facts, reload bool) error
 	return nil
 }
 
-// commandLine runs commands one after the other, whatever their exit codes: a
-// reset of an unknown unit and the stop of a stopped job fail and mean nothing.
-// The last one's counts.
-func commandLine(commands [][]string) string {
+// commandLine runs root's commands one after the other, by one sudo: each costs
+// more than most of what it is asked for.
+func commandLine(root bool, commands [][]string) string {
+	if !root && len(commands) == 1 {
+		return Quote(privileged(root, commands[0]...)...)
+	}
 	var parts []string
 	for _, argv := range commands {
 		parts = append(parts, Quote(argv...))
 	}
-	return strings.Join(parts, "; ")
+	line := strings.Join(parts, "; ")
+	if root {
+		return line
+	}
+	return Quote(privileged(root, "sh", "-c", line)...)
 }
 
 func whyCommand(i Init) string {

@@ -107,12 +107,12 @@ func TestConfigureDocker(t *testing.T) {
 		changed    bool
 	}{
 		{name: "Debian, systemd", user: "vagrant", facts: Facts{Init: Systemd, Engine: real}, units: debianUnit, opts: article, want: tlsOff, changed: true,
-			ran: []string{"systemctl cat --no-pager docker.service", "sudo -n systemctl --quiet --no-reload enable docker.service; sudo -n systemctl reset-failed docker.service docker.socket; sudo -n systemctl restart docker.service"}},
+			ran: []string{"systemctl cat --no-pager docker.service", "sudo -n sh -c 'systemctl --quiet --no-reload enable docker.service; systemctl reset-failed docker.service docker.socket; systemctl restart docker.service'"}},
 		{name: "docker-ce, systemd", user: "root", facts: Facts{Init: Systemd, Engine: real}, units: ceUnit, opts: article, want: tlsOff, changed: true,
 			dropIn: "# Made by lab: this unit does not read /etc/default/docker by itself.\n[Service]\nEnvironmentFile=-/etc/default/docker\nExecStart=\nExecStart=/usr/bin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS\n",
 			ran:    []string{"systemctl cat --no-pager docker.service", "systemctl daemon-reload; systemctl --quiet --no-reload enable docker.service; systemctl reset-failed docker.service docker.socket; systemctl restart docker.service"}},
 		{name: "Ubuntu 14.04, upstart", user: "vagrant", facts: Facts{Init: Upstart, Engine: old}, opts: article, want: plain, changed: true,
-			ran: []string{"sudo -n initctl stop docker; sudo -n initctl start docker"}},
+			ran: []string{"sudo -n sh -c 'initctl stop docker; initctl start docker'"}},
 		{name: "sysvinit", user: "root", facts: Facts{Init: SysVinit, Engine: real}, opts: article, want: tlsOff, changed: true,
 			ran: []string{"service docker restart"}},
 		{name: "embedded", user: "root", facts: Facts{Init: Systemd, Engine: Engine{State: EngineRunning, Number: "dev", Embedded: true}}, opts: article, want: plain, changed: true,

@@ -124,28 +124,31 @@ func unitLines(text string) []string {
 	return out
 }
 
-// restartCommands restart Docker, or start it where it is stopped.
-func restartCommands(init Init, root, reload bool) [][]string {
+// restartCommands restart Docker, or start it where it is stopped. They are
+// root's, and are run one after the other, whatever their exit codes: a reset
+// of an unknown unit and the stop of a stopped job fail and mean nothing. The
+// last one's counts.
+func restartCommands(init Init, reload bool) [][]string {
 	switch init {
 	case Systemd:
 		var out [][]string
 		if reload {
-			out = append(out, privileged(root, "systemctl", "daemon-reload"))
+			out = append(out, []string{"systemctl", "daemon-reload"})
 		}
 		// A machine that boots again brings its containers back only if Docker
 		// starts by itself. Without reset-failed the fourth restart within a
 		// minute is refused and takes docker.socket down with it.
 		return append(out,
-			privileged(root, "systemctl", "--quiet", "--no-reload", "enable", "docker.service"),
-			privileged(root, "systemctl", "reset-failed", "docker.service", "docker.socket"),
-			privileged(root, "systemctl", "restart", "docker.service"))
+			[]string{"systemctl", "--quiet", "--no-reload", "enable", "docker.service"},
+			[]string{"systemctl", "reset-failed", "docker.service", "docker.socket"},
+			[]string{"systemctl", "restart", "docker.service"})
 	case Upstart:
 		// "restart" of a stopped job is an error, and of a running one keeps
 		// the environment that it was started with.
 		return [][]string{
-			privileged(root, "initctl", "stop", "docker"),
-			privileged(root, "initctl", "start", "docker"),
+			{"initctl", "stop", "docker"},
+			{"initctl", "start", "docker"},
 		}
 	}
-	return [][]string{privileged(root, "service", "docker", "restart")}
+	return [][]string{{"service", "docker", "restart"}}
 }

@@ -75,25 +75,29 @@ type Network struct {
 // factsScript asks everything at once. It uses only what a minimal system has;
 // what a machine does not know leaves its section empty. The PATH of users who
 // are not root lacks the folders of dockerd and ip on Debian.
-const factsScript = `PATH=$PATH:/usr/sbin:/sbin
-echo @begin; date +%s.%N
-echo @os; cat /etc/os-release 2>/dev/null
+//
+// It starts few programs, for on a slow machine they are what takes the time:
+// show is the shell's own cat, and bash since 5.0 has a clock of its own.
+const factsScript = `PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
+show() { [ ! -r "$1" ] || while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done <"$1"; }
+echo @begin; echo "${EPOCHREALTIME:-$(date +%s.%N)}"
+echo @os; show /etc/os-release
 echo @init; if [ -d /run/systemd/system ]; then echo systemd; elif [ -e /sbin/initctl ]; then echo upstart; elif [ -d /etc/init.d ]; then echo sysvinit; fi
 echo @arch; uname -m
-echo @hostname; hostname
-echo @user; id -un
-echo @uid; id -u
-echo @sudo; if [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then echo yes; fi
+echo @hostname; if [ -r /proc/sys/kernel/hostname ]; then show /proc/sys/kernel/hostname; else hostname; fi
+id=$(id)
+echo @id; echo "$id"
+echo @sudo; case $id in uid=0*) echo yes;; *) sudo -n true 2>/dev/null && echo yes;; esac
 echo @docker; command -v dockerd docker 2>/dev/null
 echo @package; dpkg-query -W -f='${Status}' docker.io 2>/dev/null; echo
 echo @cgroup; if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo 2; elif [ -d /sys/fs/cgroup ]; then echo 1; fi
-echo @memory; cat /proc/meminfo 2>/dev/null
+echo @memory; show /proc/meminfo
 echo @disk; df -Pk /var/lib/docker 2>/dev/null || df -Pk / 2>/dev/null
 echo @container; if [ -e /.dockerenv ] || [ -e /run/.containerenv ] || [ -s /run/systemd/container ] || [ -n "$container" ]; then echo yes; fi
-echo @caps; grep CapBnd /proc/self/status 2>/dev/null
-echo @boot; cat /proc/sys/kernel/random/boot_id 2>/dev/null
+echo @process; show /proc/self/status
+echo @boot; show /proc/sys/kernel/random/boot_id
 echo @networks; ip -o -4 addr show 2>/dev/null
-echo @end; date +%s.%N
+echo @end; echo "${EPOCHREALTIME:-$(date +%s.%N)}"
 exit 0`
 
 // embeddedOS is the ID in an embedded machine's os-release.
@@ -139,8 +143,7 @@ func parseFacts(out string, before, after time.Time) (Facts, error) {
 	}
 	get := func(name string) string { return strings.TrimSpace(sections[name]) }
 	f := Facts{
-		Init: Init(get("init")), Arch: goArch(get("arch")), Hostname: get("hostname"), User: get("user"),
-		UID: -1, Sudo: get("sudo") == "yes", Engine: Engine{State: EngineMissing},
+		Init: Init(get("init")), Arch: goArch(get("arch")), Hostname: get("hostname"), Sudo: get("sudo") == "yes", Engine: Engine{State: EngineMissing},
 		MemoryMiB: memTotal(sections["memory"]), DiskMiB: diskFree(sections["disk"]),
 	}
 	f.OSID, f.OSVersion, f.OSName = osRelease(sections["os"])
@@ -150,13 +153,11 @@ func parseFacts(out string, before, after time.Time) (Facts, error) {
 	if f.OSID == embeddedOS { // its engine is built in, even where it is stopped
 		f.Engine = Engine{State: EngineStopped, Embedded: true}
 	}
-	if uid, err := strconv.Atoi(get("uid")); err == nil {
-		f.UID = uid
-	}
+	f.UID, f.User = whoami(get("id"))
 	f.Cgroup, _ = strconv.Atoi(get("cgroup"))
 	f.Package, f.BootID, f.Networks = get("package"), get("boot"), networks(sections["networks"])
 	f.SharedKernel = get("container") == "yes" || f.OSID == embeddedOS
-	f.FixedClock = f.SharedKernel || !maySetTime(get("caps"))
+	f.FixedClock = f.SharedKernel || !maySetTime(get("process"))
 	begin, ok1 := unixTime(get("begin"))
 	end, ok2 := unixTime(get("end"))
 	if ok1 && ok2 {
@@ -187,10 +188,22 @@ func clockOffset(before, begin, end, after time.Time) (offset, uncertain time.Du
 	return begin.Add(took / 2).Sub(before.Add(asked / 2)), max(0, asked-took) / 2
 }
 
-// maySetTime reads "CapBnd: 000001ffffffffff" for CAP_SYS_TIME, capability 25.
-// Where nothing is said, nothing forbids it.
-func maySetTime(line string) bool {
-	_, mask, ok := strings.Cut(line, ":")
+// whoami reads "uid=1000(vagrant) gid=…"; the uid is -1 where nothing is said.
+func whoami(id string) (uid int, user string) {
+	first, _, _ := strings.Cut(strings.TrimPrefix(id, "uid="), " ")
+	number, name, _ := strings.Cut(first, "(")
+	uid, err := strconv.Atoi(number)
+	if err != nil || uid < 0 {
+		return -1, ""
+	}
+	return uid, strings.TrimSuffix(name, ")")
+}
+
+// maySetTime reads "CapBnd: 000001ffffffffff" of /proc/<pid>/status for
+// CAP_SYS_TIME, capability 25. Where nothing is said, nothing forbids it.
+func maySetTime(status string) bool {
+	_, rest, ok := strings.Cut(status, "CapBnd:")
+	mask, _, _ := strings.Cut(rest, "\n")
 	bits, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
 	return !ok || err != nil || bits>>25&1 == 1
 }
@@ -265,7 +278,8 @@ func diskFree(text string) int64 {
 	return kib >> 10
 }
 
-// unixTime reads seconds.nanoseconds; a date without %N leaves it as it is.
+// unixTime reads seconds.nanoseconds, and the shell's seconds.microseconds; a
+// date without %N leaves it as it is.
 func unixTime(text string) (time.Time, bool) {
 	whole, fraction, _ := strings.Cut(text, ".")
 	sec, err := strconv.ParseInt(whole, 10, 64)
@@ -273,7 +287,10 @@ func unixTime(text string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	nsec, err := strconv.ParseInt(fraction, 10, 64)
-	if err != nil || len(fraction) != 9 {
+	switch {
+	case err == nil && len(fraction) == 6:
+		nsec *= 1000
+	case err != nil || len(fraction) != 9:
 		nsec = 5e8 // only the second is known: its middle
 	}
 	return time.Unix(sec, nsec), true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -26,10 +27,8 @@ systemd
 x86_64
 @hostname
 node1
-@user
-vagrant
-@uid
-1000
+@id
+uid=1000(vagrant) gid=1000(vagrant) groups=1000(vagrant),27(sudo)
 @sudo
 yes
 @docker
@@ -46,8 +45,11 @@ MemFree:          100000 kB
 Filesystem     1024-blocks    Used Available Capacity Mounted on
 /dev/vda1         10255636 1234567   8476543      13% /
 @container
-@caps
+@process
+Name:	bash
+CapEff:	0000000000000000
 CapBnd:	000001ffffffffff
+CapAmb:	0000000000000000
 @boot
 0e3ad3e6-0f3c-4a0c-9c3c-2f8f4c2a9f10
 @networks
@@ -77,7 +79,7 @@ func TestParseFacts(t *testing.T) {
 }
 
 func TestParseFactsOfLittle(t *testing.T) {
-	little := "@begin\n1467811125.%N\n@os\n@init\nupstart\n@arch\nriscv64\n@hostname\n@user\n@uid\n@sudo\n@docker\n@cgroup\n@memory\n@disk\n@end\n1467811125.%N\n"
+	little := "@begin\n1467811125.%N\n@os\n@init\nupstart\n@arch\nriscv64\n@hostname\n@id\n@sudo\n@docker\n@cgroup\n@memory\n@disk\n@end\n1467811125.%N\n"
 	got, err := parseFacts(little, time.Unix(1467811125, 5e8), time.Unix(1467811125, 5e8))
 	if err != nil {
 		t.Fatal(err)
@@ -117,20 +119,34 @@ func (h shellHost) EngineVersion(context.Context) (Engine, error) {
 	return Engine{State: EngineRunning, Number: "20.10.24"}, h.engine
 }
 
+// TestFactsScript runs the script by every shell of this computer that may be
+// somebody's login shell.
 func TestFactsScript(t *testing.T) {
-	sh, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip("no sh")
+	for _, name := range []string{"sh", "dash", "bash", "ksh", "zsh"} {
+		t.Run(name, func(t *testing.T) {
+			sh, err := exec.LookPath(name)
+			if err != nil {
+				t.Skipf("no %s here", name)
+			}
+			factsOfThisComputer(t, sh)
+		})
 	}
+}
+
+func factsOfThisComputer(t *testing.T, sh string) {
 	f, err := FindFacts(t.Context(), shellHost{sh: sh})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Arch != runtime.GOARCH || f.Hostname == "" || f.User == "" || f.UID < 0 {
+	hostname, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Arch != runtime.GOARCH || f.Hostname != hostname || f.User == "" || f.UID != os.Getuid() {
 		t.Errorf("facts of this computer: %+v", f)
 	}
-	if runtime.GOOS == "linux" && f.BootID == "" {
-		t.Error("no boot id")
+	if runtime.GOOS == "linux" && (f.BootID == "" || f.MemoryMiB == 0 || f.DiskMiB == 0) {
+		t.Errorf("of Linux it knows too little: %+v", f)
 	}
 	if f.ClockOffset.Abs() > time.Minute {
 		t.Errorf("this computer's clock is %s off itself", f.ClockOffset)
@@ -141,6 +157,21 @@ func TestFactsScript(t *testing.T) {
 	f, err = FindFacts(t.Context(), shellHost{sh: sh, engine: errors.New("nobody there")})
 	if err != nil || f.Engine.State == EngineRunning {
 		t.Errorf("with a silent engine: %+v, %v", f.Engine, err)
+	}
+}
+
+func TestUnixTime(t *testing.T) {
+	for text, want := range map[string]time.Time{
+		"1467811127.250000000": time.Unix(1467811127, 25e7), // date +%s.%N
+		"1467811127.250000":    time.Unix(1467811127, 25e7), // bash
+		"1467811127.%N":        time.Unix(1467811127, 5e8),  // a date without %N
+	} {
+		if got, ok := unixTime(text); !ok || !got.Equal(want) {
+			t.Errorf("%s: %v, %v", text, got, ok)
+		}
+	}
+	if _, ok := unixTime("%s"); ok {
+		t.Error("no time was taken for one")
 	}
 }
 
@@ -200,7 +231,7 @@ func TestQuote(t *testing.T) {
 // FuzzParseFacts: nothing that a machine says may end the program.
 func FuzzParseFacts(f *testing.F) {
 	f.Add(debianFacts)
-	f.Add("@end\n@networks\n1: e inet 1.2.3.4/99\n@caps\nCapBnd: zz")
+	f.Add("@end\n@networks\n1: e inet 1.2.3.4/99\n@id\nuid=-1(\n@process\nCapBnd: zz")
 	f.Fuzz(func(t *testing.T, out string) {
 		facts, err := parseFacts(out, time.Unix(0, 0), time.Unix(1, 0))
 		if err != nil {

@@ -151,7 +151,7 @@ func (h *Host) uploadBySudo(ctx context.Context, name string, r io.ReadSeeker, m
 const (
 	// teeScript counts what came: a connection that breaks ends the input,
 	// too, and half a file must not take the place of a whole one.
-	teeScript = `mkdir -p "$1" && umask 077 && cat >"$3" && [ "$(wc -c <"$3")" -eq "$5" ] && chmod "$4" "$3" && LC_ALL=C mv -f "$3" "$2" || { rm -f "$3"; exit 1; }`
+	teeScript = `{ [ -d "$1" ] || mkdir -p "$1"; } && umask 077 && cat >"$3" && [ "$(wc -c <"$3")" -eq "$5" ] && chmod "$4" "$3" && LC_ALL=C mv -f "$3" "$2" || { rm -f "$3"; exit 1; }`
 	// installScript takes the file $5 and removes it.
 	installScript = `mkdir -p "$1" && install -m "$4" -o root -g root "$5" "$3" && mv -f "$3" "$2" && rm -f "$5" || { rm -f "$3"; exit 1; }`
 )

@@ -246,8 +246,8 @@ func TestDockerTooOld(t *testing.T) {
 
 func TestDockerOverStdio(t *testing.T) {
 	for user, want := range map[string]string{
-		"vagrant": "sudo -n docker system dial-stdio || exec sudo -n nc -U /var/run/docker.sock",
-		"root":    "docker system dial-stdio || exec nc -U /var/run/docker.sock",
+		"vagrant": "[ -S /var/run/docker.sock ] || { echo no /var/run/docker.sock >&2; exit 1; }; sudo -n docker system dial-stdio || exec sudo -n nc -U /var/run/docker.sock",
+		"root":    "[ -S /var/run/docker.sock ] || { echo no /var/run/docker.sock >&2; exit 1; }; docker system dial-stdio || exec nc -U /var/run/docker.sock",
 	} {
 		t.Run(user, func(t *testing.T) { dockerOverStdio(t, user, want) })
 	}

@@ -77,10 +77,14 @@ func (h *initHost) Run(_ context.Context, line string, _ io.Reader) ([]byte, err
 	}
 	var out string
 	var err error
+	line, root := strings.CutPrefix(line, "sudo -n ")
+	if inner, ok := strings.CutPrefix(line, "sh -c '"); ok {
+		line = strings.TrimSuffix(inner, "'")
+	}
 	for cmd := range strings.SplitSeq(line, "; ") {
 		words := strings.Fields(cmd)
-		if h.user != "root" && words[0] == "sudo" {
-			words = words[2:]
+		if h.user != "root" && root {
+			// sudo is for those who are not root
 		} else if words[0] != "systemctl" || words[1] != "cat" {
 			return nil, fmt.Errorf("%s: only root may", cmd)
 		}
@@ -265,13 +269,13 @@ func TestRestartCommands(t *testing.T) {
 		want         string
 	}{
 		{Systemd, true, false, "systemctl --quiet --no-reload enable docker.service; systemctl reset-failed docker.service docker.socket; systemctl restart docker.service"},
-		{Systemd, false, true, "sudo -n systemctl daemon-reload; sudo -n systemctl --quiet --no-reload enable docker.service; sudo -n systemctl reset-failed docker.service docker.socket; sudo -n systemctl restart docker.service"},
+		{Systemd, false, true, "sudo -n sh -c 'systemctl daemon-reload; systemctl --quiet --no-reload enable docker.service; systemctl reset-failed docker.service docker.socket; systemctl restart docker.service'"},
 		{Upstart, true, false, "initctl stop docker; initctl start docker"},
-		{Upstart, false, true, "sudo -n initctl stop docker; sudo -n initctl start docker"},
+		{Upstart, false, true, "sudo -n sh -c 'initctl stop docker; initctl start docker'"},
 		{SysVinit, false, false, "sudo -n service docker restart"},
 		{"", true, false, "service docker restart"},
 	} {
-		if got := commandLine(restartCommands(tt.init, tt.root, tt.reload)); got != tt.want {
+		if got := commandLine(tt.root, restartCommands(tt.init, tt.reload)); got != tt.want {
 			t.Errorf("%s: %s", tt.init, cmp.Diff(tt.want, got))
 		}
 	}
