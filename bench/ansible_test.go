@@ -87,7 +87,7 @@ func setBack(b *testing.B, l *rig.Lab) {
 	b.Helper()
 	const script = `set -e
 ids=$(docker ps -aq); [ -z "$ids" ] || docker rm -f $ids >/dev/null
-rm -rf /tmp/mesos /etc/default/docker
+rm -rf /tmp/mesos /var/lib/lab /etc/default/docker
 systemctl stop docker.service docker.socket; systemctl --quiet --no-reload disable docker.service`
 	eachMachine(b, func(n int) error {
 		if r := l.Run("ssh", fmt.Sprint("node", n), "sudo sh -c '"+script+"'"); r.Code != 0 {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,6 +118,28 @@ func TestMesosLeader(t *testing.T) {
 	}
 	if (MesosState{PID: "a", Leader: "b"}).Leads() || (MesosState{}).Leads() {
 		t.Error("a master that is not elected leads")
+	}
+}
+
+// TestMesosRedirectsToItself: a master that has been killed and started again
+// is not the leader yet, and sends people to the one that ZooKeeper names: to
+// its own address.
+func TestMesosRedirectsToItself(t *testing.T) {
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		w.Header().Set("Location", "//"+r.Host+"/master/state")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(s.Close)
+	at := netip.MustParseAddrPort(s.Listener.Addr().String())
+	clients := Platform{Nodes: []lab.Node{{Name: "node1", Role: lab.RoleMaster, IP: at.Addr()}}, Spec: lab.Spec{Ports: lab.PortsSpec{Mesos: int(at.Port())}}}.Clients(nil)
+	_, err := clients.Mesos.State(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "earlier master") {
+		t.Errorf("error %v, want what ZooKeeper still believes", err)
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times, want twice: the second answer closes the circle", asked)
 	}
 }
 

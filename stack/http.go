@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,7 +38,7 @@ func (p Platform) Clients(dial DialFunc) Clients {
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
-	h := &http.Client{Transport: &http.Transport{
+	h := &http.Client{CheckRedirect: onlyOnce, Transport: &http.Transport{
 		DialContext: bounded(dial), MaxIdleConnsPerHost: 8, IdleConnTimeout: 30 * time.Second,
 	}}
 	ip := p.Master().IP.String()
@@ -48,6 +50,17 @@ func (p Platform) Clients(dial DialFunc) Clients {
 		LB:        &LoadBalancer{Base: base(p.Spec.Ports.LBStats), HTTP: h},
 		HTTP:      h,
 	}
+}
+
+// errCircle ends redirects that lead back to where they came by.
+var errCircle = errors.New("redirected in a circle")
+
+// onlyOnce follows ten redirects as http.Client does by itself, and no circle.
+func onlyOnce(req *http.Request, via []*http.Request) error {
+	if len(via) >= 10 || slices.ContainsFunc(via, func(v *http.Request) bool { return v.URL.String() == req.URL.String() }) {
+		return errCircle
+	}
+	return nil
 }
 
 // bounded gives each dial its own time-out: http.Transport goes on dialling for

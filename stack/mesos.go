@@ -111,7 +111,13 @@ func (s MesosState) Framework(name string) (Framework, bool) {
 // 0.26 to 1.11; newer masters that do not lead redirect to the one that does.
 func (m *Mesos) State(ctx context.Context) (MesosState, error) {
 	var s MesosState
-	if err := getJSON(ctx, m.HTTP, m.Base+"/state", &s); err != nil {
+	err := getJSON(ctx, m.HTTP, m.Base+"/state", &s)
+	if errors.Is(err, errCircle) {
+		// The leader is told by its address: one that was killed and started
+		// again sends people to itself until ZooKeeper forgets the one before.
+		return MesosState{}, errors.New("mesos state: ZooKeeper still counts an earlier master at this address as the leader, until its session ends")
+	}
+	if err != nil {
 		return MesosState{}, fmt.Errorf("mesos state: %w", err)
 	}
 	return s, nil
