@@ -46,7 +46,7 @@ func (r Result) Changed() bool {
 
 // Converge makes the machines' engines (by node name) hold the platform's
 // containers: it creates what is missing, makes anew what has another
-// definition, starts what stands still, and removes ours that are wanted no
+// definition or a superseded image, starts what stands still, and removes ours that are wanted no
 // longer. Each starts when those it needs are ready; it returns when all are,
 // and the master counts all slaves. Containers without this lab's label are
 // never touched: one with a name of ours is the error container-foreign, found
@@ -167,7 +167,7 @@ func (r *run) prepare(ctx context.Context, d Docker, a action) (id string, state
 			return "", "", err
 		}
 	}
-	if a.kind == recreateIt || a.forget {
+	if a.forget {
 		if err := r.forgetSlave(ctx, a.want); err != nil {
 			return "", "", err
 		}

@@ -167,6 +167,36 @@ func TestConvergeRepairs(t *testing.T) {
 	})
 }
 
+// TestConvergeBringsNewImages: a newer lab has loaded images under the old
+// names. The slave goes on as the one it was, with its tasks.
+func TestConvergeBringsNewImages(t *testing.T) {
+	inWorld(t, lab.Spec{}, func(t *testing.T, w *world) {
+		if _, err := w.converge(t.Context(), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		node2 := w.engines["node2"]
+		node2.latest = "/tmp/mesos/meta/slaves/abc-S1\n"
+		if _, err := node2.ContainerCreate(t.Context(), client.ContainerCreateOptions{Name: "mesos-abc-S1.task", Config: &container.Config{Image: "lab/x"}}); err != nil {
+			t.Fatal(err)
+		}
+		slave, err := node2.find("mesos_slave1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		slave.shows = "sha256:0123"
+		r, err := w.converge(t.Context(), Options{})
+		if err != nil || !slices.Equal(r.Recreated, []string{"mesos_slave1"}) || len(r.Kept) != 5 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if _, err := node2.find("mesos-abc-S1.task"); err != nil || len(node2.commands) > 0 {
+			t.Errorf("the slave's task: %v; commands %q", err, node2.commands)
+		}
+		if again, err := w.converge(t.Context(), Options{}); err != nil || again.Changed() {
+			t.Errorf("the second time: %+v, %v", again, err)
+		}
+	})
+}
+
 func TestConvergeForeign(t *testing.T) {
 	for _, labels := range []map[string]string{nil, {LabelName: "other/99999999"}} {
 		inWorld(t, lab.Spec{}, func(t *testing.T, w *world) {

@@ -3,6 +3,7 @@ package stack
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/mesoslab/lab"
 	"github.com/moby/moby/api/types/container"
@@ -53,6 +54,8 @@ func decide(wanted []Container, have map[string][]existing, label string) (todo,
 		a := action{want: w, have: e}
 		switch {
 		case e.labels[LabelSpec] != w.Labels[LabelSpec] || e.state == container.StateDead || e.state == container.StateRemoving:
+			a.kind, a.forget = recreateIt, true
+		case superseded(e.image, w.Image): // the same slave, with another program
 			a.kind = recreateIt
 		case e.state != container.StateRunning && e.state != container.StateRestarting:
 			a.kind = startIt
@@ -68,6 +71,13 @@ func decide(wanted []Container, have map[string][]existing, label string) (todo,
 	}
 	slices.SortFunc(plan.surplus, func(a, b surplus) int { return slices.Compare([]string{a.node, a.name}, []string{b.node, b.name}) })
 	return plan, nil
+}
+
+// superseded reports whether a container was made of another image than the one
+// that bears the name now, as a newer lab brings it. Docker shows the name then
+// no longer, but the image's id.
+func superseded(has, want string) bool {
+	return strings.HasPrefix(has, "sha256:") && !strings.HasPrefix(want, "sha256:")
 }
 
 func foreign(w Container, e existing) error {

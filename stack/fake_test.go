@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -186,6 +187,7 @@ type fakeContainer struct {
 	options  client.ContainerCreateOptions
 	state    container.ContainerState
 	restarts int
+	shows    string // in place of the image's name
 }
 
 func (e *engine) find(id string) (*fakeContainer, error) {
@@ -213,7 +215,7 @@ func (e *engine) ContainerList(ctx context.Context, o client.ContainerListOption
 	var out client.ContainerListResult
 	for _, c := range e.containers {
 		if o.All || c.state == container.StateRunning {
-			out.Items = append(out.Items, container.Summary{ID: c.id, Names: []string{"/" + c.name}, Image: c.options.Config.Image, Labels: c.options.Config.Labels, State: c.state})
+			out.Items = append(out.Items, container.Summary{ID: c.id, Names: []string{"/" + c.name}, Image: cmp.Or(c.shows, c.options.Config.Image), Labels: c.options.Config.Labels, State: c.state})
 		}
 	}
 	return out, nil
