@@ -117,8 +117,11 @@ func (m Machine) load(ctx context.Context, file string) error {
 	if !m.Host.Root() {
 		command = "sudo -n " + command
 	}
-	_, err := m.Host.Run(ctx, command, nil)
-	if err == nil || ctx.Err() != nil {
+	err := m.whileItAnswers(ctx, "docker load", func(ctx context.Context) error {
+		_, err := m.Host.Run(ctx, command, nil)
+		return err
+	})
+	if err == nil || ctx.Err() != nil || lab.ErrorID(err) != "" {
 		return err
 	}
 	if full := m.full(ctx, err); full != nil {

@@ -101,7 +101,7 @@ type Result struct{ Did []string }
 // "image/<name>" (pull, hand on), both with progress in bytes.
 //
 // Error ids: image-name, image-pull, image-missing, image-load, image-arch,
-// image-upload, disk-full, mini-binary-missing.
+// image-upload, disk-full, engine-silent, mini-binary-missing.
 func Deliver(ctx context.Context, machines []Machine, src Sources, o Options) (Result, error) {
 	d := &delivery{Sources: src, Options: o, machines: machines, made: map[string]func() (*Archive, error){}, dirs: map[string]string{}}
 	var plan plan

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
@@ -222,6 +224,41 @@ func TestDeliverInterrupted(t *testing.T) {
 	if err == nil || lab.ErrorID(err) != "" {
 		t.Errorf("%v, want a plain error: the caller knows that it was interrupted", err)
 	}
+}
+
+// TestEngineFallsSilent: a load that never ends, in an engine that answers no
+// question either, is given up; one that is merely slow is not.
+func TestEngineFallsSilent(t *testing.T) {
+	file := fileOf(t, "amd64", map[string]string{"tool:1": ""})
+	synctest.Test(t, func(t *testing.T) {
+		m := newTwin("node2", nil)
+		m.frozen = true
+		start := time.Now()
+		_, _, err := deliver(t, Sources{File: file}, m.machine("tool:1"))
+		if lab.ErrorID(err) != "engine-silent" || !strings.Contains(err.Error(), "node2") {
+			t.Errorf("error %v, want engine-silent of node2", err)
+		}
+		if took := time.Since(start); took < silence || took > silence+2*askEvery {
+			t.Errorf("given up after %s", took)
+		}
+		m.frozen = false
+		if did, _, err := deliver(t, Sources{File: file}, m.machine("tool:1")); err != nil || did != "images tool:1 on node2" {
+			t.Errorf("once it answers again: %q, %v", did, err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		m := newTwin("node1", nil).machine()
+		err := m.whileItAnswers(t.Context(), "wait", func(ctx context.Context) error {
+			select {
+			case <-time.After(time.Hour):
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			t.Errorf("an hour in an engine that answers: %v", err)
+		}
+	})
 }
 
 func TestParseRoom(t *testing.T) {

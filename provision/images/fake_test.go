@@ -39,6 +39,7 @@ type twin struct {
 	cut        int  // Send breaks off after so many bytes, once
 	damage     bool // the next upload arrives damaged
 	loadErr    error
+	frozen     bool // from its next load on it answers nothing
 }
 
 // registry counts who pulls what.
@@ -84,7 +85,14 @@ func (t *twin) ImageInspect(_ context.Context, ref string, _ ...client.ImageInsp
 	return r, nil
 }
 
-func (t *twin) Info(context.Context, client.InfoOptions) (client.SystemInfoResult, error) {
+func (t *twin) Info(ctx context.Context, _ client.InfoOptions) (client.SystemInfoResult, error) {
+	t.mu.Lock()
+	frozen := t.frozen && slices.ContainsFunc(t.commands, func(c string) bool { return strings.Contains(c, "docker load") })
+	t.mu.Unlock()
+	if frozen {
+		<-ctx.Done()
+		return client.SystemInfoResult{}, ctx.Err()
+	}
 	var r client.SystemInfoResult
 	r.Info.Architecture, r.Info.DockerRootDir = t.arch, "/var/lib/docker"
 	return r, nil
@@ -175,7 +183,11 @@ func (t *twin) Send(_ context.Context, name string, r io.ReaderAt, size int64, s
 	return nil
 }
 
-func (t *twin) Run(_ context.Context, cmd string, _ io.Reader) ([]byte, error) {
+func (t *twin) Run(ctx context.Context, cmd string, _ io.Reader) ([]byte, error) {
+	if strings.Contains(cmd, "docker load") && t.freezes(cmd) {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.commands = append(t.commands, cmd)
@@ -213,6 +225,16 @@ func (t *twin) Run(_ context.Context, cmd string, _ io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("what is %q?", cmd)
 	}
 	return nil, nil
+}
+
+// freezes notes a load and reports whether the engine never ends it.
+func (t *twin) freezes(cmd string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.frozen {
+		t.commands = append(t.commands, cmd)
+	}
+	return t.frozen
 }
 
 // heard collects events.

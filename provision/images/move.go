@@ -113,7 +113,7 @@ func (d *delivery) pull(ctx context.Context, m Machine, ref, step string) error 
 
 func (m Machine) pull(ctx context.Context, ref string, p *pulled, free int64, say func(string)) error {
 	fail := func(err error) error {
-		if ctx.Err() != nil || lab.ErrorID(err) == "disk-full" {
+		if ctx.Err() != nil || lab.ErrorID(err) != "" {
 			return err
 		}
 		if full := m.full(ctx, err); full != nil {
@@ -121,28 +121,9 @@ func (m Machine) pull(ctx context.Context, ref string, p *pulled, free int64, sa
 		}
 		return &lab.Error{ID: "image-pull", Op: "pull " + ref, Machine: m.Name, Err: err, Advice: pullAdvice}
 	}
-	resp, err := m.Docker.ImagePull(ctx, ref, client.ImagePullOptions{})
+	err := m.whileItAnswers(ctx, "pull "+ref, func(ctx context.Context) error { return m.follow(ctx, ref, p, free, say) })
 	if err != nil {
 		return fail(err)
-	}
-	defer resp.Close()
-	told := meter{doing: "pulling", said: say}
-	for msg, err := range resp.JSONMessages(ctx) {
-		if err == nil && msg.Error != nil {
-			err = msg.Error
-		}
-		if err != nil {
-			return fail(err)
-		}
-		p.take(msg)
-		if need := unpackFactor * p.total(); need > free {
-			return fail(diskFull(m.Name, "Docker's folder", ref, free, need))
-		}
-		if p.done() < p.total() {
-			told.set(p.done(), p.total())
-		} else if p.total() > 0 {
-			say("unpacking " + megabytes(p.total()))
-		}
 	}
 	s := state{ref: ref}
 	if err := m.inspect(ctx, &s); err != nil {
@@ -151,6 +132,34 @@ func (m Machine) pull(ctx context.Context, ref string, p *pulled, free int64, sa
 	if !s.present {
 		return &lab.Error{ID: "image-missing", Op: "pull " + ref, Machine: m.Name,
 			Err: fmt.Errorf("the pull ended well, but the engine does not have the image"), Advice: pullAdvice}
+	}
+	return nil
+}
+
+// follow begins a pull and reads what the engine says of it to the end.
+func (m Machine) follow(ctx context.Context, ref string, p *pulled, free int64, say func(string)) error {
+	resp, err := m.Docker.ImagePull(ctx, ref, client.ImagePullOptions{})
+	if err != nil {
+		return err
+	}
+	defer resp.Close()
+	told := meter{doing: "pulling", said: say}
+	for msg, err := range resp.JSONMessages(ctx) {
+		if err == nil && msg.Error != nil {
+			err = msg.Error
+		}
+		if err != nil {
+			return err
+		}
+		p.take(msg)
+		if need := unpackFactor * p.total(); need > free {
+			return diskFull(m.Name, "Docker's folder", ref, free, need)
+		}
+		if p.done() < p.total() {
+			told.set(p.done(), p.total())
+		} else if p.total() > 0 {
+			say("unpacking " + megabytes(p.total()))
+		}
 	}
 	return nil
 }
@@ -189,13 +198,17 @@ func (d *delivery) save(ctx context.Context, m Machine, refs []string, size int6
 // save writes images as docker save does, through the engine's API.
 func (m Machine) save(ctx context.Context, refs []string, w io.Writer, told *meter) error {
 	what := "docker save " + strings.Join(refs, " ")
-	resp, err := m.Docker.ImageSave(ctx, refs)
-	if err != nil {
+	err := m.whileItAnswers(ctx, what, func(ctx context.Context) error {
+		resp, err := m.Docker.ImageSave(ctx, refs)
+		if err != nil {
+			return err
+		}
+		defer resp.Close()
+		_, err = io.Copy(io.MultiWriter(w, told), resp)
+		return err
+	})
+	if err != nil && lab.ErrorID(err) == "" {
 		return fmt.Errorf("%s: %s: %w", m.Name, what, err)
 	}
-	defer resp.Close()
-	if _, err := io.Copy(io.MultiWriter(w, told), resp); err != nil {
-		return fmt.Errorf("%s: %s: %w", m.Name, what, err)
-	}
-	return nil
+	return err
 }
