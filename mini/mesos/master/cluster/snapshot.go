@@ -23,6 +23,7 @@ type Snapshot struct {
 	Offers      int
 	Counters    map[string]float64
 	Weights     map[string]float64
+	Roles       []string // that exist without a framework, too: --roles
 }
 
 // AgentView is one registered agent. Times are zero where they never were.
@@ -85,7 +86,7 @@ func (c *Cluster) snapshot() Snapshot {
 	s := Snapshot{
 		Elected: c.elected, Unreachable: maps.Clone(c.reg.unreachable),
 		Total: c.alloc.Total().Flat(), Allocated: c.alloc.Allocated().Flat(), Offers: len(c.offers),
-		Counters: maps.Clone(c.metrics), Weights: c.weights,
+		Counters: maps.Clone(c.metrics), Weights: c.weights, Roles: c.explicitRoles(),
 	}
 	for _, a := range inOrder(c.agents) {
 		s.Agents = append(s.Agents, a.view())

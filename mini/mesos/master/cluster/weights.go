@@ -59,6 +59,15 @@ func (c *Cluster) checkWeight(role string, weight float64) error {
 	return nil
 }
 
+// explicitRoles are the roles that exist whether or not a framework has them:
+// those of --roles and "*". In 0.26 there are no others.
+func (c *Cluster) explicitRoles() []string {
+	if len(c.o.Roles) == 0 && c.o.Compat != V026 {
+		return nil
+	}
+	return append([]string{"*"}, c.o.Roles...)
+}
+
 // hasRole says whether a framework stands in the role.
 func (c *Cluster) hasRole(role string) bool {
 	for _, f := range c.frameworks {
