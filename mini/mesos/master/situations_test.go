@@ -402,6 +402,7 @@ func (r *rig) zkAfterFailover() {
 	group.Expire(list[0].info.ID)
 	<-list[0].done
 	<-s.done
+	synctest.Wait() // until the next one leads
 	a.die()
 	b.die()
 	a.connect("10.0.0.11:5050")
