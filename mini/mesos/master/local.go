@@ -73,7 +73,8 @@ func (m *master) local(w http.ResponseWriter, r *http.Request, name string) bool
 func (m *master) registry(w http.ResponseWriter, r *http.Request) {
 	o := mjson.Object{}
 	if reign := m.leading(); reign != nil {
-		o = endpoints.Registry(reign.cluster.Master(), reign.cluster.Registered())
+		c := reign.cluster
+		o = endpoints.Registry(c.Master(), c.Registered(), c.Schedule(), c.Machines())
 	}
 	endpoints.Answer(w, r, o)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
 )
 
 // protobuf is what every mesos-go message can do.
@@ -25,6 +26,12 @@ type (
 	TaskInfo      = Object[mesos.TaskInfo, *mesos.TaskInfo]
 	TaskStatus    = Object[mesos.TaskStatus, *mesos.TaskStatus]
 	Task          = Object[mesos.Task, *mesos.Task]
+)
+
+// Objects that a master writes into its registry.
+type (
+	MachineID = Object[mesos.MachineID, *mesos.MachineID]
+	Schedule  = Object[maintenance.Schedule, *maintenance.Schedule]
 )
 
 // Of wraps v for a Message: Register{Agent: wire.Of(info)}.

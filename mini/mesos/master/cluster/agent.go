@@ -107,6 +107,9 @@ func (c *Cluster) register(l Link, m *wire.Register) error {
 	if c.links[l] != nil {
 		return fmt.Errorf("register: already registered as %s", c.links[l].id)
 	}
+	if c.refuseDown(l, info.Hostname, m.PID) {
+		return nil
+	}
 	before := map[string]*agent{}
 	for id, old := range c.agents {
 		if old.pid == m.PID { // a new process where the old one was
@@ -195,13 +198,16 @@ func (c *Cluster) markUnreachable(a *agent) {
 	c.count("slave_removals/reason_unhealthy")
 }
 
-// removeAgent removes an agent that must not come back under its id.
+// removeAgent removes an agent that must not come back under its id. The
+// metric of its reason may be none.
 func (c *Cluster) removeAgent(a *agent, why, metric string) {
 	c.removed[a.id] = true
 	c.dropAgent(a, fmt.Sprintf("%s %s removed: %s", c.word("Slave", "Agent"), a.info.Hostname, why), nil)
 	c.tell(func() Change { return Change{AgentRemoved: a.id} })
 	c.count("slave_removals")
-	c.count("slave_removals/" + metric)
+	if metric != "" {
+		c.count("slave_removals/" + metric)
+	}
 }
 
 // dropAgent loses its tasks, forgets it and tells every framework. Its link

@@ -23,8 +23,8 @@
 // Options.Registry; everything else comes back from agents and schedulers.
 //
 // Not here, on purpose: custom executors, task groups, dynamic reservations,
-// persistent volumes, quota, maintenance, inverse offers. Tasks that need
-// them get TASK_ERROR, operations are dropped.
+// persistent volumes, quota, inverse offers. Tasks that need them get
+// TASK_ERROR, operations are dropped.
 package cluster
 
 import (
@@ -113,6 +113,7 @@ type Cluster struct {
 	removed    map[string]bool // agents that must not come back
 	metrics    map[string]float64
 	weights    map[string]float64 // by role; never written to, only replaced
+	upkeep     upkeep
 	observers  map[Observer]bool
 	nextAgent, nextFramework, nextOffer,
 	nextSeq int

@@ -22,9 +22,11 @@ type offer struct {
 	agent     *agent
 	role      string
 	resources resource.Set
-	timer     *time.Timer
-	made      time.Time
-	fate      fate // once it was answered
+	// when its machine is planned to be down, nil for never
+	unavailable *mesos.Unavailability
+	timer       *time.Timer
+	made        time.Time
+	fate        fate // once it was answered
 }
 
 func (o *offer) came() int { return o.seq }
@@ -40,6 +42,7 @@ func (c *Cluster) allocate(agents ...string) {
 	for _, g := range grants {
 		f, a := c.frameworks[g.Framework], c.agents[g.Agent]
 		o := c.addOffer(g, f, a)
+		o.unavailable = c.upkeep.windows[a.machine()]
 		batch[f] = append(batch[f], o.proto())
 	}
 	receivers := make([]*framework, 0, len(batch))
@@ -75,7 +78,7 @@ func (o *offer) proto() mesos.Offer {
 		ID: mesos.OfferID{Value: o.id}, FrameworkID: mesos.FrameworkID{Value: o.fw.id},
 		AgentID: mesos.AgentID{Value: o.agent.id}, Hostname: o.agent.info.Hostname,
 		URL: agentURL(o.agent), Attributes: o.agent.info.Attributes,
-		Resources: o.resources.Proto(o.allocatedTo()),
+		Resources: o.resources.Proto(o.allocatedTo()), Unavailability: o.unavailable,
 	}
 	if o.fw.multiRole() {
 		p.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &o.role}

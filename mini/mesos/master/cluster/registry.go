@@ -24,6 +24,10 @@ type RegistryData struct {
 	Unreachable map[string]time.Time `json:"unreachable,omitempty"`
 	// Weights are those of roles, if they were ever changed.
 	Weights map[string]float64 `json:"weights,omitempty"`
+	// Schedule is what maintenance is planned, Down which machines of it are
+	// down.
+	Schedule *wire.Schedule   `json:"schedule,omitempty"`
+	Down     []wire.MachineID `json:"down,omitempty"`
 }
 
 // registered is the registry in memory.
@@ -49,6 +53,7 @@ func (c *Cluster) recoverRegistry() error {
 		return err
 	}
 	c.recoverWeights(d.Weights)
+	c.recoverUpkeep(d)
 	for _, a := range d.Admitted {
 		id := a.V.GetID().GetValue()
 		c.reg.admitted[id] = a.V
@@ -106,6 +111,7 @@ func (c *Cluster) store() {
 	for _, info := range c.reg.admitted {
 		d.Admitted = append(d.Admitted, wire.Of(info))
 	}
+	c.upkeep.keep(&d)
 	if err := c.o.Registry.Store(d); err != nil {
 		c.o.Logf("registry: %v", err)
 	}

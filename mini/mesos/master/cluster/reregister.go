@@ -33,6 +33,9 @@ func (c *Cluster) reregister(l Link, m *wire.Reregister) error {
 		l.Send(&wire.Shutdown{Message: c.word("Slave", "Agent") + " attempted to re-register after removal"})
 		return nil
 	}
+	if c.refuseDown(l, info.Hostname, m.PID) {
+		return nil
+	}
 	_, wasUnreachable := c.reg.unreachable[id]
 	a := c.agents[id]
 	if a != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
 	"github.com/shirou/gopsutil/v4/load"
 	"github.com/shirou/gopsutil/v4/mem"
 
@@ -40,10 +41,19 @@ func SystemStats() mjson.Object {
 	return o
 }
 
-// Registry is the answer of /registrar(1)/registry: which master wrote it and
-// the agents that were let in.
-func Registry(m mesos.MasterInfo, agents map[string]mesos.AgentInfo) mjson.Object {
-	o := mjson.Object{}.Put("master", mjson.Object{}.Put("info", mjson.Proto(&m)))
+// Registry is the answer of /registrar(1)/registry: which master wrote it, the
+// agents that were let in and what maintenance is planned.
+func Registry(m mesos.MasterInfo, agents map[string]mesos.AgentInfo, s maintenance.Schedule, machines []mesos.MachineInfo) mjson.Object {
+	o := mjson.Object{}
+	if len(machines) > 0 {
+		o = o.Put("machines", mjson.Object{}.Put("machines", each(machines, func(m mesos.MachineInfo) mjson.Object {
+			return mjson.Object{}.Put("info", mjson.Proto(&m))
+		})))
+	}
+	o = o.Put("master", mjson.Object{}.Put("info", mjson.Proto(&m)))
+	if len(machines) > 0 {
+		o = o.Put("schedules", mjson.Array{mjson.Proto(&s)})
+	}
 	if len(agents) == 0 {
 		return o
 	}

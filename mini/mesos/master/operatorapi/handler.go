@@ -56,10 +56,13 @@ func (a API) serve(w http.ResponseWriter, r *http.Request) error {
 		a.Logging.SetLevel(c.Level, time.Duration(c.Duration.Nanoseconds))
 		return nil
 	case master.Call_UPDATE_WEIGHTS:
-		if err := a.Cluster.SetWeights(call.UpdateWeights.WeightInfos); err != nil {
-			return v1call.BadRequest("%v", err)
-		}
-		return nil
+		return badRequest(a.Cluster.SetWeights(call.UpdateWeights.WeightInfos))
+	case master.Call_UPDATE_MAINTENANCE_SCHEDULE:
+		return badRequest(a.Cluster.SetSchedule(call.UpdateMaintenanceSchedule.Schedule))
+	case master.Call_START_MAINTENANCE:
+		return badRequest(a.Cluster.StartMaintenance(call.StartMaintenance.Machines))
+	case master.Call_STOP_MAINTENANCE:
+		return badRequest(a.Cluster.StopMaintenance(call.StopMaintenance.Machines))
 	case master.Call_TEARDOWN:
 		if !a.Cluster.Teardown(call.Teardown.FrameworkID.Value) {
 			return v1call.BadRequest("No framework found with specified ID")
@@ -77,6 +80,14 @@ func (a API) serve(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", media)
 	_, err = w.Write(body)
 	return err
+}
+
+// badRequest is what the cluster refused to change, or nil.
+func badRequest(err error) error {
+	if err == nil {
+		return nil
+	}
+	return v1call.BadRequest("%v", err)
 }
 
 // validate checks that the call is one of 1.3.2 and that its part is there.
