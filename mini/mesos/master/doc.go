@@ -26,6 +26,5 @@
 // Peers that are slow, or send nonsense or too much, are cut off in bounded
 // time (see the constants in serve.go).
 //
-// Not here: authentication, authorization, quota, dynamic reservations,
-// inverse offers.
+// Not here: authentication, authorization, quota, volumes, inverse offers.
 package master

@@ -91,6 +91,10 @@ func post(w http.ResponseWriter, r *http.Request, name string, c *cluster.Cluste
 		wrongMethod(w, r, "POST")
 	case name == "/teardown":
 		teardown(w, r, c)
+	case name == "/reserve":
+		reserve(w, r, c.Reserve, reservedStatus(c))
+	case name == "/unreserve":
+		reserve(w, r, c.Unreserve, reservedStatus(c))
 	default:
 		refuse(w, http.StatusNotImplemented, fmt.Sprintf("This master has no %s", name))
 	}

@@ -26,6 +26,7 @@ type (
 	TaskInfo      = Object[mesos.TaskInfo, *mesos.TaskInfo]
 	TaskStatus    = Object[mesos.TaskStatus, *mesos.TaskStatus]
 	Task          = Object[mesos.Task, *mesos.Task]
+	Resource      = Object[mesos.Resource, *mesos.Resource]
 )
 
 // Objects that a master writes into its registry.
@@ -36,6 +37,24 @@ type (
 
 // Of wraps v for a Message: Register{Agent: wire.Of(info)}.
 func Of[T any, P protobuf[T]](v T) Object[T, P] { return Object[T, P]{v} }
+
+// All is Of for each of a list.
+func All[T any, P protobuf[T]](list []T) []Object[T, P] {
+	var out []Object[T, P]
+	for _, v := range list {
+		out = append(out, Of[T, P](v))
+	}
+	return out
+}
+
+// Values are what a list of objects carries.
+func Values[T any, P protobuf[T]](list []Object[T, P]) []T {
+	var out []T
+	for _, o := range list {
+		out = append(out, o.V)
+	}
+	return out
+}
 
 // MarshalJSON writes the protobuf bytes in base64.
 func (o Object[T, P]) MarshalJSON() ([]byte, error) {

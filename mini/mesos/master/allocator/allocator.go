@@ -142,6 +142,15 @@ func (a *Allocator) AddAgent(ag Agent) {
 	a.order = append(a.order, ag.ID)
 }
 
+// SetTotal changes what an agent has; what is allocated of it must be in it.
+func (a *Allocator) SetTotal(id string, total resource.Set) {
+	if ag := a.agents[id]; ag != nil {
+		a.total.add(ag.Total, -1)
+		a.total.add(total, 1)
+		ag.Total, ag.left = total, nil
+	}
+}
+
 // RemoveAgent forgets an agent and all that was allocated on it.
 func (a *Allocator) RemoveAgent(id string) {
 	if ag := a.agents[id]; ag != nil {

@@ -100,7 +100,7 @@ func (c *Cluster) Disconnected(l Link) {
 
 func (c *Cluster) register(l Link, m *wire.Register) error {
 	info := m.Agent.V
-	total, err := resource.FromProto(info.Resources)
+	total, err := totalOf(info, m.Reserved)
 	if err != nil {
 		return fmt.Errorf("register: %w", err)
 	}

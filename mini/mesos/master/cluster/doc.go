@@ -22,8 +22,8 @@
 // Memory only: what a restarted master must know about agents goes through
 // Options.Registry; everything else comes back from agents and schedulers.
 //
-// Not here, on purpose: custom executors, task groups, dynamic reservations,
-// persistent volumes, quota, inverse offers. Tasks that need them get
+// Not here, on purpose: custom executors, task groups, persistent volumes,
+// quota, inverse offers. Tasks that need them get
 // TASK_ERROR, operations are dropped.
 package cluster
 

@@ -120,9 +120,13 @@ func (c *Cluster) removeOffer(o *offer) {
 }
 
 // rescind takes an offer back and tells the framework.
-func (c *Cluster) rescind(o *offer) {
+func (c *Cluster) rescind(o *offer) { c.rescindFor(o, 0) }
+
+// rescindFor is rescind that keeps the resources from the framework for a
+// while.
+func (c *Cluster) rescindFor(o *offer, away time.Duration) {
 	c.removeOffer(o)
-	c.alloc.Recover(o.agent.id, o.fw.id, o.role, o.resources, 0, time.Now())
+	c.alloc.Recover(o.agent.id, o.fw.id, o.role, o.resources, away, time.Now())
 	o.fw.send(&scheduler.Event{
 		Type:    scheduler.Event_RESCIND,
 		Rescind: &scheduler.Event_Rescind{OfferID: mesos.OfferID{Value: o.id}},

@@ -75,6 +75,9 @@ func (t *TaskView) Resources() resource.Set {
 // Master is what the leading master tells of itself.
 func (c *Cluster) Master() mesos.MasterInfo { return c.o.Master }
 
+// Generation is the Mesos that is followed.
+func (c *Cluster) Generation() Generation { return c.o.Compat }
+
 // Snapshot returns the present state.
 func (c *Cluster) Snapshot() Snapshot {
 	c.lock()

@@ -51,23 +51,9 @@ func (a API) serve(w http.ResponseWriter, r *http.Request) error {
 		return a.subscribe(w, r, media)
 	case master.Call_LIST_FILES, master.Call_READ_FILE:
 		return &v1call.Error{Status: http.StatusNotFound}
-	case master.Call_SET_LOGGING_LEVEL:
-		c := call.SetLoggingLevel
-		a.Logging.SetLevel(c.Level, time.Duration(c.Duration.Nanoseconds))
-		return nil
-	case master.Call_UPDATE_WEIGHTS:
-		return badRequest(a.Cluster.SetWeights(call.UpdateWeights.WeightInfos))
-	case master.Call_UPDATE_MAINTENANCE_SCHEDULE:
-		return badRequest(a.Cluster.SetSchedule(call.UpdateMaintenanceSchedule.Schedule))
-	case master.Call_START_MAINTENANCE:
-		return badRequest(a.Cluster.StartMaintenance(call.StartMaintenance.Machines))
-	case master.Call_STOP_MAINTENANCE:
-		return badRequest(a.Cluster.StopMaintenance(call.StopMaintenance.Machines))
-	case master.Call_TEARDOWN:
-		if !a.Cluster.Teardown(call.Teardown.FrameworkID.Value) {
-			return v1call.BadRequest("No framework found with specified ID")
-		}
-		return nil
+	}
+	if done, err := a.change(w, call); done {
+		return err
 	}
 	response := a.get(call.Type)
 	if response == nil {
@@ -80,14 +66,6 @@ func (a API) serve(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", media)
 	_, err = w.Write(body)
 	return err
-}
-
-// badRequest is what the cluster refused to change, or nil.
-func badRequest(err error) error {
-	if err == nil {
-		return nil
-	}
-	return v1call.BadRequest("%v", err)
 }
 
 // validate checks that the call is one of 1.3.2 and that its part is there.
