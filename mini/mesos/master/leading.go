@@ -54,12 +54,8 @@ func (m *master) serveLeading(w http.ResponseWriter, r *http.Request, name strin
 	case "/maintenance/schedule", "/maintenance/status", "/machine/down", "/machine/up":
 		maintain(w, r, name, reign.cluster)
 		return
-	case "/quota": // there is none
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			endpoints.Answer(w, r, mjson.Object{})
-		} else {
-			refuse(w, http.StatusNotImplemented, fmt.Sprintf("This master has no %s to change", strings.TrimPrefix(name, "/")))
-		}
+	case "/quota":
+		quotas(w, r, reign.cluster)
 		return
 	}
 	if isPostOnly(name) {

@@ -277,7 +277,6 @@ func TestOperatorRefusals(t *testing.T) {
 			{"PUT of an object", "PUT", "/weights", `{"role":"web","weight":1}`, nil, 400, `Failed to parse update weights request JSON '{"role":"web","weight":1}': Expecting a JSON array`},
 			{"PUT of garbage", "PUT", "/weights", `[`, nil, 400, `Failed to parse update weights request JSON '[': syntax error at line 1 near: `},
 			{"POST of weights", "POST", "/weights", `[]`, nil, 405, "Expecting one of { 'GET', 'PUT' }, but received 'POST'"},
-			{"quota", "POST", "/quota", `{}`, nil, 501, "This master has no quota to change"},
 			{"reserve", "GET", "/reserve", "", nil, 405, "Expecting one of { 'POST' }, but received 'GET'"},
 			{"files without a path", "GET", "/files/read", "", nil, 400, "Expecting 'path=value' in query.\n"},
 			{"level without duration", "GET", "/logging/toggle?level=1", "", nil, 400, "Expecting 'duration=value' in query.\n"},

@@ -50,6 +50,9 @@ func TestRandomLife(t *testing.T) {
 				for i := range 3 {
 					w.subscribe(i)
 				}
+				if seed%3 == 0 {
+					r.ask("POST", "/quota", quotaOf("web", 3), 200)
+				}
 				for range 250 {
 					w.step()
 					w.observe()

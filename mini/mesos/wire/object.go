@@ -6,6 +6,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
+	"github.com/mesos/mesos-go/api/v1/lib/quota"
 )
 
 // protobuf is what every mesos-go message can do.
@@ -31,6 +32,7 @@ type (
 
 // Objects that a master writes into its registry.
 type (
+	QuotaInfo = Object[quota.QuotaInfo, *quota.QuotaInfo]
 	MachineID = Object[mesos.MachineID, *mesos.MachineID]
 	Schedule  = Object[maintenance.Schedule, *maintenance.Schedule]
 )

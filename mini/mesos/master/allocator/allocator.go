@@ -16,8 +16,10 @@
 // scalar in the cluster, divided by the role's weight; ties go to who has
 // fewer allocations, then by name.
 //
-// Not here: quota, oversubscription, maintenance, GPU scarcity, hierarchical
-// roles ("a/b" is a role like any other). It starts nothing and never looks
+// Roles with a quota come first until they hold it (SetQuota).
+//
+// Not here: oversubscription, maintenance, GPU scarcity, hierarchical roles
+// ("a/b" is a role like any other). It starts nothing and never looks
 // at a clock: callers pass the time, and call Allocate when it is time to.
 package allocator
 
@@ -72,6 +74,7 @@ type Allocator struct {
 	frameworks map[string]*framework
 	order      []string // agents, in the order they came
 	grants     map[holder]int
+	quotas     map[string]amounts // by role; none is empty
 
 	// What all have and hold of each scalar, kept up with every change.
 	total    amounts
@@ -111,6 +114,7 @@ func New(weights map[string]float64, shuffle func(n int, swap func(i, j int))) *
 		agents:     map[string]*agent{},
 		frameworks: map[string]*framework{},
 		grants:     map[holder]int{},
+		quotas:     map[string]amounts{},
 		total:      amounts{},
 		roleHeld:   map[string]amounts{},
 		held:       map[holder]amounts{},

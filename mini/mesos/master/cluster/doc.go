@@ -23,7 +23,7 @@
 // Options.Registry; everything else comes back from agents and schedulers.
 //
 // Not here, on purpose: custom executors, task groups, persistent volumes,
-// quota, inverse offers. Tasks that need them get
+// inverse offers. Tasks that need them get
 // TASK_ERROR, operations are dropped.
 package cluster
 
@@ -39,6 +39,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesoslab/lab/mini/mesos/master/allocator"
+	"github.com/mesoslab/lab/mini/mesos/master/resource"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
@@ -112,7 +113,9 @@ type Cluster struct {
 	reg        registered
 	removed    map[string]bool // agents that must not come back
 	metrics    map[string]float64
-	weights    map[string]float64 // by role; never written to, only replaced
+	weights    map[string]float64      // by role; never written to, only replaced
+	quotas     map[string]resource.Set // by role; never written to, only replaced
+	awaited    int                     // agents without which there are no offers, for the quotas' sake
 	upkeep     upkeep
 	observers  map[Observer]bool
 	nextAgent, nextFramework, nextOffer,

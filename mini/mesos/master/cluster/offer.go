@@ -34,6 +34,9 @@ func (o *offer) came() int { return o.seq }
 // allocate turns what the allocator grants into offers, one event for each
 // framework.
 func (c *Cluster) allocate(agents ...string) {
+	if c.holdsOff() {
+		return
+	}
 	begun := time.Now()
 	grants := c.alloc.Allocate(begun, agents...)
 	c.metrics["allocator/mesos/allocation_runs"]++

@@ -24,6 +24,8 @@ type RegistryData struct {
 	Unreachable map[string]time.Time `json:"unreachable,omitempty"`
 	// Weights are those of roles, if they were ever changed.
 	Weights map[string]float64 `json:"weights,omitempty"`
+	// Quotas are those of roles.
+	Quotas []wire.QuotaInfo `json:"quotas,omitempty"`
 	// Schedule is what maintenance is planned, Down which machines of it are
 	// down.
 	Schedule *wire.Schedule   `json:"schedule,omitempty"`
@@ -54,6 +56,9 @@ func (c *Cluster) recoverRegistry() error {
 	}
 	c.recoverWeights(d.Weights)
 	c.recoverUpkeep(d)
+	if err := c.recoverQuotas(d); err != nil {
+		return err
+	}
 	for _, a := range d.Admitted {
 		id := a.V.GetID().GetValue()
 		c.reg.admitted[id] = a.V
@@ -111,6 +116,7 @@ func (c *Cluster) store() {
 	for _, info := range c.reg.admitted {
 		d.Admitted = append(d.Admitted, wire.Of(info))
 	}
+	c.keepQuotas(&d)
 	c.upkeep.keep(&d)
 	if err := c.o.Registry.Store(d); err != nil {
 		c.o.Logf("registry: %v", err)

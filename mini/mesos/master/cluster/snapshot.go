@@ -23,7 +23,7 @@ type Snapshot struct {
 	Offers      int
 	Counters    map[string]float64
 	Weights     map[string]float64
-	Roles       []string // that exist without a framework, too: --roles
+	Roles       []string // that exist without a framework, too: of --roles, or with a quota
 }
 
 // AgentView is one registered agent. Times are zero where they never were.

@@ -26,6 +26,12 @@ func (a API) change(w http.ResponseWriter, call *master.Call) (done bool, err er
 		err = badRequest(a.Cluster.StartMaintenance(call.StartMaintenance.Machines))
 	case master.Call_STOP_MAINTENANCE:
 		err = badRequest(a.Cluster.StopMaintenance(call.StopMaintenance.Machines))
+	case master.Call_SET_QUOTA:
+		err = conflict(a.Cluster.SetQuota(call.SetQuota.QuotaRequest))
+	case master.Call_REMOVE_QUOTA:
+		if err = a.Cluster.RemoveQuota(call.RemoveQuota.Role); err != nil {
+			err = v1call.BadRequest("Failed to remove quota: %v", err)
+		}
 	case master.Call_RESERVE_RESOURCES:
 		c := call.ReserveResources
 		err = accepted(w, a.Cluster.Reserve(c.AgentID.Value, c.Resources))
@@ -50,14 +56,18 @@ func badRequest(err error) error {
 	return v1call.BadRequest("%v", err)
 }
 
-// accepted answers 202, 409 if there was not enough of something, or 400.
-func accepted(w http.ResponseWriter, err error) error {
-	switch {
-	case errors.Is(err, cluster.ErrInsufficient):
+// conflict is 409 if there was not enough of something, or badRequest.
+func conflict(err error) error {
+	if errors.Is(err, cluster.ErrInsufficient) {
 		return &v1call.Error{Status: http.StatusConflict, Text: err.Error()}
-	case err != nil:
-		return badRequest(err)
 	}
-	w.WriteHeader(http.StatusAccepted)
-	return nil
+	return badRequest(err)
+}
+
+// accepted answers 202, or is a conflict.
+func accepted(w http.ResponseWriter, err error) error {
+	if err == nil {
+		w.WriteHeader(http.StatusAccepted)
+	}
+	return conflict(err)
 }

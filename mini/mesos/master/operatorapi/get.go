@@ -46,8 +46,8 @@ func (a API) get(call master.Call_Type) *master.Response {
 		r.GetMaintenanceStatus = &master.Response_GetMaintenanceStatus{Status: endpoints.MaintenanceStatus(a.Cluster.Machines())}
 	case master.Call_GET_MAINTENANCE_SCHEDULE:
 		r.GetMaintenanceSchedule = &master.Response_GetMaintenanceSchedule{Schedule: a.Cluster.Schedule()}
-	case master.Call_GET_QUOTA: // there is none
-		r.GetQuota = &master.Response_GetQuota{}
+	case master.Call_GET_QUOTA:
+		r.GetQuota = &master.Response_GetQuota{Status: a.Cluster.Quotas()}
 	default:
 		return nil
 	}
