@@ -73,8 +73,7 @@ func (m *master) local(w http.ResponseWriter, r *http.Request, name string) bool
 func (m *master) registry(w http.ResponseWriter, r *http.Request) {
 	o := mjson.Object{}
 	if reign := m.leading(); reign != nil {
-		c := reign.cluster
-		o = endpoints.Registry(c.Master(), c.Registered(), c.Schedule(), c.Machines())
+		o = endpoints.Registry(reign.cluster.Master(), reign.cluster.Registry())
 	}
 	endpoints.Answer(w, r, o)
 }

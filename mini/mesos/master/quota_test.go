@@ -64,6 +64,9 @@ func TestQuota(t *testing.T) {
 		if got := r.ask("GET", "/quota", "", 200); got != one {
 			t.Errorf("after the restart: %s", got)
 		}
+		if got := r.ask("GET", "/registrar(1)/registry", "", 200); !strings.Contains(got, `"quotas":[{"info":{"guarantee":[{"name":"cpus",`) {
+			t.Errorf("registry: %s", got)
+		}
 		if got := r.ask("GET", "/roles", "", 200); !strings.Contains(got, `"name":"dev"`) {
 			t.Errorf("roles: %s", got)
 		}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
+	"github.com/mesos/mesos-go/api/v1/lib/quota"
 
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
@@ -84,11 +86,22 @@ func (c *Cluster) expel(id string) {
 	c.store()
 }
 
-// Registered returns the agents that were let in, by id.
-func (c *Cluster) Registered() map[string]mesos.AgentInfo {
+// RegistryView is what the registry holds, for those who print it.
+type RegistryView struct {
+	Agents   map[string]mesos.AgentInfo // that were let in, by id
+	Weights  map[string]float64
+	Quotas   quota.QuotaStatus
+	Schedule maintenance.Schedule
+	Machines []mesos.MachineInfo // of the schedule
+}
+
+// Registry returns what the registry holds.
+func (c *Cluster) Registry() RegistryView {
+	v := RegistryView{Quotas: c.Quotas(), Schedule: c.Schedule(), Machines: c.Machines()}
 	c.lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.reg.admitted)
+	v.Agents, v.Weights = maps.Clone(c.reg.admitted), c.weights
+	return v
 }
 
 // dropRecovered gives up on agents that did not come back to this master.
