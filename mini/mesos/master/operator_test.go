@@ -227,6 +227,7 @@ func TestOperatorClient(t *testing.T) {
 				if l := ask(mcalls.GetLoggingLevel()).GetLoggingLevel.Level; l != 0 {
 					t.Errorf("level %d after its time", l)
 				}
+				operatorChanges(t, ask, state.GetAgents.Agents[1].AgentInfo)
 				f := state.GetFrameworks.Frameworks[0].FrameworkInfo
 				ask(&operator.Call{Type: operator.Call_TEARDOWN, Teardown: &operator.Call_Teardown{FrameworkID: *f.ID}})
 				after := ask(mcalls.GetState()).GetState
