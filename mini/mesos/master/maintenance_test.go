@@ -123,7 +123,7 @@ func TestMaintenance(t *testing.T) {
 				// None registers from there, by no id, and the plan stands.
 				m.stop()
 				<-m.done
-				m = r.realMaster()
+				r.realMaster()
 				for _, id := range []string{"", a.agentID()} {
 					late := newAgentDouble(r, a.ip)
 					late.id = id

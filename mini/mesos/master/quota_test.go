@@ -60,7 +60,7 @@ func TestQuota(t *testing.T) {
 		<-x.done
 		a.die()
 		b.die()
-		m = r.realMaster()
+		r.realMaster()
 		if got := r.ask("GET", "/quota", "", 200); got != one {
 			t.Errorf("after the restart: %s", got)
 		}

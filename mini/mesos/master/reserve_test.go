@@ -125,7 +125,7 @@ func TestReservations(t *testing.T) {
 		<-m.done
 		<-web.done
 		a.die()
-		m = r.realMaster()
+		r.realMaster()
 		a.connect(masterAddr)
 		synctest.Wait()
 		checkReserved(t, r, "web", 2.0)

@@ -273,20 +273,6 @@ func (a *Allocator) Recover(agentID, frameworkID, role string, r resource.Set, r
 	f.filters = append(f.filters, filter{agentID, role, r, now.Add(min(refuse, MaxRefuse))})
 }
 
-// Total returns what all agents have of each scalar.
-func (a *Allocator) Total() resource.Set { return a.total.set() }
-
-// Allocated returns what is allocated of each scalar on all agents together.
-func (a *Allocator) Allocated() resource.Set {
-	all := amounts{}
-	for _, held := range a.roleHeld {
-		for name, n := range held {
-			all[name] += n
-		}
-	}
-	return all.set()
-}
-
 // Free returns what of an agent is allocated to nobody.
 func (a *Allocator) Free(agentID string) resource.Set {
 	ag := a.agents[agentID]

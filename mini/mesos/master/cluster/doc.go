@@ -19,8 +19,10 @@
 // live task in its framework, and no resource is offered or used twice;
 // Options.Audit hears of it if that should ever be untrue.
 //
-// Memory only: what a restarted master must know about agents goes through
-// Options.Registry; everything else comes back from agents and schedulers.
+// Memory only: what a restarted master must know (which agents there are,
+// weights, quotas, planned maintenance) goes through Options.Registry;
+// everything else, dynamic reservations too, comes back from agents and
+// schedulers.
 //
 // Not here, on purpose: custom executors, task groups, persistent volumes,
 // inverse offers. Tasks that need them get

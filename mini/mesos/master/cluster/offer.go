@@ -45,7 +45,9 @@ func (c *Cluster) allocate(agents ...string) {
 	for _, g := range grants {
 		f, a := c.frameworks[g.Framework], c.agents[g.Agent]
 		o := c.addOffer(g, f, a)
-		o.unavailable = c.upkeep.windows[a.machine()]
+		if len(c.upkeep.windows) > 0 {
+			o.unavailable = c.upkeep.windows[a.machine()]
+		}
 		batch[f] = append(batch[f], o.proto())
 	}
 	receivers := make([]*framework, 0, len(batch))
