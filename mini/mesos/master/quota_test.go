@@ -43,6 +43,12 @@ func TestQuota(t *testing.T) {
 		if got := r.ask("GET", "/quota", "", 200); got != one {
 			t.Errorf("quota: %s", got)
 		}
+		metrics := r.ask("GET", "/metrics/snapshot", "", 200)
+		for _, part := range []string{`resources\/cpus\/guarantee":4.0`, `resources\/cpus\/offered_or_allocated":4.0`} {
+			if !strings.Contains(metrics, `"allocator\/mesos\/quota\/roles\/dev\/`+part) {
+				t.Errorf("no %s in %s", part, metrics)
+			}
+		}
 		// Without the role's framework the others still do not get it.
 		dev.stop()
 		<-dev.done

@@ -23,6 +23,7 @@ type Snapshot struct {
 	Offers      int
 	Counters    map[string]float64
 	Weights     map[string]float64
+	Quotas      map[string]resource.Set
 	Roles       []string // that exist without a framework, too: of --roles, or with a quota
 }
 
@@ -89,7 +90,7 @@ func (c *Cluster) snapshot() Snapshot {
 	s := Snapshot{
 		Elected: c.elected, Unreachable: maps.Clone(c.reg.unreachable),
 		Total: c.alloc.Total().Flat(), Allocated: c.alloc.Allocated().Flat(), Offers: len(c.offers),
-		Counters: maps.Clone(c.metrics), Weights: c.weights, Roles: c.explicitRoles(),
+		Counters: maps.Clone(c.metrics), Weights: c.weights, Quotas: c.quotas, Roles: c.explicitRoles(),
 	}
 	for _, a := range inOrder(c.agents) {
 		s.Agents = append(s.Agents, a.view())
