@@ -194,7 +194,13 @@ func (m *benchMaster) metric(b *testing.B, name string) float64 {
 // memory is what the process has resident, in MB.
 func (m *benchMaster) memory(b *testing.B) float64 {
 	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.cmd.Process.Pid))
+	return resident(b, m.cmd.Process.Pid)
+}
+
+// resident is what a process has in memory, in MB.
+func resident(b *testing.B, pid int) float64 {
+	b.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -60,15 +60,16 @@ type Offer struct {
 // New opens an offer for placing under no special rules.
 func New(o mesos.Offer) *Offer { return Rules{}.Open(o) }
 
-// Open opens an offer for placing. Revocable and persistent-disk resources
-// are left alone.
+// Open opens an offer for placing. Revocable, persistent-disk and dynamically
+// reserved resources are left alone: 1.1.1 takes the last for resident tasks
+// only.
 func (r Rules) Open(o mesos.Offer) *Offer {
 	m := &Offer{Offer: o, Attributes: map[string]string{}, rules: r}
 	for _, a := range o.Attributes {
 		m.Attributes[a.Name] = a.GetText().GetValue()
 	}
 	for _, r := range o.Resources {
-		if r.Revocable != nil || (r.Disk != nil && (r.Disk.Persistence != nil || r.Disk.Volume != nil)) {
+		if r.Revocable != nil || r.Reservation != nil || (r.Disk != nil && (r.Disk.Persistence != nil || r.Disk.Volume != nil)) {
 			continue
 		}
 		switch {

@@ -69,6 +69,33 @@ func TestOnlyAcceptedRolesAreUsed(t *testing.T) {
 	}
 }
 
+// TestReservedResourcesAreLeftAlone: what somebody reserved dynamically is for
+// resident tasks, whatever role it is for.
+func TestReservedResourcesAreLeftAlone(t *testing.T) {
+	o := mixed()
+	for i, r := range o.Resources {
+		if r.GetRole() == "web" {
+			o.Resources[i].Reservation = &mesos.Resource_ReservationInfo{}
+		}
+	}
+	a := app.Default("/x")
+	a.CPUs, a.Mem = 1.5, 50
+	if _, why, ok := New(o).Fit(a, nil, rnd()); ok || why != "cpus" {
+		t.Errorf("fits: %v, %s", ok, why)
+	}
+	a.CPUs = 0.5
+	opened := New(o)
+	s, why, ok := opened.Fit(a, nil, rnd())
+	if !ok {
+		t.Fatalf("does not fit: %s", why)
+	}
+	for _, r := range opened.Take(a, s) {
+		if r.GetRole() != "*" {
+			t.Errorf("%s of role %s is used", r.Name, r.GetRole())
+		}
+	}
+}
+
 // TestAttributesThatAreNoText are empty texts to 1.1.1: UNIQUE on one means a
 // single task, LIKE never matches, UNLIKE always does.
 func TestAttributesThatAreNoText(t *testing.T) {

@@ -36,7 +36,9 @@ type agent struct {
 	ip      netip.Addr
 	port    int
 	info    mesos.AgentInfo // ID is nil until registered for the first time
-	master  string          // host name of the leading master, "" if none is known
+	// reserved is what is dynamically reserved of info's resources
+	reserved []mesos.Resource
+	master   string // host name of the leading master, "" if none is known
 
 	session    *session // the connection, nil while there is none
 	registered bool     // the master has answered on it

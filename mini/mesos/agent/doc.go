@@ -23,6 +23,8 @@
 //     (another boot_id) it starts under a new id.
 //   - Told to shut down (it was removed and came back), it ends its
 //     containers, forgets its id and returns 0; the next run registers anew.
+//   - What the master says is dynamically reserved is kept on disk, whatever id
+//     it has; with fewer resources than are reserved it does not start.
 //
 // It listens on --port (5051) behind Env.Server, speaks HTTP to the Docker
 // engine's socket, writes below --work_dir, --log_dir and --fetcher_cache_dir, and

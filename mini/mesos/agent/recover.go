@@ -276,7 +276,7 @@ func (a *agent) welcome(id string, reconcile []wire.TaskRef) {
 
 // reregister says what runs here, for a master that may know nothing of it.
 func (a *agent) reregister() *wire.Reregister {
-	m := &wire.Reregister{Agent: wire.Of(a.info), PID: a.pid(), Version: Version, Checkpoint: true}
+	m := &wire.Reregister{Agent: wire.Of(a.info), PID: a.pid(), Version: Version, Checkpoint: true, Reserved: wire.All(a.reserved)}
 	for _, f := range a.frameworks {
 		m.Frameworks = append(m.Frameworks, wire.Of(f.info))
 		for _, t := range f.completed {

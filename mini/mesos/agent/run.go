@@ -118,6 +118,9 @@ func (a *agent) ready(ctx context.Context, listening net.Addr) error {
 		}
 	}
 	a.log.infof("Agent %s on %s with %s", a.pid(), a.info.Hostname, version)
+	if err := a.recoverReserved(); err != nil {
+		return err
+	}
 	return a.recover(ctx)
 }
 

@@ -198,7 +198,7 @@ func (a *agent) attach(s *session) {
 	a.session, a.registered = s, false
 	if a.id() == "" {
 		a.log.infof("Registering with master at %s", s.conn.RemoteAddr())
-		s.send(&wire.Register{Agent: wire.Of(a.info), PID: a.pid(), Version: Version, Checkpoint: true})
+		s.send(&wire.Register{Agent: wire.Of(a.info), PID: a.pid(), Version: Version, Checkpoint: true, Reserved: wire.All(a.reserved)})
 		return
 	}
 	a.log.infof("Re-registering as %s with master at %s", a.id(), s.conn.RemoteAddr())
@@ -228,6 +228,8 @@ func (a *agent) handle(s *session, m wire.Message) {
 		a.runTask(m.Framework.V, m.Task.V)
 	case *wire.KillTask:
 		a.killTask(wire.TaskRef{FrameworkID: m.FrameworkID, TaskID: m.TaskID}, m.GracePeriod)
+	case *wire.CheckpointResources:
+		a.checkpoint(m)
 	case *wire.UpdateFramework:
 		a.resend(m.FrameworkID)
 	case *wire.ShutdownFramework:

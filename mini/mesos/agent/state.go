@@ -47,21 +47,16 @@ func (a *agent) flags() mjson.Object {
 // describe is /state, in the real 1.3.2's order of keys.
 func (a *agent) describe() any {
 	v := version(mjson.Object{})
+	total, reserved, unreserved, full := a.resourcesNow()
 	o := mjson.Object{}.Put("version", Version).
 		Put("build_date", v.Get("build_date")).Put("build_time", v.Get("build_time")).Put("build_user", v.Get("build_user")).
 		Put("start_time", seconds(a.started)).
 		Put("id", a.id()).Put("pid", a.pid()).Put("hostname", a.info.Hostname).
 		Put("capabilities", []string{"MULTI_ROLE"}).
-		Put("resources", resources(a.info.Resources))
-	var reserved mjson.Object
-	for _, role := range roles(a.info.Resources) {
-		if role != "*" {
-			reserved = reserved.Put(role, resources(ofRole(a.info.Resources, role)))
-		}
-	}
-	o = o.Put("reserved_resources", orEmpty(reserved)).
-		Put("unreserved_resources", resources(ofRole(a.info.Resources, "*"))).
-		Put("reserved_resources_full", mjson.Object{}).
+		Put("resources", total).
+		Put("reserved_resources", reserved).
+		Put("unreserved_resources", unreserved).
+		Put("reserved_resources_full", full).
 		Put("attributes", attributes(a.info.Attributes)).
 		PutIf(a.master != "", "master_hostname", a.master).
 		PutIf(a.cfg.Flags["log_dir"] != "", "log_dir", a.cfg.Flags["log_dir"]).

@@ -34,9 +34,10 @@ type ZooKeeper struct {
 	timeout time.Duration
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	logf    func(format string, args ...any)
-	running sync.WaitGroup
+	running sync.WaitGroup // counted up by start, and by what is counted
 
 	mu      sync.Mutex
+	ended   bool // the sessions are over: nothing is started any more
 	live    *session
 	dropped chan struct{} // closed when live is given up
 	changed chan struct{} // closed when live changes
@@ -59,8 +60,28 @@ func Open(ctx context.Context, url string, o Options) (*ZooKeeper, error) {
 	if z.logf == nil {
 		z.logf = func(string, ...any) {}
 	}
-	z.running.Go(func() { z.sessions(ctx) })
+	z.running.Go(func() {
+		z.sessions(ctx)
+		z.mu.Lock()
+		z.ended = true
+		z.mu.Unlock()
+	})
 	return z, nil
+}
+
+// errEnded: the context of Open has ended.
+var errEnded = errors.New("the connection to ZooKeeper has been given up")
+
+// start runs fn, and Wait waits for it. False: everything has ended, and Wait
+// may have returned.
+func (z *ZooKeeper) start(fn func()) bool {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.ended {
+		return false
+	}
+	z.running.Go(fn)
+	return true
 }
 
 // Wait returns when everything has ended that Open started, about a second
@@ -81,7 +102,9 @@ func (z *ZooKeeper) Contend(ctx context.Context, m Master) (<-chan struct{}, err
 		node, err := z.enter(s, data)
 		if err == nil {
 			lost := make(chan struct{})
-			z.running.Go(func() { z.guard(ctx, s, node, lost) })
+			if !z.start(func() { z.guard(ctx, s, node, lost) }) {
+				return nil, fmt.Errorf("contend: %w", errEnded)
+			}
 			return lost, nil
 		}
 		z.giveUp(s, fmt.Errorf("contend: %w", err))
@@ -180,7 +203,7 @@ func (z *ZooKeeper) look(ctx context.Context, previous Master) (Master, <-chan s
 	}
 	leader, events, err := z.leader(s)
 	again := make(chan struct{})
-	z.running.Go(func() {
+	started := z.start(func() {
 		defer close(again)
 		var retry <-chan time.Time
 		if err != nil {
@@ -193,6 +216,9 @@ func (z *ZooKeeper) look(ctx context.Context, previous Master) (Master, <-chan s
 		case <-ctx.Done():
 		}
 	})
+	if !started {
+		return Master{}, nil, errEnded
+	}
 	if err != nil {
 		z.logf("zookeeper: detect leader: %v", err)
 		return previous, again, ctx.Err()

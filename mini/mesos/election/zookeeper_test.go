@@ -2,6 +2,7 @@ package election
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path"
@@ -215,5 +216,31 @@ func TestLateServer(t *testing.T) {
 		if m := <-found; m.ID != "one" {
 			t.Errorf("leader %+v", m)
 		}
+	})
+}
+
+// TestNothingStartsAfterTheEnd: what is asked while everything ends neither
+// runs on nor meets Wait half way.
+func TestNothingStartsAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		g, _, leave := r.group("10.0.0.1")
+		synctest.Wait()
+		g.mu.Lock()
+		s := g.live
+		g.mu.Unlock()
+		leave()
+		g.Wait()
+		if g.start(func() { t.Error("started after the end") }) {
+			t.Error("start took it")
+		}
+		// A Detect or Contend that has found the session just before.
+		g.mu.Lock()
+		g.live = s
+		g.mu.Unlock()
+		if _, err := g.Detect(context.Background(), Master{}); !errors.Is(err, errEnded) {
+			t.Errorf("detect: %v", err)
+		}
+		g.Wait()
 	})
 }

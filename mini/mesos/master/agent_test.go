@@ -33,6 +33,7 @@ type agentDouble struct {
 	shutdown string // why the master told it to end
 	closed   bool   // the connection ended
 	received []wire.Message
+	reserved []wire.Resource // as the master said last
 }
 
 func newAgentDouble(r *rig, ip string) *agentDouble {
@@ -70,11 +71,11 @@ func (a *agentDouble) connect(addr string) {
 	}
 	a.mu.Lock()
 	a.conn, a.closed = conn, false
-	var first wire.Message = &wire.Register{Agent: wire.Of(a.info), PID: a.pid(), Version: "1.3.2", Checkpoint: true}
+	var first wire.Message = &wire.Register{Agent: wire.Of(a.info), PID: a.pid(), Version: "1.3.2", Checkpoint: true, Reserved: a.reserved}
 	if a.id != "" {
 		info := a.info
 		info.ID = &mesos.AgentID{Value: a.id}
-		re := &wire.Reregister{Agent: wire.Of(info), PID: a.pid(), Version: "1.3.2", Checkpoint: true}
+		re := &wire.Reregister{Agent: wire.Of(info), PID: a.pid(), Version: "1.3.2", Checkpoint: true, Reserved: a.reserved}
 		for _, t := range a.tasks {
 			re.Tasks = append(re.Tasks, wire.Of(*t))
 		}
@@ -115,6 +116,8 @@ func (a *agentDouble) handle(ctx context.Context, conn *wire.Conn, m wire.Messag
 			conn.Send(ctx, &wire.Pong{Seq: m.Seq})
 		}
 		return
+	case *wire.CheckpointResources:
+		a.reserved = m.Resources
 	case *wire.RunTask:
 		a.run(ctx, conn, m)
 	case *wire.KillTask:

@@ -127,7 +127,7 @@ func TestContract(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		capture(t, "empty", "version") // skips if there are none
 		r := newRig(t)
-		r.master(masterIP, nil, "--cluster=labcap")
+		r.master(masterIP, nil, "--cluster=labcap", "--compat=1.3")
 		a := r.agent("10.0.0.2")
 		r.agent("10.0.0.3")
 		compare(t, r, "agents-idle")
@@ -160,7 +160,7 @@ func TestContractEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		real := capture(t, "empty", "master_state")
 		r := newRig(t)
-		r.master(masterIP, nil, "--cluster=labcap")
+		r.master(masterIP, nil, "--cluster=labcap", "--compat=1.3")
 		_, body := r.get(masterAddr, "/state.json")
 		if d := cmp.Diff(without(shape(t, real), "$.flags"), without(shape(t, body), "$.flags")); d != "" {
 			t.Errorf("(-real +ours):\n%s", d)

@@ -18,14 +18,13 @@
 // to start it again. Without --zk it leads at once and for good.
 //
 // Files: <work_dir>/registry.json holds the agents that were let in, so that
-// a restarted master knows whom to wait for, and the weights that were set. It
-// is this master's own; unlike the real replicated log it is not shared with
-// the other masters. With --registry=in_memory there is none. Nothing else is
+// a restarted master knows whom to wait for, the weights and quotas that were
+// set and the maintenance that is planned. It is this master's own; unlike the real
+// replicated log it is not shared with the other masters. With --registry=in_memory there is none. Nothing else is
 // written; --log_dir is accepted and shown, the log goes to Env.Stderr.
 //
 // Peers that are slow, or send nonsense or too much, are cut off in bounded
 // time (see the constants in serve.go).
 //
-// Not here: authentication, authorization, quota, maintenance, dynamic
-// reservations.
+// Not here: authentication, authorization, volumes, inverse offers.
 package master

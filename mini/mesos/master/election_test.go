@@ -43,6 +43,7 @@ func TestLeaderAndFollower(t *testing.T) {
 
 		group.Expire(one.info.ID)
 		<-one.done
+		synctest.Wait() // until the next one leads
 		if !errors.Is(one.err, errLostLeadership) {
 			t.Errorf("former leader ended with %v", one.err)
 		}

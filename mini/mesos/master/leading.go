@@ -29,8 +29,7 @@ func needsLeader(name string) bool {
 	}, name)
 }
 
-// isPostOnly says whether a path only takes POST. Of these this master can
-// do /teardown.
+// isPostOnly says whether a path only takes POST.
 func isPostOnly(name string) bool {
 	return slices.Contains([]string{
 		"/teardown", "/machine/down", "/machine/up", "/reserve", "/unreserve", "/create-volumes", "/destroy-volumes",
@@ -52,12 +51,11 @@ func (m *master) serveLeading(w http.ResponseWriter, r *http.Request, name strin
 	case "/weights":
 		weights(w, r, reign.cluster)
 		return
-	case "/quota", "/maintenance/schedule", "/maintenance/status": // there is none of either
-		if r.Method == http.MethodGet || r.Method == http.MethodHead || name == "/maintenance/status" {
-			endpoints.Answer(w, r, mjson.Object{})
-		} else {
-			refuse(w, http.StatusNotImplemented, fmt.Sprintf("This master has no %s to change", strings.TrimPrefix(name, "/")))
-		}
+	case "/maintenance/schedule", "/maintenance/status", "/machine/down", "/machine/up":
+		maintain(w, r, name, reign.cluster)
+		return
+	case "/quota":
+		quotas(w, r, reign.cluster)
 		return
 	}
 	if isPostOnly(name) {
@@ -89,6 +87,10 @@ func post(w http.ResponseWriter, r *http.Request, name string, c *cluster.Cluste
 		wrongMethod(w, r, "POST")
 	case name == "/teardown":
 		teardown(w, r, c)
+	case name == "/reserve":
+		reserve(w, r, c.Reserve, reservedStatus(c))
+	case name == "/unreserve":
+		reserve(w, r, c.Unreserve, reservedStatus(c))
 	default:
 		refuse(w, http.StatusNotImplemented, fmt.Sprintf("This master has no %s", name))
 	}

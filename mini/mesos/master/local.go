@@ -73,7 +73,7 @@ func (m *master) local(w http.ResponseWriter, r *http.Request, name string) bool
 func (m *master) registry(w http.ResponseWriter, r *http.Request) {
 	o := mjson.Object{}
 	if reign := m.leading(); reign != nil {
-		o = endpoints.Registry(reign.cluster.Master(), reign.cluster.Registered())
+		o = endpoints.Registry(reign.cluster.Master(), reign.cluster.Registry())
 	}
 	endpoints.Answer(w, r, o)
 }

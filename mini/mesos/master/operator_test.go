@@ -227,6 +227,7 @@ func TestOperatorClient(t *testing.T) {
 				if l := ask(mcalls.GetLoggingLevel()).GetLoggingLevel.Level; l != 0 {
 					t.Errorf("level %d after its time", l)
 				}
+				operatorChanges(t, ask, state.GetAgents.Agents[1].AgentInfo)
 				f := state.GetFrameworks.Frameworks[0].FrameworkInfo
 				ask(&operator.Call{Type: operator.Call_TEARDOWN, Teardown: &operator.Call_Teardown{FrameworkID: *f.ID}})
 				after := ask(mcalls.GetState()).GetState
@@ -237,8 +238,6 @@ func TestOperatorClient(t *testing.T) {
 		})
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 // TestOperatorRefusals: the order of checks, status codes and texts.
 func TestOperatorRefusals(t *testing.T) {
@@ -279,8 +278,6 @@ func TestOperatorRefusals(t *testing.T) {
 			{"PUT of an object", "PUT", "/weights", `{"role":"web","weight":1}`, nil, 400, `Failed to parse update weights request JSON '{"role":"web","weight":1}': Expecting a JSON array`},
 			{"PUT of garbage", "PUT", "/weights", `[`, nil, 400, `Failed to parse update weights request JSON '[': syntax error at line 1 near: `},
 			{"POST of weights", "POST", "/weights", `[]`, nil, 405, "Expecting one of { 'GET', 'PUT' }, but received 'POST'"},
-			{"quota", "POST", "/quota", `{}`, nil, 501, "This master has no quota to change"},
-			{"machine down", "POST", "/machine/down", `[]`, nil, 501, "This master has no /machine/down"},
 			{"reserve", "GET", "/reserve", "", nil, 405, "Expecting one of { 'POST' }, but received 'GET'"},
 			{"files without a path", "GET", "/files/read", "", nil, 400, "Expecting 'path=value' in query.\n"},
 			{"level without duration", "GET", "/logging/toggle?level=1", "", nil, 400, "Expecting 'duration=value' in query.\n"},

@@ -26,6 +26,8 @@ type world struct {
 	open   []map[string]mesos.Offer // offers each scheduler believes to hold
 	tasks  []map[string]bool        // live tasks as each scheduler knows them
 	next   int
+	// answers counts the statuses of operators' reservations
+	answers map[int]int
 }
 
 func TestRandomLife(t *testing.T) {
@@ -33,20 +35,23 @@ func TestRandomLife(t *testing.T) {
 	if testing.Short() {
 		seeds = 3
 	}
-	happened := map[string]float64{}
+	happened, answers := map[string]float64{}, map[int]int{}
 	for seed := range seeds {
 		compat := []string{"0.26", "1.3"}[seed%2]
 		t.Run(fmt.Sprintf("%s/seed %d", compat, seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
-				r.master(masterIP, nil, "--compat="+compat, "--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=2", "--quiet")
-				w := &world{rig: r, rng: rand.New(rand.NewPCG(uint64(seed), 7))}
+				r.master(masterIP, nil, "--compat="+compat, "--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=2", "--quiet", "--roles=web")
+				w := &world{rig: r, rng: rand.New(rand.NewPCG(uint64(seed), 7)), answers: answers}
 				for i := range 4 {
 					w.agents = append(w.agents, r.agent(fmt.Sprintf("10.0.1.%d", i+1)))
 					w.up = append(w.up, true)
 				}
 				for i := range 3 {
 					w.subscribe(i)
+				}
+				if seed%3 == 0 {
+					r.ask("POST", "/quota", quotaOf("web", 3), 200)
 				}
 				for range 250 {
 					w.step()
@@ -60,6 +65,9 @@ func TestRandomLife(t *testing.T) {
 		})
 	}
 	// A test in which nothing happens finds nothing.
+	if t.Logf("reservations: %v", answers); answers[200] == 0 || answers[202] == 0 || answers[409] == 0 {
+		t.Errorf("reservations were answered %v", answers)
+	}
 	for _, name := range []string{"messages_launch_tasks", "tasks_lost", "tasks_killed", "tasks_error", "slave_removals",
 		"slave_reregistrations", "messages_decline_offers", "messages_reregister_framework"} {
 		t.Logf("%s: %v", name, happened["master/"+name])
@@ -75,6 +83,8 @@ func (w *world) subscribe(i int) {
 		info.Checkpoint = nil
 	}
 	if i == 2 {
+		role := "web"
+		info.Role = &role
 		info.Capabilities = []mesos.FrameworkInfo_Capability{{Type: mesos.FrameworkInfo_Capability_PARTITION_AWARE}}
 	}
 	s := w.scheduler(info)
@@ -128,8 +138,38 @@ func (w *world) step() {
 		s.call(&scheduler.Call{Type: scheduler.Call_TEARDOWN})
 		<-s.done
 		w.subscribe(i)
+	case n < 90:
+		w.reserve()
 	default:
 		time.Sleep(time.Duration(w.rng.IntN(1500)) * time.Millisecond)
+	}
+}
+
+// reserve reserves something for the framework with a role, or takes that
+// back: as an operator, or as the framework with what it holds.
+func (w *world) reserve() {
+	list := reserved("web", "", float64(w.rng.IntN(15))/10+0.1, 32*float64(1+w.rng.IntN(8)))
+	back := w.rng.IntN(3) == 0
+	if w.rng.IntN(2) == 0 {
+		path := "/reserve"
+		if back {
+			path = "/unreserve"
+		}
+		resp, _ := w.do("POST", path, reserveForm(w.agents[w.rng.IntN(len(w.agents))].agentID(), list), nil)
+		w.answers[resp.StatusCode]++
+		return
+	}
+	op := opReserve(list)
+	if back {
+		op = opUnreserve(list)
+	}
+	for id, o := range w.open[2] {
+		delete(w.open[2], id)
+		t := task(fmt.Sprintf("f2-t%d", w.next), o.AgentID.Value, 0.1, 32)
+		t.Resources = reserved("web", "", 0.1, 32)
+		w.next++
+		w.scheds[2].call(accept(o, op, calls.OpLaunch(t)))
+		return
 	}
 }
 

@@ -387,7 +387,7 @@ func (r *rig) failoverTimeouts() {
 func (r *rig) threeMasters() (group *election.Memory, list []*testMaster) {
 	group = new(election.Memory)
 	for _, ip := range []string{masterIP, "10.0.0.11", "10.0.0.12"} {
-		list = append(list, r.master(ip, group, "--compat=1.3", "--cluster=labcap", "--registry=replicated_log",
+		list = append(list, r.master(ip, group, "--compat="+cmp.Or(r.generation, "1.3"), "--cluster=labcap", "--registry=replicated_log",
 			"--work_dir=/var/lib/mesos/"+ip, "--quorum=1", "--zk=zk://10.0.0.1:2181/mesos", "--logbufsecs=0"))
 	}
 	return group, list
@@ -402,6 +402,7 @@ func (r *rig) zkAfterFailover() {
 	group.Expire(list[0].info.ID)
 	<-list[0].done
 	<-s.done
+	synctest.Wait() // until the next one leads
 	a.die()
 	b.die()
 	a.connect("10.0.0.11:5050")

@@ -51,10 +51,10 @@ func (c classes) add(t *testing.T, doc []byte) {
 	c[class][strings.Join(shape(t, doc), "\n")] = true
 }
 
-// realEvents reads the events of every captured scheduler stream of 1.3.2.
-func realEvents(t *testing.T) classes {
+// realEvents reads the events of every captured scheduler stream of a version.
+func realEvents(t *testing.T, version string) classes {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(labtest.Contracts(t), "captures-mesos", "1.3.2", "streams", "*-v1sched-*.txt"))
+	files, err := filepath.Glob(filepath.Join(labtest.Contracts(t), "captures-mesos", version, "streams", "*-v1sched-*.txt"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d streams: %v", len(files), err)
 	}
@@ -104,17 +104,36 @@ func (r *rig) reconciled() {
 	synctest.Wait()
 }
 
-// TestStreams: every class of events that a real 1.3.2 sent on a scheduler's
-// stream is sent here too, in no other shape.
-func TestStreams(t *testing.T) {
-	real, ours := realEvents(t), classes{}
-	stories := []func(*rig){(*rig).refusals, (*rig).reconciled}
+// unhealthy is a task whose health check fails until it is killed for it.
+func (r *rig) unhealthy() {
+	r.realMaster()
+	a := r.agent("10.0.0.2")
+	s := r.scheduler(capA())
+	t := task("t-hc", a.agentID(), 0.1, 32)
+	t.HealthCheck = &mesos.HealthCheck{Type: mesos.HealthCheck_COMMAND, Command: t.Command}
+	s.call(launch(s.latestOffer(a.agentID()), 0, t))
+	synctest.Wait()
+	healthy := func(is bool) func(*mesos.TaskStatus) {
+		return func(st *mesos.TaskStatus) { st.Healthy = &is }
+	}
+	a.report("t-hc", mesos.TASK_RUNNING, healthy(true))
+	a.report("t-hc", mesos.TASK_RUNNING, healthy(false))
+	a.report("t-hc", mesos.TASK_KILLED, healthy(false), says("Command terminated with signal Terminated"))
+	synctest.Wait()
+}
+
+// ourEvents are those of all stories and situations.
+func ourEvents(t *testing.T, generation string) classes {
+	t.Helper()
+	ours := classes{}
+	stories := []func(*rig){(*rig).refusals, (*rig).reconciled, (*rig).unhealthy}
 	for _, s := range situations() {
 		stories = append(stories, func(r *rig) { s.bring(r) })
 	}
 	for _, story := range stories {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t)
+			r.generation = generation
 			story(r)
 			synctest.Wait()
 			for _, s := range r.scheds {
@@ -126,6 +145,50 @@ func TestStreams(t *testing.T) {
 			}
 		})
 	}
+	return ours
+}
+
+// scalars are the lines of a class's shapes that tell of a value.
+func (c classes) scalars(class string) map[string]bool {
+	all := map[string]bool{}
+	for shape := range c[class] {
+		for line := range strings.SplitSeq(shape, "\n") {
+			if _, form, _ := strings.Cut(line, " "); !strings.HasPrefix(form, "{") && !strings.HasPrefix(form, "list") {
+				all[line] = true
+			}
+		}
+	}
+	return all
+}
+
+// TestStreams026: with --compat=0.26 every class of events that 0.26.2 sent is
+// sent, with every value that it told, in its form.
+func TestStreams026(t *testing.T) {
+	real, ours := realEvents(t, "0.26.2"), ourEvents(t, "0.26")
+	known := replayed026{used: map[difference]bool{}}
+	for _, class := range slices.Sorted(maps.Keys(real)) {
+		if ours[class] == nil {
+			t.Errorf("%s is never sent", class)
+			continue
+		}
+		have := ours.scalars(class)
+		for _, line := range slices.Sorted(maps.Keys(real.scalars(class))) {
+			if !have[line] && !known.allowed("scheduler", class, line) {
+				t.Errorf("%s: 0.26.2 tells %s, which is missing here", class, line)
+			}
+		}
+	}
+	for _, d := range since026() {
+		if d.in == "scheduler" && !known.used[d] {
+			t.Errorf("%s: %s is there now (%s)", d.request, d.what, d.why)
+		}
+	}
+}
+
+// TestStreams: every class of events that a real 1.3.2 sent on a scheduler's
+// stream is sent here too, in no other shape.
+func TestStreams(t *testing.T) {
+	real, ours := realEvents(t, "1.3.2"), ourEvents(t, "1.3")
 	for _, class := range slices.Sorted(maps.Keys(real)) {
 		if ours[class] == nil {
 			t.Errorf("%s is never sent", class)

@@ -15,7 +15,7 @@ import (
 
 const (
 	// Version is the protocol version of every frame.
-	Version = 2
+	Version = 3
 	// MaxPayload is the longest payload, in bytes.
 	MaxPayload = 16 << 20
 

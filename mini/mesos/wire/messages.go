@@ -29,6 +29,7 @@ const (
 	KindShutdownFramework Kind = "shutdown_framework"
 	KindReconcile         Kind = "reconcile"
 	KindUpdateFramework   Kind = "update_framework"
+	KindCheckpoint        Kind = "checkpoint_resources"
 )
 
 // Message is one of the pointer types of this file.
@@ -36,12 +37,14 @@ type Message interface{ Kind() Kind }
 
 // Register is the first message of an agent without an id. PID is where it
 // listens, "slave(1)@ip:port". Version is its Mesos version ("1.3.2").
-// Checkpoint says that it can recover tasks after a restart.
+// Checkpoint says that it can recover tasks after a restart. Reserved is what
+// it was last told by a CheckpointResources.
 type Register struct {
-	Agent      AgentInfo `json:"agent"`
-	PID        string    `json:"pid"`
-	Version    string    `json:"version"`
-	Checkpoint bool      `json:"checkpoint"`
+	Agent      AgentInfo  `json:"agent"`
+	PID        string     `json:"pid"`
+	Version    string     `json:"version"`
+	Checkpoint bool       `json:"checkpoint"`
+	Reserved   []Resource `json:"reserved,omitempty"`
 }
 
 // Reregister is the first message of an agent that has an id, in Agent.ID.
@@ -55,6 +58,7 @@ type Reregister struct {
 	PID        string          `json:"pid"`
 	Version    string          `json:"version"`
 	Checkpoint bool            `json:"checkpoint"`
+	Reserved   []Resource      `json:"reserved,omitempty"` // as in Register
 	Tasks      []Task          `json:"tasks,omitempty"`
 	Completed  []Task          `json:"completed,omitempty"`
 	Frameworks []FrameworkInfo `json:"frameworks,omitempty"`
@@ -148,6 +152,13 @@ type UpdateFramework struct {
 	FrameworkID string `json:"framework_id"`
 }
 
+// CheckpointResources tells all dynamic reservations on the agent, none for an
+// empty list: it keeps them on its disk, whatever id it has, and tells them to
+// every master (CheckpointResourcesMessage in the real one).
+type CheckpointResources struct {
+	Resources []Resource `json:"resources,omitempty"`
+}
+
 // TaskRef names one task.
 type TaskRef struct {
 	FrameworkID string `json:"framework_id"`
@@ -199,6 +210,9 @@ func (*Reconcile) Kind() Kind { return KindReconcile }
 // Kind implements Message.
 func (*UpdateFramework) Kind() Kind { return KindUpdateFramework }
 
+// Kind implements Message.
+func (*CheckpointResources) Kind() Kind { return KindCheckpoint }
+
 func newMessage(k Kind) Message {
 	switch k {
 	case KindRegister:
@@ -231,6 +245,8 @@ func newMessage(k Kind) Message {
 		return new(Reconcile)
 	case KindUpdateFramework:
 		return new(UpdateFramework)
+	case KindCheckpoint:
+		return new(CheckpointResources)
 	}
 	return nil
 }

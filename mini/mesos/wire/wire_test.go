@@ -29,9 +29,10 @@ func messages() []Message {
 	task := mesos.Task{Name: "n", TaskID: mesos.TaskID{Value: "t"}, FrameworkID: *fw.ID, AgentID: *agent.ID, State: &state}
 	status := mesos.TaskStatus{TaskID: task.TaskID, State: &state, UUID: []byte{1, 2}}
 	info := mesos.TaskInfo{Name: "n", TaskID: task.TaskID, AgentID: *agent.ID}
+	cpus := mesos.Resource{Name: "cpus", Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: 1}}
 	refs := []TaskRef{{"m-0000", "t"}}
 	return []Message{
-		&Register{Agent: Of(agent), PID: "slave(1)@10.0.0.2:5051", Version: "1.3.2", Checkpoint: true},
+		&Register{Agent: Of(agent), PID: "slave(1)@10.0.0.2:5051", Version: "1.3.2", Checkpoint: true, Reserved: All([]mesos.Resource{cpus})},
 		&Reregister{Agent: Of(agent), PID: "slave(1)@10.0.0.2:5051", Version: "1.3.2", Checkpoint: true,
 			Tasks: []Task{Of(task)}, Completed: []Task{Of(task)}, Frameworks: []FrameworkInfo{Of(fw)}},
 		&Pong{Seq: 7},
@@ -46,6 +47,7 @@ func messages() []Message {
 		&Ack{FrameworkID: "m-0000", TaskID: "t", UUID: []byte{1, 2}},
 		&ShutdownFramework{FrameworkID: "m-0000"},
 		&UpdateFramework{FrameworkID: "m-0000"},
+		&CheckpointResources{Resources: All([]mesos.Resource{cpus})},
 		&Reconcile{Tasks: refs},
 	}
 }

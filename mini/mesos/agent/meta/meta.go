@@ -8,6 +8,7 @@
 // in it as protobuf bytes):
 //
 //	meta/boot_id
+//	meta/resources/resources.info                  what is dynamically reserved
 //	meta/slaves/latest                             link to <agent>
 //	meta/slaves/<agent>/slave.info
 //	meta/slaves/<agent>/ended/<container>          a task whose end is acknowledged

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/mesoslab/lab/mini/mesos/master/resource"
 )
 
 // Allocate grants what is free, on the named agents or on all of them.
@@ -16,18 +18,22 @@ func (a *Allocator) Allocate(now time.Time, agents ...string) []Grant {
 		a.shuffle(len(agents), func(i, j int) { agents[i], agents[j] = agents[j], agents[i] })
 	}
 	roles := a.candidateRoles()
-	var grants []Grant
+	var takingPart []*agent
 	for _, id := range agents {
-		ag := a.agents[id]
-		if ag == nil || !ag.active {
-			continue
+		if ag := a.agents[id]; ag != nil && ag.active && enough(ag.free()) {
+			takingPart = append(takingPart, ag)
 		}
-		if free := ag.free(); free.Scalar("cpus") < MinCPUs && free.Scalar("mem") < MinMem {
-			continue
+	}
+	grants := a.guaranteed(takingPart, roles)
+	roles = slices.DeleteFunc(roles, func(r string) bool { return a.quotas[r] != nil })
+	spare := a.spare()
+	for _, ag := range takingPart {
+		if spare != nil && !enough(spare.set()) {
+			break
 		}
 		for _, role := range a.byShare(roles) {
 			for _, fw := range a.byShareIn(role, a.candidates(role)) {
-				if g, ok := a.grant(ag, fw, role); ok {
+				if g, ok := a.grant(ag, fw, role, spare); ok {
 					grants = append(grants, g)
 				}
 			}
@@ -36,24 +42,38 @@ func (a *Allocator) Allocate(now time.Time, agents ...string) []Grant {
 	return grants
 }
 
+// enough says whether something is worth an offer.
+func enough(free resource.Set) bool {
+	return free.Scalar("cpus") >= MinCPUs || free.Scalar("mem") >= MinMem
+}
+
 func (a *Allocator) expire(now time.Time) {
 	for _, f := range a.frameworks {
 		f.filters = slices.DeleteFunc(f.filters, func(x filter) bool { return !now.Before(x.until) })
 	}
 }
 
-func (a *Allocator) grant(ag *agent, fw *framework, role string) (Grant, bool) {
+// grant takes what it grants from spare, if that is not nil, or grants nothing
+// if it is not enough.
+func (a *Allocator) grant(ag *agent, fw *framework, role string, spare amounts) (Grant, bool) {
 	if fw.Checkpoint && !ag.Checkpoint {
 		return Grant{}, false
 	}
 	free := ag.free().For(role)
-	if free.Scalar("cpus") < MinCPUs && free.Scalar("mem") < MinMem {
+	if !enough(free) {
 		return Grant{}, false
 	}
 	for _, x := range fw.filters {
 		if x.agent == ag.ID && x.role == role && x.refused.Contains(free) {
 			return Grant{}, false
 		}
+	}
+	if spare != nil {
+		take := amounts{}
+		if take.add(free, 1); !spare.covers(take) {
+			return Grant{}, false
+		}
+		spare.add(free, -1)
 	}
 	a.Hold(ag.ID, fw.ID, role, free)
 	a.grants[holder{fw.ID, role}]++

@@ -16,8 +16,10 @@
 // scalar in the cluster, divided by the role's weight; ties go to who has
 // fewer allocations, then by name.
 //
-// Not here: quota, oversubscription, maintenance, GPU scarcity, hierarchical
-// roles ("a/b" is a role like any other). It starts nothing and never looks
+// Roles with a quota come first until they hold it (SetQuota).
+//
+// Not here: oversubscription, maintenance, GPU scarcity, hierarchical roles
+// ("a/b" is a role like any other). It starts nothing and never looks
 // at a clock: callers pass the time, and call Allocate when it is time to.
 package allocator
 
@@ -72,6 +74,7 @@ type Allocator struct {
 	frameworks map[string]*framework
 	order      []string // agents, in the order they came
 	grants     map[holder]int
+	quotas     map[string]amounts // by role; none is empty
 
 	// What all have and hold of each scalar, kept up with every change.
 	total    amounts
@@ -111,6 +114,7 @@ func New(weights map[string]float64, shuffle func(n int, swap func(i, j int))) *
 		agents:     map[string]*agent{},
 		frameworks: map[string]*framework{},
 		grants:     map[holder]int{},
+		quotas:     map[string]amounts{},
 		total:      amounts{},
 		roleHeld:   map[string]amounts{},
 		held:       map[holder]amounts{},
@@ -140,6 +144,15 @@ func (a *Allocator) AddAgent(ag Agent) {
 	a.total.add(ag.Total, 1)
 	a.agents[ag.ID] = &agent{Agent: ag, active: true, allocated: map[holder]resource.Set{}}
 	a.order = append(a.order, ag.ID)
+}
+
+// SetTotal changes what an agent has; what is allocated of it must be in it.
+func (a *Allocator) SetTotal(id string, total resource.Set) {
+	if ag := a.agents[id]; ag != nil {
+		a.total.add(ag.Total, -1)
+		a.total.add(total, 1)
+		ag.Total, ag.left = total, nil
+	}
 }
 
 // RemoveAgent forgets an agent and all that was allocated on it.
@@ -258,20 +271,6 @@ func (a *Allocator) Recover(agentID, frameworkID, role string, r resource.Set, r
 		return
 	}
 	f.filters = append(f.filters, filter{agentID, role, r, now.Add(min(refuse, MaxRefuse))})
-}
-
-// Total returns what all agents have of each scalar.
-func (a *Allocator) Total() resource.Set { return a.total.set() }
-
-// Allocated returns what is allocated of each scalar on all agents together.
-func (a *Allocator) Allocated() resource.Set {
-	all := amounts{}
-	for _, held := range a.roleHeld {
-		for name, n := range held {
-			all[name] += n
-		}
-	}
-	return all.set()
 }
 
 // Free returns what of an agent is allocated to nobody.

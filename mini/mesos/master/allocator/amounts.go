@@ -49,3 +49,17 @@ func (a *Allocator) dominant(m amounts) float64 {
 	}
 	return share
 }
+
+// Total returns what all agents have of each scalar.
+func (a *Allocator) Total() resource.Set { return a.total.set() }
+
+// Allocated returns what is allocated of each scalar on all agents together.
+func (a *Allocator) Allocated() resource.Set {
+	all := amounts{}
+	for _, held := range a.roleHeld {
+		for name, n := range held {
+			all[name] += n
+		}
+	}
+	return all.set()
+}

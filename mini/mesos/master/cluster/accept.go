@@ -12,7 +12,7 @@ import (
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
-// accept launches tasks on offers. What is left of the offers is refused for
+// accept launches tasks on offers, and reserves and unreserves their resources. What is left of the offers is refused for
 // as long as the call's filters say.
 func (c *Cluster) accept(f *framework, call *scheduler.Call_Accept) {
 	if why := c.checkOffers(f, call.OfferIDs); why != "" {
@@ -120,6 +120,10 @@ func (l *launch) operation(op *mesos.Offer_Operation) {
 		for i := range tasks {
 			l.refuse(&tasks[i], mesos.REASON_TASK_GROUP_INVALID, "Task groups are not supported by this master")
 		}
+	case mesos.Offer_Operation_RESERVE:
+		l.reserve(reserving(op.GetReserve().GetResources()))
+	case mesos.Offer_Operation_UNRESERVE:
+		l.reserve(unreserving(op.GetUnreserve().GetResources()))
 	default:
 		l.c.o.Logf("framework %s: operation %v is not supported, dropped", l.fw.id, op.Type)
 	}

@@ -100,12 +100,15 @@ func (c *Cluster) Disconnected(l Link) {
 
 func (c *Cluster) register(l Link, m *wire.Register) error {
 	info := m.Agent.V
-	total, err := resource.FromProto(info.Resources)
+	total, err := totalOf(info, m.Reserved)
 	if err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
 	if c.links[l] != nil {
 		return fmt.Errorf("register: already registered as %s", c.links[l].id)
+	}
+	if c.refuseDown(l, info.Hostname, m.PID) {
+		return nil
 	}
 	before := map[string]*agent{}
 	for id, old := range c.agents {
@@ -195,13 +198,16 @@ func (c *Cluster) markUnreachable(a *agent) {
 	c.count("slave_removals/reason_unhealthy")
 }
 
-// removeAgent removes an agent that must not come back under its id.
+// removeAgent removes an agent that must not come back under its id. The
+// metric of its reason may be none.
 func (c *Cluster) removeAgent(a *agent, why, metric string) {
 	c.removed[a.id] = true
 	c.dropAgent(a, fmt.Sprintf("%s %s removed: %s", c.word("Slave", "Agent"), a.info.Hostname, why), nil)
 	c.tell(func() Change { return Change{AgentRemoved: a.id} })
 	c.count("slave_removals")
-	c.count("slave_removals/" + metric)
+	if metric != "" {
+		c.count("slave_removals/" + metric)
+	}
 }
 
 // dropAgent loses its tasks, forgets it and tells every framework. Its link

@@ -19,12 +19,14 @@
 // live task in its framework, and no resource is offered or used twice;
 // Options.Audit hears of it if that should ever be untrue.
 //
-// Memory only: what a restarted master must know about agents goes through
-// Options.Registry; everything else comes back from agents and schedulers.
+// Memory only: what a restarted master must know (which agents there are,
+// weights, quotas, planned maintenance) goes through Options.Registry;
+// everything else, dynamic reservations too, comes back from agents and
+// schedulers.
 //
-// Not here, on purpose: custom executors, task groups, dynamic reservations,
-// persistent volumes, quota, maintenance, inverse offers. Tasks that need
-// them get TASK_ERROR, operations are dropped.
+// Not here, on purpose: custom executors, task groups, persistent volumes,
+// inverse offers. Tasks that need them get
+// TASK_ERROR, operations are dropped.
 package cluster
 
 import (
@@ -39,6 +41,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesoslab/lab/mini/mesos/master/allocator"
+	"github.com/mesoslab/lab/mini/mesos/master/resource"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
@@ -112,7 +115,10 @@ type Cluster struct {
 	reg        registered
 	removed    map[string]bool // agents that must not come back
 	metrics    map[string]float64
-	weights    map[string]float64 // by role; never written to, only replaced
+	weights    map[string]float64      // by role; never written to, only replaced
+	quotas     map[string]resource.Set // by role; never written to, only replaced
+	awaited    int                     // agents without which there are no offers, for the quotas' sake
+	upkeep     upkeep
 	observers  map[Observer]bool
 	nextAgent, nextFramework, nextOffer,
 	nextSeq int

@@ -22,9 +22,11 @@ type offer struct {
 	agent     *agent
 	role      string
 	resources resource.Set
-	timer     *time.Timer
-	made      time.Time
-	fate      fate // once it was answered
+	// when its machine is planned to be down, nil for never
+	unavailable *mesos.Unavailability
+	timer       *time.Timer
+	made        time.Time
+	fate        fate // once it was answered
 }
 
 func (o *offer) came() int { return o.seq }
@@ -32,6 +34,9 @@ func (o *offer) came() int { return o.seq }
 // allocate turns what the allocator grants into offers, one event for each
 // framework.
 func (c *Cluster) allocate(agents ...string) {
+	if c.holdsOff() {
+		return
+	}
 	begun := time.Now()
 	grants := c.alloc.Allocate(begun, agents...)
 	c.metrics["allocator/mesos/allocation_runs"]++
@@ -40,6 +45,9 @@ func (c *Cluster) allocate(agents ...string) {
 	for _, g := range grants {
 		f, a := c.frameworks[g.Framework], c.agents[g.Agent]
 		o := c.addOffer(g, f, a)
+		if len(c.upkeep.windows) > 0 {
+			o.unavailable = c.upkeep.windows[a.machine()]
+		}
 		batch[f] = append(batch[f], o.proto())
 	}
 	receivers := make([]*framework, 0, len(batch))
@@ -75,7 +83,7 @@ func (o *offer) proto() mesos.Offer {
 		ID: mesos.OfferID{Value: o.id}, FrameworkID: mesos.FrameworkID{Value: o.fw.id},
 		AgentID: mesos.AgentID{Value: o.agent.id}, Hostname: o.agent.info.Hostname,
 		URL: agentURL(o.agent), Attributes: o.agent.info.Attributes,
-		Resources: o.resources.Proto(o.allocatedTo()),
+		Resources: o.resources.Proto(o.allocatedTo()), Unavailability: o.unavailable,
 	}
 	if o.fw.multiRole() {
 		p.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &o.role}
@@ -117,9 +125,13 @@ func (c *Cluster) removeOffer(o *offer) {
 }
 
 // rescind takes an offer back and tells the framework.
-func (c *Cluster) rescind(o *offer) {
+func (c *Cluster) rescind(o *offer) { c.rescindFor(o, 0) }
+
+// rescindFor is rescind that keeps the resources from the framework for a
+// while.
+func (c *Cluster) rescindFor(o *offer, away time.Duration) {
 	c.removeOffer(o)
-	c.alloc.Recover(o.agent.id, o.fw.id, o.role, o.resources, 0, time.Now())
+	c.alloc.Recover(o.agent.id, o.fw.id, o.role, o.resources, away, time.Now())
 	o.fw.send(&scheduler.Event{
 		Type:    scheduler.Event_RESCIND,
 		Rescind: &scheduler.Event_Rescind{OfferID: mesos.OfferID{Value: o.id}},

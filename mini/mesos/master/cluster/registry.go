@@ -5,6 +5,8 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
+	"github.com/mesos/mesos-go/api/v1/lib/quota"
 
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
@@ -24,6 +26,12 @@ type RegistryData struct {
 	Unreachable map[string]time.Time `json:"unreachable,omitempty"`
 	// Weights are those of roles, if they were ever changed.
 	Weights map[string]float64 `json:"weights,omitempty"`
+	// Quotas are those of roles.
+	Quotas []wire.QuotaInfo `json:"quotas,omitempty"`
+	// Schedule is what maintenance is planned, Down which machines of it are
+	// down.
+	Schedule *wire.Schedule   `json:"schedule,omitempty"`
+	Down     []wire.MachineID `json:"down,omitempty"`
 }
 
 // registered is the registry in memory.
@@ -49,6 +57,10 @@ func (c *Cluster) recoverRegistry() error {
 		return err
 	}
 	c.recoverWeights(d.Weights)
+	c.recoverUpkeep(d)
+	if err := c.recoverQuotas(d); err != nil {
+		return err
+	}
 	for _, a := range d.Admitted {
 		id := a.V.GetID().GetValue()
 		c.reg.admitted[id] = a.V
@@ -74,11 +86,22 @@ func (c *Cluster) expel(id string) {
 	c.store()
 }
 
-// Registered returns the agents that were let in, by id.
-func (c *Cluster) Registered() map[string]mesos.AgentInfo {
+// RegistryView is what the registry holds, for those who print it.
+type RegistryView struct {
+	Agents   map[string]mesos.AgentInfo // that were let in, by id
+	Weights  map[string]float64
+	Quotas   quota.QuotaStatus
+	Schedule maintenance.Schedule
+	Machines []mesos.MachineInfo // of the schedule
+}
+
+// Registry returns what the registry holds.
+func (c *Cluster) Registry() RegistryView {
+	v := RegistryView{Quotas: c.Quotas(), Schedule: c.Schedule(), Machines: c.Machines()}
 	c.lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.reg.admitted)
+	v.Agents, v.Weights = maps.Clone(c.reg.admitted), c.weights
+	return v
 }
 
 // dropRecovered gives up on agents that did not come back to this master.
@@ -106,6 +129,8 @@ func (c *Cluster) store() {
 	for _, info := range c.reg.admitted {
 		d.Admitted = append(d.Admitted, wire.Of(info))
 	}
+	c.keepQuotas(&d)
+	c.upkeep.keep(&d)
 	if err := c.o.Registry.Store(d); err != nil {
 		c.o.Logf("registry: %v", err)
 	}

@@ -24,7 +24,12 @@ func (c *Cluster) reregister(l Link, m *wire.Reregister) error {
 	if other := c.links[l]; other != nil && other.id != id {
 		return fmt.Errorf("reregister %s: already registered as %s", id, other.id)
 	}
-	total, err := resource.FromProto(info.Resources)
+	reserved := m.Reserved
+	known := c.agents[id]
+	if known != nil { // the last word on reservations may not have come through
+		reserved = wire.All(known.total.Dynamic().Proto(""))
+	}
+	total, err := totalOf(info, reserved)
 	if err != nil {
 		return fmt.Errorf("reregister %s: %w", id, err)
 	}
@@ -33,8 +38,11 @@ func (c *Cluster) reregister(l Link, m *wire.Reregister) error {
 		l.Send(&wire.Shutdown{Message: c.word("Slave", "Agent") + " attempted to re-register after removal"})
 		return nil
 	}
+	if c.refuseDown(l, info.Hostname, m.PID) {
+		return nil
+	}
 	_, wasUnreachable := c.reg.unreachable[id]
-	a := c.agents[id]
+	a := known
 	if a != nil {
 		c.relink(a, l, m, total)
 	} else {
@@ -50,6 +58,9 @@ func (c *Cluster) reregister(l Link, m *wire.Reregister) error {
 	stop := c.adoptFrameworks(m, wasUnreachable)
 	missing := c.adoptTasks(a, m.Tasks, stop)
 	a.send(&wire.Reregistered{AgentID: id, TotalPingTimeout: c.totalPingTimeout(), Reconcile: missing})
+	if known != nil {
+		a.sendReserved()
+	}
 	for _, f := range m.Frameworks {
 		if id := f.V.GetID().GetValue(); stop[id] {
 			a.send(&wire.ShutdownFramework{FrameworkID: id})

@@ -23,6 +23,8 @@ type Snapshot struct {
 	Offers      int
 	Counters    map[string]float64
 	Weights     map[string]float64
+	Quotas      map[string]resource.Set
+	Roles       []string // that exist without a framework, too: of --roles, or with a quota
 }
 
 // AgentView is one registered agent. Times are zero where they never were.
@@ -74,6 +76,9 @@ func (t *TaskView) Resources() resource.Set {
 // Master is what the leading master tells of itself.
 func (c *Cluster) Master() mesos.MasterInfo { return c.o.Master }
 
+// Generation is the Mesos that is followed.
+func (c *Cluster) Generation() Generation { return c.o.Compat }
+
 // Snapshot returns the present state.
 func (c *Cluster) Snapshot() Snapshot {
 	c.lock()
@@ -85,7 +90,7 @@ func (c *Cluster) snapshot() Snapshot {
 	s := Snapshot{
 		Elected: c.elected, Unreachable: maps.Clone(c.reg.unreachable),
 		Total: c.alloc.Total().Flat(), Allocated: c.alloc.Allocated().Flat(), Offers: len(c.offers),
-		Counters: maps.Clone(c.metrics), Weights: c.weights,
+		Counters: maps.Clone(c.metrics), Weights: c.weights, Quotas: c.quotas, Roles: c.explicitRoles(),
 	}
 	for _, a := range inOrder(c.agents) {
 		s.Agents = append(s.Agents, a.view())

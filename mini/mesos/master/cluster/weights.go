@@ -59,6 +59,16 @@ func (c *Cluster) checkWeight(role string, weight float64) error {
 	return nil
 }
 
+// explicitRoles are the roles that are listed whether or not a framework has
+// them: those with a quota, of --roles and "*". In 0.26 there are no others.
+func (c *Cluster) explicitRoles() []string {
+	roles := slices.Sorted(maps.Keys(c.quotas))
+	if len(c.o.Roles) == 0 && c.o.Compat != V026 {
+		return roles
+	}
+	return slices.Concat([]string{"*"}, c.o.Roles, roles)
+}
+
 // hasRole says whether a framework stands in the role.
 func (c *Cluster) hasRole(role string) bool {
 	for _, f := range c.frameworks {

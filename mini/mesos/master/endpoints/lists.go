@@ -100,7 +100,7 @@ func firstSeen(t cluster.TaskView) float64 {
 	return t.Statuses[0].GetTimestamp()
 }
 
-// Role is a role that a framework has or a weight was set for.
+// Role is a role that a framework has, a weight was set for, or --roles names.
 type Role struct {
 	Name       string
 	Weight     float64
@@ -116,6 +116,9 @@ func RoleList(s cluster.Snapshot) []Role {
 			byName[name] = &Role{Name: name, Weight: 1, Frameworks: []string{}}
 		}
 		return byName[name]
+	}
+	for _, name := range s.Roles {
+		role(name)
 	}
 	for name, w := range s.Weights {
 		role(name).Weight = w

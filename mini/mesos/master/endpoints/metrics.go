@@ -59,6 +59,7 @@ func Metrics(m Master, leading bool, s cluster.Snapshot) mjson.Object {
 	populations(all, s)
 	usage(all, s)
 	tasks(all, s)
+	quotas(all, s)
 	o := mjson.Object{}
 	for _, k := range sortedKeys(all) {
 		o = o.Put(k, all[k])
@@ -105,6 +106,20 @@ func usage(all map[string]float64, s cluster.Snapshot) {
 		if name != "gpus" {
 			all["allocator/mesos/resources/"+name+"/total"] = total
 			all["allocator/mesos/resources/"+name+"/offered_or_allocated"] = s.Allocated.Scalar(name)
+		}
+	}
+}
+
+// quotas tells of each role with a quota what is guaranteed and what it has.
+func quotas(all map[string]float64, s cluster.Snapshot) {
+	if len(s.Quotas) == 0 {
+		return
+	}
+	for _, r := range RoleList(s) {
+		for _, name := range s.Quotas[r.Name].Scalars() {
+			prefix := "allocator/mesos/quota/roles/" + r.Name + "/resources/" + name
+			all[prefix+"/guarantee"] = s.Quotas[r.Name].Scalar(name)
+			all[prefix+"/offered_or_allocated"] = r.Held.Scalar(name)
 		}
 	}
 }

@@ -112,7 +112,11 @@ func full(byRole map[string]resource.Set) mjson.Array {
 			case mesos.SET:
 				o = o.Put("set", mjson.ProtoByNumber(r.Set))
 			}
-			list = append(list, o.Put("role", *r.Role).
+			o = o.Put("role", *r.Role)
+			if r.Reservation != nil {
+				o = o.Put("reservation", mjson.ProtoByNumber(r.Reservation))
+			}
+			list = append(list, o.
 				PutIf(role != "", "allocation_info", mjson.Object{}.Put("role", role)))
 		}
 	}

@@ -6,9 +6,11 @@ import (
 	"slices"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/quota"
 	"github.com/shirou/gopsutil/v4/load"
 	"github.com/shirou/gopsutil/v4/mem"
 
+	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
 )
 
@@ -41,16 +43,38 @@ func SystemStats() mjson.Object {
 }
 
 // Registry is the answer of /registrar(1)/registry: which master wrote it and
-// the agents that were let in.
-func Registry(m mesos.MasterInfo, agents map[string]mesos.AgentInfo) mjson.Object {
-	o := mjson.Object{}.Put("master", mjson.Object{}.Put("info", mjson.Proto(&m)))
-	if len(agents) == 0 {
-		return o
+// what it holds.
+func Registry(m mesos.MasterInfo, v cluster.RegistryView) mjson.Object {
+	o := mjson.Object{}
+	if len(v.Machines) > 0 {
+		o = o.Put("machines", mjson.Object{}.Put("machines", each(v.Machines, func(m mesos.MachineInfo) mjson.Object { return entry(&m) })))
 	}
-	list := []mjson.Object{}
-	for _, id := range slices.Sorted(maps.Keys(agents)) {
-		info := agents[id]
-		list = append(list, mjson.Object{}.Put("info", mjson.Proto(&info)))
+	o = o.Put("master", entry(&m))
+	if len(v.Quotas.Infos) > 0 {
+		o = o.Put("quotas", each(v.Quotas.Infos, func(q quota.QuotaInfo) mjson.Object { return entry(&q) }))
 	}
-	return o.Put("slaves", mjson.Object{}.Put("slaves", list))
+	if len(v.Machines) > 0 {
+		o = o.Put("schedules", mjson.Array{mjson.Proto(&v.Schedule)})
+	}
+	if len(v.Agents) > 0 {
+		list := []mjson.Object{}
+		for _, id := range slices.Sorted(maps.Keys(v.Agents)) {
+			info := v.Agents[id]
+			list = append(list, entry(&info))
+		}
+		o = o.Put("slaves", mjson.Object{}.Put("slaves", list))
+	}
+	if len(v.Weights) > 0 {
+		list := []mjson.Object{}
+		for _, role := range sortedKeys(v.Weights) {
+			list = append(list, entry(&mesos.WeightInfo{Role: &role, Weight: v.Weights[role]}))
+		}
+		o = o.Put("weights", list)
+	}
+	return o
+}
+
+// entry is how the registry holds one thing.
+func entry(message any) mjson.Object {
+	return mjson.Object{}.Put("info", mjson.Proto(message))
 }

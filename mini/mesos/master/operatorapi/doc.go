@@ -2,7 +2,7 @@
 // (POST /api/v1) on top of a cluster.
 //
 // Nouns. A call asks for something (GET_STATE, …), changes something
-// (TEARDOWN, UPDATE_WEIGHTS, SET_LOGGING_LEVEL) or subscribes to changes. Its
+// (TEARDOWN, UPDATE_WEIGHTS, START_MAINTENANCE, …) or subscribes to changes. Its
 // answer is a mesos-go Response in JSON or protobuf, as Accept says.
 //
 // What is answered are the calls of 1.3.2. Texts and the order of the checks
@@ -11,8 +11,7 @@
 // heartbeats nor framework events here, and says nothing when an agent turns
 // unreachable. A subscriber that is too far behind is cut off.
 //
-// Answered with 501: reservations, volumes, and changes of quota and
-// maintenance, of which this master has none. Calls of later versions are
+// Answered with 501: volumes, of which this master has none. Calls of later versions are
 // unknown, as they are to 1.3.2. There are no files: LIST_FILES and READ_FILE
 // find nothing. Who leads is asked before a request comes here.
 package operatorapi

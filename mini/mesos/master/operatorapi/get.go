@@ -42,12 +42,12 @@ func (a API) get(call master.Call_Type) *master.Response {
 	case master.Call_GET_MASTER:
 		info := a.Cluster.Master()
 		r.GetMaster = &master.Response_GetMaster{MasterInfo: &info}
-	case master.Call_GET_MAINTENANCE_STATUS: // there is no maintenance, and no quota
-		r.GetMaintenanceStatus = &master.Response_GetMaintenanceStatus{}
+	case master.Call_GET_MAINTENANCE_STATUS:
+		r.GetMaintenanceStatus = &master.Response_GetMaintenanceStatus{Status: endpoints.MaintenanceStatus(a.Cluster.Machines())}
 	case master.Call_GET_MAINTENANCE_SCHEDULE:
-		r.GetMaintenanceSchedule = &master.Response_GetMaintenanceSchedule{}
+		r.GetMaintenanceSchedule = &master.Response_GetMaintenanceSchedule{Schedule: a.Cluster.Schedule()}
 	case master.Call_GET_QUOTA:
-		r.GetQuota = &master.Response_GetQuota{}
+		r.GetQuota = &master.Response_GetQuota{Status: a.Cluster.Quotas()}
 	default:
 		return nil
 	}

@@ -51,20 +51,9 @@ func (a API) serve(w http.ResponseWriter, r *http.Request) error {
 		return a.subscribe(w, r, media)
 	case master.Call_LIST_FILES, master.Call_READ_FILE:
 		return &v1call.Error{Status: http.StatusNotFound}
-	case master.Call_SET_LOGGING_LEVEL:
-		c := call.SetLoggingLevel
-		a.Logging.SetLevel(c.Level, time.Duration(c.Duration.Nanoseconds))
-		return nil
-	case master.Call_UPDATE_WEIGHTS:
-		if err := a.Cluster.SetWeights(call.UpdateWeights.WeightInfos); err != nil {
-			return v1call.BadRequest("%v", err)
-		}
-		return nil
-	case master.Call_TEARDOWN:
-		if !a.Cluster.Teardown(call.Teardown.FrameworkID.Value) {
-			return v1call.BadRequest("No framework found with specified ID")
-		}
-		return nil
+	}
+	if done, err := a.change(w, call); done {
+		return err
 	}
 	response := a.get(call.Type)
 	if response == nil {

@@ -35,15 +35,11 @@ func fromProto(r *mesos.Resource) (Item, error) {
 		return it, errors.New("no name")
 	case r.Type == nil:
 		return it, errors.New("no type")
-	case r.Reservation != nil || r.Revocable != nil || r.Shared != nil || r.Disk != nil || r.ProviderID != nil:
+	case r.Revocable != nil || r.Shared != nil || r.Disk != nil || r.ProviderID != nil:
 		return it, ErrUnsupported
 	}
-	if n := len(r.Reservations); n > 0 {
-		res := r.Reservations[0]
-		if n > 1 || res.Role == nil || res.GetType() == mesos.Resource_ReservationInfo_DYNAMIC {
-			return it, ErrUnsupported
-		}
-		it.Role = *res.Role
+	if err := it.reserve(r); err != nil {
+		return it, err
 	}
 	switch *r.Type {
 	case mesos.SCALAR:
@@ -69,12 +65,36 @@ func fromProto(r *mesos.Resource) (Item, error) {
 	return it, nil
 }
 
+// reserve reads for whom a resource is reserved: in the form of Mesos 1.3, a
+// reservation beside the role, or in the later one, a list of which only the
+// first may be there.
+func (it *Item) reserve(r *mesos.Resource) (err error) {
+	info := r.Reservation
+	if n := len(r.Reservations); n > 0 {
+		if n > 1 || r.Reservations[0].Role == nil || info != nil {
+			return ErrUnsupported
+		}
+		it.Role = *r.Reservations[0].Role
+		if r.Reservations[0].GetType() == mesos.Resource_ReservationInfo_DYNAMIC {
+			info = &r.Reservations[0]
+		}
+	}
+	if info == nil {
+		return nil
+	}
+	if it.Role == "*" {
+		return errors.New("resources cannot be dynamically reserved for role '*'")
+	}
+	it.Reserved, err = reservation(info)
+	return err
+}
+
 // Proto returns s as resources. A non-empty role puts allocation_info into
 // each, as frameworks with the MULTI_ROLE capability get it.
 func (s Set) Proto(allocated string) []mesos.Resource {
 	out := make([]mesos.Resource, 0, len(s.items))
 	for _, it := range s.items {
-		r := mesos.Resource{Name: it.Name, Role: &it.Role}
+		r := mesos.Resource{Name: it.Name, Role: &it.Role, Reservation: it.Reserved.proto()}
 		if allocated != "" {
 			r.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &allocated}
 		}

@@ -6,10 +6,10 @@
 // thousandths, as Mesos rounds them (so that 0.1+0.2-0.3 is nothing), a list
 // of ranges ("ports") or a list of words.
 //
-// Understood are unreserved and statically reserved resources. Dynamic
-// reservations, persistent volumes, revocable and shared resources are
-// refused by FromProto with ErrUnsupported: this master makes no offers from
-// which they could come.
+// Understood are unreserved resources and those that are reserved, statically
+// by an agent's flags or dynamically. Persistent volumes, refined reservations,
+// revocable and shared resources are refused by FromProto with ErrUnsupported:
+// this master makes no offers from which they could come.
 //
 // The package is pure.
 package resource
@@ -25,6 +25,7 @@ import (
 // used, told by Kind.
 type Item struct {
 	Name, Role string
+	Reserved   Reservation // dynamically, for Role
 	Kind       Kind
 	Milli      int64    // Scalar: thousandths
 	Ranges     []Range  // Ranges: sorted, neither overlapping nor adjacent
@@ -167,7 +168,7 @@ func (s Set) Flat() Set {
 	}
 	var out Set
 	for _, it := range s.items {
-		it.Role = "*"
+		it.Role, it.Reserved = "*", Reservation{}
 		out = out.add(it)
 	}
 	return out
@@ -178,11 +179,14 @@ func (s Set) Flat() Set {
 func (s Set) Text(allocated string) string {
 	var parts []string
 	for _, it := range s.items {
-		to := ""
+		to, role := "", it.Role
 		if allocated != "" {
 			to = "(allocated: " + allocated + ")"
 		}
-		parts = append(parts, fmt.Sprintf("%s(%s)%s:%s", it.Name, it.Role, to, it.Value()))
+		if it.Reserved.Principal != "" {
+			role += ", " + it.Reserved.Principal
+		}
+		parts = append(parts, fmt.Sprintf("%s(%s)%s:%s", it.Name, role, to, it.Value()))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -224,7 +228,7 @@ func (s Set) find(like Item) (Item, bool) {
 			return it, true
 		}
 	}
-	return Item{Name: like.Name, Role: like.Role, Kind: like.Kind}, false
+	return Item{Name: like.Name, Role: like.Role, Reserved: like.Reserved, Kind: like.Kind}, false
 }
 
 func (s Set) add(it Item) Set {
@@ -240,7 +244,9 @@ func (s Set) add(it Item) Set {
 	return Set{items}
 }
 
-func (it Item) same(o Item) bool { return it.Name == o.Name && it.Role == o.Role && it.Kind == o.Kind }
+func (it Item) same(o Item) bool {
+	return it.Name == o.Name && it.Role == o.Role && it.Reserved == o.Reserved && it.Kind == o.Kind
+}
 
 func (it Item) empty() bool {
 	switch it.Kind {

@@ -1,0 +1,92 @@
+package resource
+
+import (
+	"errors"
+	"fmt"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+)
+
+// Reservation tells dynamic reservations for the same role apart; the zero
+// value is none, or a static one.
+type Reservation struct {
+	Dynamic   bool
+	Principal string // who reserved, if that was told
+	Labels    string // a mesos.Labels in protobuf, "" for none
+}
+
+// ErrNotDynamic: a resource of an operation is not dynamically reserved.
+var ErrNotDynamic = errors.New("is not dynamically reserved")
+
+// Dynamic returns what is dynamically reserved.
+func (s Set) Dynamic() Set {
+	return s.filter(func(it Item) bool { return it.Reserved.Dynamic })
+}
+
+// Freed returns s as it is when its dynamic reservations are undone:
+// everybody's.
+func (s Set) Freed() Set {
+	var out Set
+	for _, it := range s.items {
+		if it.Reserved.Dynamic {
+			it.Role, it.Reserved = "*", Reservation{}
+		}
+		out = out.add(it)
+	}
+	return out
+}
+
+// WithReservations returns an agent's resources with some of them dynamically
+// reserved. False: the unreserved ones are not as many.
+func (s Set) WithReservations(dynamic Set) (Set, bool) {
+	from := dynamic.Freed()
+	if !s.Contains(from) {
+		return s, false
+	}
+	return s.Sub(from).Add(dynamic), true
+}
+
+// FromReserved is FromProto for the resources of an operation that reserves
+// or unreserves.
+func FromReserved(list []mesos.Resource) (Set, error) {
+	s, err := FromProto(list)
+	if err != nil {
+		return s, err
+	}
+	for _, it := range s.items {
+		if !it.Reserved.Dynamic {
+			return s, fmt.Errorf("resource %s %w", Of(it), ErrNotDynamic)
+		}
+	}
+	return s, nil
+}
+
+// reservation reads a dynamic reservation.
+func reservation(info *mesos.Resource_ReservationInfo) (Reservation, error) {
+	r := Reservation{Dynamic: true, Principal: info.GetPrincipal()}
+	if len(info.GetLabels().GetLabels()) == 0 {
+		return r, nil
+	}
+	b, err := info.Labels.Marshal()
+	if err != nil {
+		return r, fmt.Errorf("labels of the reservation: %w", err)
+	}
+	r.Labels = string(b)
+	return r, nil
+}
+
+// proto is the reservation in the form of Mesos 1.3, beside the role.
+func (r Reservation) proto() *mesos.Resource_ReservationInfo {
+	if !r.Dynamic {
+		return nil
+	}
+	info := &mesos.Resource_ReservationInfo{}
+	if r.Principal != "" {
+		info.Principal = &r.Principal
+	}
+	if r.Labels != "" {
+		info.Labels = new(mesos.Labels)
+		info.Labels.Unmarshal([]byte(r.Labels)) // it was marshalled here
+	}
+	return info
+}
