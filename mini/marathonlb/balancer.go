@@ -14,8 +14,24 @@ import (
 // configuration is one state of all services, as data and as text.
 type configuration struct {
 	services []service
+	problems []problem
 	model    proxy.Config
 	text     string
+}
+
+// unbound is the claim of the service whose port err says cannot be bound, or
+// "".
+func (c *configuration) unbound(err error) string {
+	var e *proxy.BindError
+	if !errors.As(err, &e) {
+		return ""
+	}
+	for _, s := range c.services {
+		if s.name() == e.Frontend {
+			return s.claim()
+		}
+	}
+	return ""
 }
 
 // Balancer is what balances. The proxy in Go is one; a real HAProxy can

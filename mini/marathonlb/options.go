@@ -21,6 +21,7 @@ type options struct {
 	poll       time.Duration // between two reads
 	config     string        // path in the container
 	healthy    bool          // --health-check
+	strict     bool          // --strict: one invalid label freezes everything
 	vhostMap   bool
 	bindShared bool // ports 80 and 9091's neighbours: not --dont-bind-http-https
 	dry        bool
@@ -132,6 +133,7 @@ func (o *options) flags(args []string) error {
 	both("l", "listening", func(n string) { set.BoolVar(&listening, n, false, "") })
 	both("H", "health-check", func(n string) { set.BoolVar(&o.healthy, n, false, "") })
 	both("d", "dry", func(n string) { set.BoolVar(&o.dry, n, false, "") })
+	set.BoolVar(&o.strict, "strict", false, "")
 	set.BoolVar(&o.vhostMap, "haproxy-map", false, "")
 	dontBind := set.Bool("dont-bind-http-https", false, "")
 	set.StringVar(&o.config, "haproxy-config", o.config, "")

@@ -76,7 +76,7 @@ func (lb *balance) serveStats(w http.ResponseWriter, r *http.Request, page *temp
 		}
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_ = page.Execute(w, map[string]any{"Host": lb.env.Hostname, "Rows": rows})
+	_ = page.Execute(w, map[string]any{"Host": lb.env.Hostname, "Rows": rows, "Problems": lb.problems.Load()})
 }
 
 // statsRows are the rows of the statistics' own listener.
@@ -98,7 +98,8 @@ tr.FRONTEND td{background:#eef3fa} tr.BACKEND td{background:#f4f4f4;border-botto
 .up{color:#080} .down{color:#c00;font-weight:bold} .other{color:#a60}
 </style></head><body>
 <h1>Load balancer{{with .Host}} on {{.}}{{end}}</h1>
-<table><tr><th>proxy</th><th>server</th><th>status</th><th>sessions</th><th>now</th><th>max</th><th>bytes in</th><th>bytes out</th>
+{{with .Problems}}{{range .}}<p class="down">{{.}}</p>
+{{end}}{{end}}<table><tr><th>proxy</th><th>server</th><th>status</th><th>sessions</th><th>now</th><th>max</th><th>bytes in</th><th>bytes out</th>
 <th>2xx</th><th>3xx</th><th>4xx</th><th>5xx</th><th>retries</th><th>redispatched</th><th>failed</th><th>last check</th></tr>
 {{range .Rows}}<tr class="{{.svname}}"><td>{{.pxname}}</td><td>{{.svname}}</td>
 <td class="{{if or (eq .status "UP") (eq .status "OPEN") (eq .status "no check")}}up{{else if eq .status "DOWN"}}down{{else}}other{{end}}">{{.status}}</td>
