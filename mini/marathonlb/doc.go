@@ -4,7 +4,14 @@
 // Nouns. An app's service port with its HAPROXY_* labels and its usable tasks
 // is a service. All services, sorted, make a configuration: the text of
 // haproxy.cfg and, from the same model, what the proxy (package proxy) serves.
-// A Balancer is what a configuration is given to.
+// A balancer is what a configuration is given to: the proxy in Go or a real
+// HAProxy (package haproxy).
+//
+// Who balances. --haproxy never (the default) is the proxy in Go, in this
+// process. --haproxy auto is the real HAProxy where one of 2.2 or later is
+// installed and starts, else the proxy in Go; the log says which, and why.
+// --haproxy PATH is that program or an error. What marathon-lb writes, answers
+// and refuses is the same with either.
 //
 // Words. "start-marathonlb.sh" (the seed's image; environment LOCAL_IP,
 // MARATHON_URL, LAB_DONT_BIND_HTTP_HTTPS, LAB_LB_STATS_PORT), "run sse" and
@@ -13,7 +20,8 @@
 // end.
 //
 // Flags of later versions are refused, as argparse refuses them: --strict-mode
-// and HAPROXY_{n}_ENABLED, for example, came after 1.3.0. --strict is our own.
+// and HAPROXY_{n}_ENABLED, for example, came after 1.3.0. --strict and --haproxy
+// are our own.
 //
 // Following. On status_update_event, health_status_changed_event and
 // api_post_event, when a stream opens, and every 300 s, GET
@@ -55,9 +63,11 @@
 // Ports: the service ports; 9090 with the statistics and /_haproxy_*
 // (guarded; the others are open, they are meant to be visited); 80 (virtual
 // hosts) and 9091 (X-Marathon-App-Id) where they can be bound at the start.
-// Files: /etc/haproxy/haproxy.cfg, replaced by rename. No processes:
-// --command is accepted and not run. /_haproxy_getpids names this process,
-// always one.
+// Files: /etc/haproxy/haproxy.cfg, replaced by rename; with a real HAProxy its
+// folder /var/run/marathon-lb/9090 (the statistics' port). HAProxy's processes
+// end with this one; else there are none: --command is accepted and not run.
+// /_haproxy_getpids names who serves: this process, or HAProxy's workers, of
+// which the old ones live as long as their connections.
 //
 // Left out on purpose: port 443 and everything TLS (SSL_CERT, BIND_OPTIONS,
 // REDIRECT_TO_HTTPS, USE_HSTS), AUTH, BACKEND_NETWORK_ALLOWED_ACL,

@@ -22,12 +22,12 @@ import (
 var _ mini.Program = Run
 
 // Run is marathon-lb. It returns 0 when ctx ends, 1 if the statistics' port
-// cannot be bound (or, with --dry, if there is no configuration), 2 for words
-// it does not know.
+// cannot be bound, the HAProxy of --haproxy PATH does not run, or, with --dry,
+// if there is no configuration, 2 for words it does not know.
 func Run(ctx context.Context, env mini.Env) int {
 	o, err := parse(env)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(env.Stdout, "usage: marathon_lb.py --marathon URL… --group GROUP… [--sse] [--health-check] [--strict] [--dont-bind-http-https] [--haproxy-map] [--haproxy-config FILE] [--auth-credentials USER:PASS] [--dry]")
+		fmt.Fprintln(env.Stdout, "usage: marathon_lb.py --marathon URL… --group GROUP… [--sse] [--health-check] [--strict] [--dont-bind-http-https] [--haproxy-map] [--haproxy never|auto|PATH] [--haproxy-config FILE] [--auth-credentials USER:PASS] [--dry]")
 		return 0
 	}
 	if err != nil {
@@ -48,7 +48,7 @@ type balance struct {
 	limits   proxy.Limits
 	marathon *marathon
 	builder  builder
-	balancer Balancer
+	balancer balancer
 	open     shared
 	logMu    sync.Mutex
 	reported map[string]bool // ignored labels that were named in the log
@@ -57,14 +57,12 @@ type balance struct {
 }
 
 func newBalance(env mini.Env, o options) *balance {
-	lb := &balance{
+	return &balance{
 		env: env, options: o, limits: proxy.DefaultLimits(),
 		marathon: &marathon{client: env.HTTPClient(), urls: o.marathon, user: o.user, pass: o.pass},
 		builder:  builder{groups: o.groups, healthy: o.healthy, strict: o.strict},
 		reported: map[string]bool{},
 	}
-	lb.balancer = goProxy{proxy.New(proxy.Network{Listen: env.Listen, Dial: env.Dial}, lb.limits, lb.log)}
-	return lb
 }
 
 // log writes one line to the container's log.
@@ -77,7 +75,6 @@ func (lb *balance) log(format string, args ...any) {
 
 // dry prints the configuration instead of serving it.
 func (lb *balance) dry(ctx context.Context) int {
-	defer lb.balancer.Close()
 	lb.open = shared{vhosts: lb.options.bindShared, appIDs: true}
 	lb.builder.reserve(lb.open, lb.options.statsPort)
 	apps, err := lb.read(ctx, lb.marathon.url())
@@ -100,12 +97,17 @@ func (lb *balance) dry(ctx context.Context) int {
 func (lb *balance) serve(ctx context.Context) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer lb.balancer.Close()
 	l, err := lb.env.Listen(ctx, "tcp", net.JoinHostPort("", lb.options.statsPort))
 	if err != nil {
 		lb.log("cannot bind the statistics: %v", err)
 		return 1
 	}
+	if lb.balancer, err = lb.choose(ctx); err != nil {
+		l.Close()
+		lb.log("%v", err)
+		return 1
+	}
+	defer lb.balancer.Close()
 	server := lb.env.Server(lb.stats())
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
@@ -165,6 +167,7 @@ func (lb *balance) configure(apps []app, refused map[string]error) (*configurati
 	return &configuration{
 		services: services,
 		problems: problems,
+		open:     lb.open,
 		model:    model(services, lb.open),
 		text:     render(services, lb.open, lb.limits, lb.options.statsPort),
 	}, nil
@@ -218,7 +221,7 @@ func (lb *balance) apply(ctx context.Context, c *configuration) error {
 	old := lb.inForce.Load()
 	if old == nil || old.text != c.text {
 		start := time.Now()
-		if err := lb.balancer.Apply(ctx, c.model, c.text); err != nil {
+		if err := lb.balancer.Apply(ctx, c); err != nil {
 			return err
 		}
 		lb.inForce.Store(c)
