@@ -53,6 +53,9 @@ type Env struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Launcher runs programs that are not lab's own; nil where there is no way.
 	Launcher Launcher
+	// Children runs programs as Launcher does, but they end with this process,
+	// however it ends; nil where there is no way.
+	Children Launcher
 	// Stdout and Stderr are the container's log.
 	Stdout, Stderr io.Writer
 }

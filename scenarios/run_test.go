@@ -160,7 +160,8 @@ var mutants = slices.Concat(controlMutants, mutantsInside, releaseMutants, shari
 	{"zombie", "killed one check too early", sabotage{hasty: true}, Fail, "unhealthy"},
 
 	{"bad-label", "placebo", sabotage{}, Inconclusive, "ignored"},
-	{"bad-label", "the label harms nobody", sabotage{tolerant: true}, Inconclusive, "ignored"},
+	{"bad-label", "the label harms nobody: the flag changes nothing", sabotage{releaseSabotage: releaseSabotage{ignoresFlags: true}}, Inconclusive, "ignored"},
+	{"bad-label", "what waited never comes", sabotage{unforgiving: true}, Inconclusive, "instances"},
 
 	{"placement", "placebo", sabotage{}, Inconclusive, "silence"},
 	{"placement", "constraints mean nothing", sabotage{anywhere: true}, Inconclusive, "blocked"},

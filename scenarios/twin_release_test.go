@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mesoslab/lab"
@@ -33,10 +34,16 @@ type releaseSabotage struct {
 // Marathon lists, or with --health-check of the healthy ones. The caller holds
 // the lock.
 func (p *platform) serves(t Task) bool {
-	checks := slices.ContainsFunc(p.parts, func(f Fault) bool {
-		return f.Verb == VerbFlags && f.Container == "marathon-lb" && f.Flags == "--health-check"
-	})
+	checks := p.lbHas("--health-check")
 	return !t.Started.IsZero() && (t.Healthy || !checks || p.ignoresFlags || p.flagsFade && p.rolledBack)
+}
+
+// lbHas says whether the load balancer was started with a flag. The caller
+// holds the lock.
+func (p *platform) lbHas(flag string) bool {
+	return slices.ContainsFunc(p.parts, func(f Fault) bool {
+		return f.Verb == VerbFlags && f.Container == "marathon-lb" && slices.Contains(strings.Fields(f.Flags), flag)
+	})
 }
 
 // ConfiguredAs compares definitions but for their ids.

@@ -51,7 +51,8 @@ type sabotage struct {
 	squatter      bool          // somebody listens on an old address
 	staleConfig   bool          // haproxy.cfg is not rewritten
 	forgetsBack   bool          // a rollback changes nothing
-	tolerant      bool          // a wrong label harms nobody else
+	unforgiving   bool          // a wrong label freezes when it is gone, too
+	wasMisled     bool          // no sabotage: there was one
 	nameless      bool          // no sabotage: instances do not say who they are
 	forges        bool          // nameless, and only the load balancer claims that they answer
 }

@@ -260,15 +260,17 @@ func (p *platform) free(ip string) float64 {
 	return left
 }
 
-// misled says whether some app's label makes the configuration invalid. The
-// caller holds the lock.
+// misled says whether some app's label makes the configuration invalid, which
+// it does where the load balancer runs with --strict. The caller holds the lock.
 func (p *platform) misled() bool {
+	strict := p.lbHas("--strict") && !p.ignoresFlags
 	for _, a := range p.apps {
-		if a.def.badLabel && !p.tolerant {
+		if a.def.badLabel && strict {
+			p.wasMisled = true
 			return true
 		}
 	}
-	return false
+	return p.unforgiving && p.wasMisled
 }
 
 // BalancerConfig is as much of haproxy.cfg as anybody reads.

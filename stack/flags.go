@@ -37,6 +37,9 @@ func (p Platform) WithFlags(container string, flags []string) (Platform, error) 
 	switch container {
 	case nameMarathon:
 	case nameMarathonLB:
+		if !p.Images.Mini && slices.Equal(flags, []string{"--strict"}) {
+			return p, nil // 1.3.0 knows nothing else
+		}
 		if !p.Images.Mini {
 			return refuse("the article's image passes no flags on to marathon-lb (it takes the mini stack)")
 		}

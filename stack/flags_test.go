@@ -32,6 +32,7 @@ func TestWithFlags(t *testing.T) {
 		"a master's without value": {lab.Spec{}, "mesos_master", []string{"--quiet"}, "", "--NAME=VALUE"},
 		"a slave's":                {lab.Spec{}, "mesos_slave1", []string{"--x=1"}, "", "only marathon-lb, marathon and mesos_master"},
 		"the article's":            {lab.Spec{Stack: "seed"}, "marathon-lb", []string{"--health-check"}, "", "passes no flags on"},
+		"what the article's does":  {lab.Spec{Stack: "seed"}, "marathon-lb", []string{"--strict"}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := mustPlatform(t, c.spec, localFeatures, nodesAt("127.168.59.0/24", 2))
@@ -44,6 +45,12 @@ func TestWithFlags(t *testing.T) {
 			}
 			if err != nil {
 				t.Fatal(err)
+			}
+			if c.want == "" {
+				if !slices.EqualFunc(p.Containers(), got.Containers(), func(x, y Container) bool { return x.Labels[LabelSpec] == y.Labels[LabelSpec] }) {
+					t.Error("a container was changed")
+				}
+				return
 			}
 			before, after := p.Containers(), got.Containers()
 			for i := range after {

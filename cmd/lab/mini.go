@@ -75,7 +75,7 @@ func runMini(args, environ []string, _ io.Reader, stdout, stderr io.Writer) int 
 	}
 	defer world.Close()
 	env.Listen, env.Dial = world.Listen, world.Dial
-	if env.Launcher, err = launcher(world); err != nil {
+	if env.Launcher, env.Children, err = launchers(world); err != nil {
 		fmt.Fprintf(stderr, "lab mini %s: %v\n", args, err)
 		return 1
 	}
@@ -83,17 +83,18 @@ func runMini(args, environ []string, _ io.Reader, stdout, stderr io.Writer) int 
 	return run(ctx, env)
 }
 
-// launcher runs programs that are not lab's own: the machine does, where there
-// is one, else this process.
-func launcher(world handoff.World) (mini.Launcher, error) {
-	if world.Programs != nil {
-		return world.Programs, nil
-	}
+// launchers run programs that are not lab's own: those that outlive this
+// process are the machine's, where there is one, the others this process's.
+func launchers(world handoff.World) (own, children mini.Launcher, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return supervise.NewPlain(self), nil
+	plain := supervise.NewPlain(self)
+	if world.Programs != nil {
+		return world.Programs, plain, nil
+	}
+	return plain, plain, nil
 }
 
 // withoutMachine drops the variables by which machine and process find each

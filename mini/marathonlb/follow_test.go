@@ -187,12 +187,12 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// One bad label freezes everything, until it is mended.
+// Strict, one bad label freezes everything, until it is mended.
 func TestBadLabelFreezes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
-		l := start(t, n)
+		l := start(t, n, "--strict")
 		serve(t, n, one)
 		serve(t, n, two)
 		m.set(nginx(one))
@@ -217,7 +217,7 @@ func TestBadLabelFreezes(t *testing.T) {
 	})
 }
 
-// A service port that is taken freezes, too, and is tried again.
+// Strict, a service port that is taken freezes, too, and is tried again.
 func TestTakenPortFreezes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
@@ -226,7 +226,7 @@ func TestTakenPortFreezes(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := startMarathon(t, n.Host("10.0.0.1"))
-		l := start(t, n)
+		l := start(t, n, "--strict")
 		serve(t, n, one)
 		m.set(nginx(one), label(nginx(two), "HAPROXY_0_PORT", "10001"))
 		synctest.Wait()

@@ -11,9 +11,9 @@ import (
 	"github.com/mesoslab/lab/mini/marathonlb/proxy"
 )
 
-// labels reads the HAPROXY_* labels of one service port into s. All errors
+// labelled reads the HAPROXY_* labels of one service port into s. All errors
 // are returned at once; each names its label.
-func (s *service) labels(a app, index int) error {
+func (s *service) labelled(a app, index int) error {
 	var errs []error
 	read := func(word string, set func(value string) error) {
 		name := fmt.Sprintf("HAPROXY_%d_%s", index, word)

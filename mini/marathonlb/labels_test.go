@@ -25,7 +25,7 @@ func TestLabelValues(t *testing.T) {
 		{"BACKEND_WEIGHT", "-1", true}, {"BACKEND_WEIGHT", "much", false},
 	} {
 		a := app{ID: "/x", Labels: map[string]string{"HAPROXY_0_" + c.label: c.value}}
-		err := (&service{}).labels(a, 0)
+		err := (&service{}).labelled(a, 0)
 		if (err == nil) != c.ok {
 			t.Errorf("%s=%q: %v", c.label, c.value, err)
 		}
@@ -40,17 +40,17 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	a := label(label(nginx(one), "HAPROXY_0_MODE", "x"), "HAPROXY_0_PORT", "y")
 	b := label(nginx(one), "HAPROXY_0_BALANCE", "z")
 	b["id"] = "/other"
-	builder := builder{groups: map[string]bool{"external": true}}
-	_, err := builder.build(appsOf(t, a, b))
+	builder := builder{groups: map[string]bool{"external": true}, strict: true}
+	_, _, err := builder.build(appsOf(t, a, b), nil)
 	for _, want := range []string{"HAPROXY_0_MODE", "HAPROXY_0_PORT", "HAPROXY_0_BALANCE"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("lacks %s: %v", want, err)
 		}
 	}
-	if _, err := builder.build(appsOf(t, label(nginx(one), "HAPROXY_1_MODE", "x"))); err != nil {
+	if _, _, err := builder.build(appsOf(t, label(nginx(one), "HAPROXY_1_MODE", "x")), nil); err != nil {
 		t.Errorf("a label of a port that is not there: %v", err)
 	}
-	if _, err := builder.build(appsOf(t, label(label(nginx(one), "HAPROXY_0_MODE", "x"), "HAPROXY_GROUP", "internal"))); err != nil {
+	if _, _, err := builder.build(appsOf(t, label(label(nginx(one), "HAPROXY_0_MODE", "x"), "HAPROXY_GROUP", "internal")), nil); err != nil {
 		t.Errorf("a label of another group: %v", err)
 	}
 }
@@ -104,7 +104,7 @@ func TestHealthCheckFlag(t *testing.T) {
 	set(2, true, true)
 	b := builder{groups: map[string]bool{"external": true}, healthy: true}
 	ports := func() (got []int) {
-		services, err := b.build(appsOf(t, a))
+		services, _, err := b.build(appsOf(t, a), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,10 +205,23 @@ func FuzzApps(f *testing.F) {
 func checkBuild(t *testing.T, apps []app) {
 	t.Helper()
 	b := builder{groups: map[string]bool{"external": true}}
-	services, err := b.build(apps)
-	if err != nil {
-		return
+	b.reserve(shared{vhosts: true, appIDs: true}, "9090")
+	services, _, err := b.build(apps, nil)
+	if err == nil {
+		err = model(services, shared{vhosts: true, appIDs: true}).Validate()
 	}
+	if err != nil { // what is left is valid
+		t.Fatal(err)
+	}
+	checkServices(t, services)
+	b.strict = true
+	if services, _, err = b.build(apps, nil); err == nil {
+		checkServices(t, services)
+	}
+}
+
+func checkServices(t *testing.T, services []service) {
+	t.Helper()
 	open := shared{vhosts: true, appIDs: true}
 	text := text1(services, open)
 	frontends, backends := 2, 0

@@ -21,6 +21,8 @@ type options struct {
 	poll       time.Duration // between two reads
 	config     string        // path in the container
 	healthy    bool          // --health-check
+	haproxy    string        // what balances: never (the proxy in Go), auto, or a program's path
+	strict     bool          // --strict: one invalid label freezes everything
 	vhostMap   bool
 	bindShared bool // ports 80 and 9091's neighbours: not --dont-bind-http-https
 	dry        bool
@@ -132,6 +134,8 @@ func (o *options) flags(args []string) error {
 	both("l", "listening", func(n string) { set.BoolVar(&listening, n, false, "") })
 	both("H", "health-check", func(n string) { set.BoolVar(&o.healthy, n, false, "") })
 	both("d", "dry", func(n string) { set.BoolVar(&o.dry, n, false, "") })
+	set.StringVar(&o.haproxy, "haproxy", "never", "")
+	set.BoolVar(&o.strict, "strict", false, "")
 	set.BoolVar(&o.vhostMap, "haproxy-map", false, "")
 	dontBind := set.Bool("dont-bind-http-https", false, "")
 	set.StringVar(&o.config, "haproxy-config", o.config, "")
@@ -150,6 +154,8 @@ func (o *options) flags(args []string) error {
 	switch {
 	case set.NArg() > 0:
 		return fmt.Errorf("unrecognized arguments: %s", strings.Join(set.Args(), " "))
+	case o.haproxy != "never" && o.haproxy != "auto" && !strings.HasPrefix(o.haproxy, "/"):
+		return fmt.Errorf("--haproxy %q is not never, auto or an absolute path", o.haproxy)
 	case listening:
 		return errors.New("--listening: HTTP callbacks are not served here, use --sse")
 	case len(marathon) == 0:

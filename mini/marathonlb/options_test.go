@@ -56,6 +56,7 @@ func TestWrongUse(t *testing.T) {
 		{"-m a:1 --group x", "", "http://"}, {"start-marathonlb.sh", "MARATHON_URL=ftp://x", "ftp"}, {"-m http://a:1 --group x --listening", "", "--sse"},
 		{"run", "", "mode"}, {"run event", "", "event"}, {"run poll -m http://a:1 --group x", "POLL_INTERVAL=often", "POLL_INTERVAL"},
 		{"start-marathonlb.sh", "LAB_LB_STATS_PORT=70000", "LAB_LB_STATS_PORT"}, {"start-marathonlb.sh please", "", "please"},
+		{"start-marathonlb.sh --haproxy sometimes", "", "\"sometimes\" is not never, auto or an absolute path"},
 		{"start-marathonlb.sh --strict-mode", "", "strict-mode"}, // came after 1.3.0
 	} {
 		var said strings.Builder
@@ -113,5 +114,30 @@ func TestPolls(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		l.wantAnswers(one)
+	})
+}
+
+// Without a HAProxy that can be run, auto is the proxy in Go, and a path is an
+// error.
+func TestHAProxyThatIsNotThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := labtest.NewNetwork()
+		m := startMarathon(t, n.Host("10.0.0.1"))
+		l := start(t, n, "--haproxy", "auto")
+		serve(t, n, one)
+		m.set(nginx(one))
+		synctest.Wait()
+		l.wantAnswers(one)
+		if !strings.Contains(l.log.String(), "the proxy in Go balances: no HAProxy 2.2 or later: programs cannot be run here") {
+			t.Errorf("log:\n%s", l.log.String())
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		h := labtest.NewNetwork().Host("10.0.0.1")
+		var log logText
+		env := mini.Env{Args: []string{"start-marathonlb.sh", "--haproxy", "/opt/haproxy"}, Root: t.TempDir(), Listen: h.Listen, Dial: h.Dial, Stdout: io.Discard, Stderr: &log}
+		if code := Run(t.Context(), env); code != 1 || !strings.Contains(log.String(), "--haproxy /opt/haproxy: no HAProxy") {
+			t.Errorf("exit %d: %s", code, log.String())
+		}
 	})
 }

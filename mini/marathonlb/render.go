@@ -13,6 +13,20 @@ import (
 func render(services []service, open shared, l proxy.Limits, statsPort string) string {
 	var w text
 	w.head(l, statsPort)
+	w.proxies(services, open)
+	return w.String()
+}
+
+// sections are what a real HAProxy gets of it: the lines of the defaults that
+// are marathon-lb's, then frontends and backends.
+func sections(services []service, open shared, l proxy.Limits) string {
+	var w text
+	w.defaults(l)
+	w.proxies(services, open)
+	return w.String()
+}
+
+func (w *text) proxies(services []service, open shared) {
 	if open.vhosts {
 		w.vhosts(hosted(services))
 	}
@@ -28,7 +42,6 @@ func render(services []service, open shared, l proxy.Limits, statsPort string) s
 	for _, s := range services {
 		w.backend(s)
 	}
-	return w.String()
 }
 
 // text is a configuration file under construction.
@@ -51,6 +64,15 @@ func (w *text) head(l proxy.Limits, statsPort string) {
 	w.line("server-state-base /var/state/haproxy/")
 	w.section("defaults")
 	w.line("load-server-state-from-file global")
+	w.defaults(l)
+	w.section("listen stats")
+	w.line("bind *:%s", statsPort)
+	w.line("mode http")
+	w.line("stats enable")
+	w.line("monitor-uri %s", healthPath)
+}
+
+func (w *text) defaults(l proxy.Limits) {
 	w.line("retries %d", l.Retries)
 	w.line("maxconn %d", l.MaxConnection)
 	for _, t := range []struct {
@@ -64,11 +86,6 @@ func (w *text) head(l proxy.Limits, statsPort string) {
 	}
 	w.line("option http-server-close")
 	w.line("option redispatch")
-	w.section("listen stats")
-	w.line("bind *:%s", statsPort)
-	w.line("mode http")
-	w.line("stats enable")
-	w.line("monitor-uri %s", healthPath)
 }
 
 // span writes a time as HAProxy reads it.

@@ -30,8 +30,8 @@ func appsOf(t *testing.T, apps ...map[string]any) []app {
 
 func build(t *testing.T, apps []app) []service {
 	t.Helper()
-	b := builder{groups: map[string]bool{"external": true}}
-	services, err := b.build(apps)
+	b := builder{groups: map[string]bool{"external": true}, strict: true}
+	services, _, err := b.build(apps, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

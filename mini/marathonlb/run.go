@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,12 +22,12 @@ import (
 var _ mini.Program = Run
 
 // Run is marathon-lb. It returns 0 when ctx ends, 1 if the statistics' port
-// cannot be bound (or, with --dry, if there is no configuration), 2 for words
-// it does not know.
+// cannot be bound, the HAProxy of --haproxy PATH does not run, or, with --dry,
+// if there is no configuration, 2 for words it does not know.
 func Run(ctx context.Context, env mini.Env) int {
 	o, err := parse(env)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(env.Stdout, "usage: marathon_lb.py --marathon URL… --group GROUP… [--sse] [--health-check] [--dont-bind-http-https] [--haproxy-map] [--haproxy-config FILE] [--auth-credentials USER:PASS] [--dry]")
+		fmt.Fprintln(env.Stdout, "usage: marathon_lb.py --marathon URL… --group GROUP… [--sse] [--health-check] [--strict] [--dont-bind-http-https] [--haproxy-map] [--haproxy never|auto|PATH] [--haproxy-config FILE] [--auth-credentials USER:PASS] [--dry]")
 		return 0
 	}
 	if err != nil {
@@ -47,22 +48,21 @@ type balance struct {
 	limits   proxy.Limits
 	marathon *marathon
 	builder  builder
-	balancer Balancer
+	balancer balancer
 	open     shared
 	logMu    sync.Mutex
 	reported map[string]bool // ignored labels that were named in the log
 	inForce  atomic.Pointer[configuration]
+	problems atomic.Pointer[[]problem]
 }
 
 func newBalance(env mini.Env, o options) *balance {
-	lb := &balance{
+	return &balance{
 		env: env, options: o, limits: proxy.DefaultLimits(),
 		marathon: &marathon{client: env.HTTPClient(), urls: o.marathon, user: o.user, pass: o.pass},
-		builder:  builder{groups: o.groups, healthy: o.healthy},
+		builder:  builder{groups: o.groups, healthy: o.healthy, strict: o.strict},
 		reported: map[string]bool{},
 	}
-	lb.balancer = goProxy{proxy.New(proxy.Network{Listen: env.Listen, Dial: env.Dial}, lb.limits, lb.log)}
-	return lb
 }
 
 // log writes one line to the container's log.
@@ -75,13 +75,19 @@ func (lb *balance) log(format string, args ...any) {
 
 // dry prints the configuration instead of serving it.
 func (lb *balance) dry(ctx context.Context) int {
-	defer lb.balancer.Close()
 	lb.open = shared{vhosts: lb.options.bindShared, appIDs: true}
-	c, err := lb.read(ctx, lb.marathon.url())
+	lb.builder.reserve(lb.open, lb.options.statsPort)
+	apps, err := lb.read(ctx, lb.marathon.url())
 	if err != nil {
 		lb.log("%v", err)
 		return 1
 	}
+	c, err := lb.configure(apps, nil)
+	if err != nil {
+		lb.log("%v", err)
+		return 1
+	}
+	lb.report(c.problems)
 	if _, err := io.WriteString(lb.env.Stdout, c.text); err != nil {
 		return 1
 	}
@@ -91,12 +97,17 @@ func (lb *balance) dry(ctx context.Context) int {
 func (lb *balance) serve(ctx context.Context) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer lb.balancer.Close()
 	l, err := lb.env.Listen(ctx, "tcp", net.JoinHostPort("", lb.options.statsPort))
 	if err != nil {
 		lb.log("cannot bind the statistics: %v", err)
 		return 1
 	}
+	if lb.balancer, err = lb.choose(ctx); err != nil {
+		l.Close()
+		lb.log("%v", err)
+		return 1
+	}
+	defer lb.balancer.Close()
 	server := lb.env.Server(lb.stats())
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
@@ -143,54 +154,74 @@ func (lb *balance) probeShared(ctx context.Context) {
 	}
 	lb.open.vhosts = lb.options.bindShared && can("80")
 	lb.open.appIDs = can("9091")
+	lb.builder.reserve(lb.open, lb.options.statsPort)
 }
 
-// read builds the configuration of the moment.
-func (lb *balance) read(ctx context.Context, base string) (*configuration, error) {
-	apps, err := lb.marathon.apps(ctx, base)
-	if err != nil {
-		return nil, &readError{err}
-	}
-	lb.reportIgnored(apps)
-	services, err := lb.builder.build(apps)
+// configure builds the configuration for apps. Refused are claims that could
+// not be brought into force.
+func (lb *balance) configure(apps []app, refused map[string]error) (*configuration, error) {
+	services, problems, err := lb.builder.build(apps, refused)
 	if err != nil {
 		return nil, err
 	}
 	return &configuration{
 		services: services,
+		problems: problems,
+		open:     lb.open,
 		model:    model(services, lb.open),
 		text:     render(services, lb.open, lb.limits, lb.options.statsPort),
 	}, nil
 }
 
-// readError is a state of Marathon that could not be read.
-type readError struct{ error }
-
-func (e *readError) Error() string { return "reading Marathon's state: " + e.error.Error() }
-func (e *readError) Unwrap() error { return e.error }
+// read asks Marathon for all apps.
+func (lb *balance) read(ctx context.Context, base string) ([]app, error) {
+	apps, err := lb.marathon.apps(ctx, base)
+	if err != nil {
+		return nil, fmt.Errorf("reading Marathon's state: %w", err)
+	}
+	lb.reportIgnored(apps)
+	return apps, nil
+}
 
 // refresh reads the state and brings it into force. Only a failed read is
 // returned: an invalid configuration is not mended by reading it again.
 func (lb *balance) refresh(ctx context.Context, base string) error {
-	c, err := lb.read(ctx, base)
-	var failed *readError
-	if errors.As(err, &failed) {
+	apps, err := lb.read(ctx, base)
+	if err != nil {
 		return err
 	}
-	if err == nil {
-		err = lb.apply(ctx, c)
-	}
-	if err != nil && ctx.Err() == nil {
+	if err := lb.follow(ctx, apps); err != nil && ctx.Err() == nil {
 		lb.log("invalid configuration, skipping reload, the old one stays in force: %v", err)
 	}
 	return nil
+}
+
+// follow brings what the apps ask for into force: all of it or, unless strict,
+// as much as can be.
+func (lb *balance) follow(ctx context.Context, apps []app) error {
+	refused := map[string]error{}
+	for {
+		c, err := lb.configure(apps, refused)
+		if err != nil {
+			return err
+		}
+		err = lb.apply(ctx, c)
+		if claim := c.unbound(err); claim != "" && refused[claim] == nil && !lb.options.strict {
+			refused[claim] = err
+			continue // without it
+		}
+		if err == nil {
+			lb.report(c.problems)
+		}
+		return err
+	}
 }
 
 func (lb *balance) apply(ctx context.Context, c *configuration) error {
 	old := lb.inForce.Load()
 	if old == nil || old.text != c.text {
 		start := time.Now()
-		if err := lb.balancer.Apply(ctx, c.model, c.text); err != nil {
+		if err := lb.balancer.Apply(ctx, c); err != nil {
 			return err
 		}
 		lb.inForce.Store(c)
@@ -200,10 +231,33 @@ func (lb *balance) apply(ctx context.Context, c *configuration) error {
 		}
 		lb.log("reloaded: %d services, %d servers, in %v", len(c.services), servers, time.Since(start).Round(10*time.Microsecond))
 	}
+	lb.builder.remember(c.services)
 	if _, err := writeFile(lb.env.Path(lb.options.config), c.text); err != nil {
 		lb.log("%v", err) // what is served does not hang on the file
 	}
 	return nil
+}
+
+// report names in the log what has become a problem, and what has ceased to be
+// one, and keeps all of them for the page.
+func (lb *balance) report(problems []problem) {
+	var before []problem
+	if p := lb.problems.Swap(&problems); p != nil {
+		before = *p
+	}
+	same := func(p problem) func(problem) bool {
+		return func(o problem) bool { return o.String() == p.String() }
+	}
+	for _, p := range problems {
+		if !slices.ContainsFunc(before, same(p)) {
+			lb.log("%v", p)
+		}
+	}
+	for _, p := range before {
+		if !slices.ContainsFunc(problems, func(o problem) bool { return o.appID == p.appID && o.index == p.index }) {
+			lb.log("app %s: service port number %d is as its labels say again", p.appID, p.index)
+		}
+	}
 }
 
 // reportIgnored names labels without effect, each once.

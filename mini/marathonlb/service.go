@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"crypto/sha1"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -31,6 +30,7 @@ type service struct {
 	weighted bool
 	check    *proxy.Check
 	servers  []taskServer
+	labels   map[string]string // of the app, by which all this was decided
 }
 
 // taskServer is a task as a server.
@@ -42,46 +42,64 @@ type taskServer struct {
 }
 
 // builder makes services out of apps. It remembers which tasks were healthy,
-// because a new leader of Marathon knows no results (contracts 2.4).
+// because a new leader of Marathon knows no results (contracts 2.4), and by
+// which labels apps were served.
 type builder struct {
-	groups  map[string]bool
-	healthy bool // --health-check
-	alive   map[string]bool
+	groups   map[string]bool
+	healthy  bool // --health-check
+	strict   bool // --strict
+	alive    map[string]bool
+	good     map[portID]served
+	reserved map[int]string // ports that are not for apps
 }
 
-// build returns the services of the apps in the order of haproxy.cfg. Any
-// invalid label makes the whole of it an error.
-func (b *builder) build(apps []app) ([]service, error) {
-	var services []service
-	var errs []error
-	alive := map[string]bool{}
-	apps = b.mergeDeployments(apps)
-	for _, a := range apps {
-		for i, p := range a.servicePorts() {
-			if !b.member(a, i) || hasOwnAddress(a) {
-				continue
-			}
-			s := service{appID: a.ID, index: i, port: p, bindAddr: "*", mode: proxy.TCP, balance: proxy.RoundRobin}
-			s.setCheck(a.check(i))
-			if err := s.labels(a, i); err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			if err := s.valid(); err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			s.servers = b.servers(a, i, alive)
-			if len(s.servers) > 0 {
-				services = append(services, s)
-			}
-		}
+// build returns the services of the apps in the order of haproxy.cfg. Strict,
+// any invalid label makes the whole of it an error; else it is a problem of its
+// app (settle). Refused are claims that could not be brought into force.
+func (b *builder) build(apps []app, refused map[string]error) ([]service, []problem, error) {
+	wishes := b.wishes(b.mergeDeployments(apps))
+	services, problems, err := []service(nil), []problem(nil), error(nil)
+	if b.strict {
+		services, err = strictly(wishes)
+	} else {
+		services, problems = b.settle(wishes, refused)
+		b.forget(wishes)
 	}
-	b.alive = alive
 	slices.SortStableFunc(services, func(x, y service) int {
 		return cmp.Or(cmp.Compare(x.appID, y.appID), cmp.Compare(x.port, y.port))
 	})
-	return services, errors.Join(errs...)
+	return services, problems, err
+}
+
+// wishes are the service ports of our groups, by app.
+func (b *builder) wishes(apps []app) []wish {
+	var wishes []wish
+	alive := map[string]bool{}
+	for _, a := range apps {
+		for i := range a.servicePorts() {
+			if !b.member(a, i) || hasOwnAddress(a) {
+				continue
+			}
+			w := wish{app: a, index: i}
+			w.service, w.err = newService(a, i)
+			w.servers = b.servers(a, i, alive)
+			wishes = append(wishes, w)
+		}
+	}
+	b.alive = alive
+	slices.SortStableFunc(wishes, func(x, y wish) int { return cmp.Compare(x.app.ID, y.app.ID) })
+	return wishes
+}
+
+// newService reads what an app says of one of its service ports; servers are
+// not yet there.
+func newService(a app, index int) (service, error) {
+	s := service{appID: a.ID, index: index, port: a.servicePorts()[index], bindAddr: "*", mode: proxy.TCP, balance: proxy.RoundRobin, labels: a.Labels}
+	s.setCheck(a.check(index))
+	if err := s.labelled(a, index); err != nil {
+		return s, err
+	}
+	return s, s.valid()
 }
 
 // member says whether a service port belongs to one of our groups.
@@ -147,7 +165,7 @@ func (s *service) setCheck(c *healthCheck) {
 }
 
 // servers returns the usable tasks of a service port, by host and port, each
-// address once.
+// name once.
 func (b *builder) servers(a app, index int, alive map[string]bool) []taskServer {
 	var servers []taskServer
 	for _, t := range a.Tasks {
@@ -160,7 +178,12 @@ func (b *builder) servers(a app, index int, alive map[string]bool) []taskServer 
 	}
 	byAddress := func(x, y taskServer) int { return cmp.Or(cmp.Compare(x.host, y.host), cmp.Compare(x.port, y.port)) }
 	slices.SortStableFunc(servers, byAddress)
-	return slices.CompactFunc(servers, func(x, y taskServer) bool { return x.name() == y.name() })
+	names := map[string]bool{} // two hosts may have the same, as a-b and a.b
+	return slices.DeleteFunc(servers, func(s taskServer) bool {
+		twice := names[s.name()]
+		names[s.name()] = true
+		return twice
+	})
 }
 
 func validHost(h string) bool {

@@ -1,6 +1,7 @@
 package marathonlb
 
 import (
+	"context"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -17,26 +18,34 @@ func (lb *balance) stats() http.Handler {
 	mux := http.NewServeMux()
 	page := template.Must(template.New("stats").Parse(statsPage))
 	mux.HandleFunc("GET /haproxy", func(w http.ResponseWriter, r *http.Request) { lb.serveStats(w, r, page) })
-	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, r *http.Request) {
+		if pids, err := lb.balancer.Pids(r.Context()); err != nil || len(pids) == 0 {
+			http.Error(w, "nothing balances", http.StatusServiceUnavailable)
+			return
+		}
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprintln(w, "<html><body><h1>200 OK</h1>\nService ready.\n</body></html>")
 	})
-	plain := func(path string, text func() string) {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+	plain := func(path string, text func(ctx context.Context) string) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
-			fmt.Fprint(w, text())
+			fmt.Fprint(w, text(r.Context()))
 		})
 	}
-	plain("/_haproxy_getconfig", func() string {
+	plain("/_haproxy_getconfig", func(context.Context) string {
 		if c := lb.inForce.Load(); c != nil {
 			return c.text
 		}
 		return ""
 	})
 	plain("/_haproxy_getvhostmap", lb.vhostMap)
-	plain("/_haproxy_getpids", func() string {
+	plain("/_haproxy_getpids", func(ctx context.Context) string {
+		list, err := lb.balancer.Pids(ctx)
+		if err != nil {
+			return "" // pidof says nothing if there is no process
+		}
 		var pids []string
-		for _, p := range lb.balancer.Pids() {
+		for _, p := range list {
 			pids = append(pids, strconv.Itoa(p))
 		}
 		return strings.Join(pids, " ") + "\n"
@@ -45,7 +54,7 @@ func (lb *balance) stats() http.Handler {
 }
 
 // vhostMap lists host and backend, one a line, if --haproxy-map was given.
-func (lb *balance) vhostMap() string {
+func (lb *balance) vhostMap(context.Context) string {
 	var w strings.Builder
 	c := lb.inForce.Load()
 	if c == nil || !lb.options.vhostMap {
@@ -66,7 +75,12 @@ func (lb *balance) serveStats(w http.ResponseWriter, r *http.Request, page *temp
 		http.NotFound(w, r)
 		return
 	}
-	rows := append(statsRows(), lb.balancer.Stats()...)
+	served, err := lb.balancer.Stats(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	rows := append(statsRows(), served...)
 	w.Header().Set("Cache-Control", "no-cache")
 	for _, word := range words[1:] {
 		if word == "csv" {
@@ -76,7 +90,7 @@ func (lb *balance) serveStats(w http.ResponseWriter, r *http.Request, page *temp
 		}
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_ = page.Execute(w, map[string]any{"Host": lb.env.Hostname, "Rows": rows})
+	_ = page.Execute(w, map[string]any{"Host": lb.env.Hostname, "Rows": rows, "Problems": lb.problems.Load()})
 }
 
 // statsRows are the rows of the statistics' own listener.
@@ -98,7 +112,8 @@ tr.FRONTEND td{background:#eef3fa} tr.BACKEND td{background:#f4f4f4;border-botto
 .up{color:#080} .down{color:#c00;font-weight:bold} .other{color:#a60}
 </style></head><body>
 <h1>Load balancer{{with .Host}} on {{.}}{{end}}</h1>
-<table><tr><th>proxy</th><th>server</th><th>status</th><th>sessions</th><th>now</th><th>max</th><th>bytes in</th><th>bytes out</th>
+{{with .Problems}}{{range .}}<p class="down">{{.}}</p>
+{{end}}{{end}}<table><tr><th>proxy</th><th>server</th><th>status</th><th>sessions</th><th>now</th><th>max</th><th>bytes in</th><th>bytes out</th>
 <th>2xx</th><th>3xx</th><th>4xx</th><th>5xx</th><th>retries</th><th>redispatched</th><th>failed</th><th>last check</th></tr>
 {{range .Rows}}<tr class="{{.svname}}"><td>{{.pxname}}</td><td>{{.svname}}</td>
 <td class="{{if or (eq .status "UP") (eq .status "OPEN") (eq .status "no check")}}up{{else if eq .status "DOWN"}}down{{else}}other{{end}}">{{.status}}</td>

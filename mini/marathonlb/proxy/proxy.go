@@ -111,6 +111,19 @@ func (p *Proxy) Apply(ctx context.Context, c Config) error {
 	return nil
 }
 
+// BindError is a frontend whose port cannot be bound.
+type BindError struct {
+	Frontend, Bind string
+	Err            error
+}
+
+func (e *BindError) Error() string {
+	return fmt.Sprintf("frontend %s: cannot bind %s: %v", e.Frontend, e.Bind, e.Err)
+}
+
+// Unwrap returns why.
+func (e *BindError) Unwrap() error { return e.Err }
+
 // open binds the ports that c needs and p does not have, all or none.
 func (p *Proxy) open(ctx context.Context, c Config) (map[string]*port, error) {
 	opened := map[string]*port{}
@@ -123,7 +136,7 @@ func (p *Proxy) open(ctx context.Context, c Config) (map[string]*port, error) {
 			for _, port := range opened {
 				port.listener.Close()
 			}
-			return nil, fmt.Errorf("frontend %s: cannot bind %s: %w", f.Name, f.Bind, err)
+			return nil, &BindError{Frontend: f.Name, Bind: f.Bind, Err: err}
 		}
 		opened[f.Bind] = &port{listener: l}
 	}
