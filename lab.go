@@ -70,6 +70,23 @@ func (n Node) Alias() string {
 	return "slave" + strconv.Itoa(i-1)
 }
 
+// FindNodes returns the nodes that are named, as FindNode finds them; nil names
+// mean all.
+func FindNodes(nodes []Node, names []string) ([]Node, error) {
+	if names == nil {
+		return nodes, nil
+	}
+	var found []Node
+	for _, name := range names {
+		n, err := FindNode(nodes, name)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, n)
+	}
+	return found, nil
+}
+
 // FindNode returns the node that a person means by name: node2, slave1,
 // master, or an IP address.
 func FindNode(nodes []Node, name string) (Node, error) {

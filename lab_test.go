@@ -93,6 +93,15 @@ func TestFindNode(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, n.Name, err)
 		}
 	}
+	if all, err := FindNodes(nodes, nil); err != nil || len(all) != 2 {
+		t.Errorf("all nodes: %v, %v", all, err)
+	}
+	if some, err := FindNodes(nodes, []string{"slave1"}); err != nil || len(some) != 1 || some[0].Name != "node2" {
+		t.Errorf("slave1: %v, %v", some, err)
+	}
+	if _, err := FindNodes(nodes, []string{"node1", "nod2"}); ErrorID(err) != "unknown-machine" {
+		t.Errorf("one of two is unknown: %v", err)
+	}
 	if _, err := FindNode(nodes, "nod2"); ErrorID(err) != "unknown-machine" {
 		t.Errorf("nod2: %v", err)
 	}

@@ -63,16 +63,9 @@ func sites(plan lab.Plan, names []string) ([]site, error) {
 	if plan.ID == "" {
 		return nil, errors.New("plan machines: the lab has no id")
 	}
-	nodes := plan.Nodes
-	if names != nil {
-		nodes = nil
-		for _, name := range names {
-			n, err := lab.FindNode(plan.Nodes, name)
-			if err != nil {
-				return nil, err
-			}
-			nodes = append(nodes, n)
-		}
+	nodes, err := lab.FindNodes(plan.Nodes, names)
+	if err != nil {
+		return nil, err
 	}
 	var out []site
 	for _, n := range nodes {

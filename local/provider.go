@@ -58,16 +58,9 @@ func (p *Provider) sites(plan lab.Plan, names []string) ([]site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("folder of the lab: %w", err)
 	}
-	nodes := plan.Nodes
-	if names != nil {
-		nodes = nil
-		for _, name := range names {
-			n, err := lab.FindNode(plan.Nodes, name)
-			if err != nil {
-				return nil, err
-			}
-			nodes = append(nodes, n)
-		}
+	nodes, err := lab.FindNodes(plan.Nodes, names)
+	if err != nil {
+		return nil, err
 	}
 	var out []site
 	for _, n := range nodes {
