@@ -4,8 +4,12 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +45,8 @@ func TestDockerMachines(t *testing.T) {
 		{"list and open", listAndOpen},
 		{"ssh", overDockerSSH},
 		{"logs", dockerLogs},
-		{"deploy", deployReal},
+		{"deploy", func(t *testing.T, l *rig.Lab) { deployAndRemove(t, l, "lab/web") }},
+		{"an image of one's own", ownImage},
 		{"failover", failover},
 		{"partition", func(t *testing.T, l *rig.Lab) { ranAsTold(t, l, "partition", criteriaOfPartition, phasesOfFailover) }},
 		{"chaos", func(t *testing.T, l *rig.Lab) { ranAsTold(t, l, "chaos", criteriaOfChaos, phasesOfChaos) }},
@@ -87,9 +92,41 @@ func dockerLogs(t *testing.T, l *rig.Lab) {
 	}
 }
 
-// deployReal deploys an app from the image that real engines have.
-func deployReal(t *testing.T, l *rig.Lab) {
-	file := l.Write("second.json", strings.Replace(second, "nginx:1.10", "lab/web", 1))
+// ownImage loads what docker save has written: machines without a registry
+// run an app of it.
+func ownImage(t *testing.T, l *rig.Lab) {
+	docker, file := l.Docker(1), filepath.Join(l.Work, "shop.tar")
+	if _, err := docker.ImageTag(t.Context(), client.ImageTagOptions{Source: "lab/web", Target: "shop:2"}); err != nil {
+		t.Fatal(err)
+	}
+	saved, err := docker.ImageSave(t.Context(), []string{"shop:2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(saved)
+	if err == nil {
+		err = errors.Join(saved.Close(), os.WriteFile(file, data, 0o644))
+	}
+	if err == nil {
+		_, err = docker.ImageRemove(t.Context(), "shop:2", client.ImageRemoveOptions{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := l.Must("images", "load", file); r.Stdout != "shop:2 on node1, node2, node3.\n" {
+		t.Error(r)
+	}
+	for n := range 3 {
+		if _, err := l.Docker(n+1).ImageInspect(t.Context(), "shop:2"); err != nil {
+			t.Errorf("node%d: %v", n+1, err)
+		}
+	}
+	deployAndRemove(t, l, "shop:2")
+}
+
+// deployAndRemove deploys an app from an image that the machines have.
+func deployAndRemove(t *testing.T, l *rig.Lab, image string) {
+	file := l.Write("second.json", strings.Replace(second, "nginx:1.10", image, 1))
 	if r := l.Must("deploy", file); !strings.Contains(r.Stdout, "/second created: 1 instance") {
 		t.Error(r)
 	}

@@ -140,7 +140,7 @@ func (a *app) create(cmd *cobra.Command, flags createFlags) error {
 			}
 		}
 		if flags.images != "" {
-			if f.Images.File, err = readImages(cmd.Context(), flags.images, f.Report); err != nil {
+			if f.Images.File, err = readImages(cmd.Context(), "create", flags.images, f.Report); err != nil {
 				return err
 			}
 		}

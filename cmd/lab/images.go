@@ -20,11 +20,12 @@ import (
 
 func (a *app) imagesCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "images", Short: "list the images that the stack needs, or save them into a file", Args: argCount(cobra.NoArgs),
+		Use: "images", Short: "list the images that the stack needs, save them into a file, or load your own", Args: argCount(cobra.NoArgs),
 		Long: `List the images that this lab's stack needs, and which machine has them.
 
 lab images save FILE writes them into a file, for a room without network:
-lab create --images FILE takes them from there instead of a registry.`,
+lab create --images FILE takes them from there instead of a registry.
+lab images load FILE puts images of your own onto the machines.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withImages("auto", func(f *flow.Flow, spec lab.Spec, l *state.Lab) error {
 				list, err := f.ListImages(cmd.Context(), spec, l)
@@ -35,8 +36,44 @@ lab create --images FILE takes them from there instead of a registry.`,
 			})
 		},
 	}
-	cmd.AddCommand(a.imagesSaveCommand())
+	cmd.AddCommand(a.imagesSaveCommand(), a.imagesLoadCommand())
 	return cmd
+}
+
+func (a *app) imagesLoadCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "load FILE", Short: "put images of your own onto the machines, for lab deploy", Args: argCount(cobra.ExactArgs(1)),
+		Long: `Put the images of a file onto all machines of the lab, so that apps can be
+made of them where no registry is. The file is what docker save writes:
+
+  docker save -o shop.tar shop:2
+  lab images load shop.tar
+  lab deploy shop.json          # "image": "shop:2", without forcePullImage
+
+For machines with a real Docker; embedded ones run lab's own programs only.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withFlow(func(f *flow.Flow, _ state.Store) error {
+				l, _, err := a.theLab()
+				if err != nil {
+					return err
+				}
+				archive, err := readImages(cmd.Context(), "images", args[0], f.Report)
+				if err != nil {
+					return err
+				}
+				loaded, err := f.LoadImages(cmd.Context(), l, archive)
+				if err != nil {
+					return err
+				}
+				return a.result(loaded, func(w io.Writer) {
+					fmt.Fprintf(w, "%s on %s.\n", strings.Join(loaded.Images, ", "), strings.Join(loaded.Machines, ", "))
+					if len(loaded.Left) > 0 {
+						fmt.Fprintf(w, "Not on %s: no answer. Run it again when lab status is whole.\n", strings.Join(loaded.Left, ", "))
+					}
+				})
+			})
+		},
+	}
 }
 
 func (a *app) imagesSaveCommand() *cobra.Command {
@@ -92,8 +129,8 @@ func (a *app) withImages(stack string, fn func(*flow.Flow, lab.Spec, *state.Lab)
 }
 
 // readImages reads and checks the file of --images, before anything is made.
-func readImages(ctx context.Context, file string, report lab.Report) (a *images.Archive, err error) {
-	err = report.Step("create", "", "images file", func(wait func(string)) error {
+func readImages(ctx context.Context, op, file string, report lab.Report) (a *images.Archive, err error) {
+	err = report.Step(op, "", "images file", func(wait func(string)) error {
 		a, err = images.Open(ctx, file, wait)
 		return err
 	})

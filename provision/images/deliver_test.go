@@ -165,6 +165,35 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// TestLoad: what people load replaces what has the same name.
+func TestLoad(t *testing.T) {
+	file := fileOf(t, "amd64", map[string]string{"shop:2": "", "tool:1": ""})
+	one, two := newTwin("node1", map[string]string{"shop:2": "of yesterday"}), newTwin("node2", nil)
+	h := &heard{}
+	res, err := Load(t.Context(), []Machine{one.machine(), two.machine()}, file, Options{Op: "images", Report: h.report})
+	if want := "images shop:2, tool:1 on node1; images shop:2, tool:1 on node2"; err != nil || strings.Join(res.Did, "; ") != want {
+		t.Errorf("did %q, %v, want %q", res.Did, err, want)
+	}
+	for _, m := range []*twin{one, two} {
+		if m.list() != "docker.io/library/shop:2 docker.io/library/tool:1" || m.has["docker.io/library/shop:2"] != "" || len(m.files) > 0 {
+			t.Errorf("%s has %v, and the files %d", m.name, m.has, len(m.files))
+		}
+	}
+	two.arch = "aarch64"
+	before := len(one.commands)
+	if _, err := Load(t.Context(), []Machine{one.machine(), two.machine()}, file, Options{}); lab.ErrorID(err) != "image-arch" {
+		t.Errorf("one of two is of another kind: %v", err)
+	}
+	if len(one.commands) > before {
+		t.Errorf("though one machine cannot take them, the other got %q", one.commands[before:])
+	}
+	nameless := *file
+	nameless.Images = []Entry{{OS: "linux", Arch: "amd64"}}
+	if _, err := Load(t.Context(), []Machine{one.machine()}, &nameless, Options{}); lab.ErrorID(err) != "archive-invalid" {
+		t.Errorf("images without names: %v", err)
+	}
+}
+
 // TestWithoutBinary keeps or hands on what cannot be made here.
 func TestWithoutBinary(t *testing.T) {
 	a, b := newTwin("node1", map[string]string{"lab/web": "from a file"}), newTwin("node2", nil)
