@@ -144,11 +144,11 @@ func (l *launch) mayReserve(v conversion) error {
 		switch {
 		case it.Role != l.role || it.Role == "*":
 			return refusalText(fmt.Sprintf("A reserve operation was attempted for a resource with role '%s', but the resource was allocated to role '%s'", it.Role, l.role))
-		case principal != "" && it.Reserved.Principal == "":
+		case principal != "" && it.Reserved.Principal() == "":
 			return refusalText(fmt.Sprintf("A reserve operation was attempted by principal '%s', but there is a reserved resource in the request with no principal set", principal))
-		case principal != "" && it.Reserved.Principal != principal:
+		case principal != "" && it.Reserved.Principal() != principal:
 			return refusalText(fmt.Sprintf("A reserve operation was attempted by authenticated principal '%s', which does not match a reserved resource in the request with principal '%s'",
-				principal, it.Reserved.Principal))
+				principal, it.Reserved.Principal()))
 		}
 	}
 	return nil

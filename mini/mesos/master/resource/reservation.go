@@ -3,16 +3,30 @@ package resource
 import (
 	"errors"
 	"fmt"
+	"unique"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
 
-// Reservation tells dynamic reservations for the same role apart; the zero
-// value is none, or a static one.
-type Reservation struct {
-	Dynamic   bool
-	Principal string // who reserved, if that was told
-	Labels    string // a mesos.Labels in protobuf, "" for none
+// Reservation tells dynamic reservations for the same role apart, by ==; the
+// zero value is none, or a static one. It is one word long, as every Item has
+// one and hardly any is reserved.
+type Reservation struct{ of unique.Handle[reserver] }
+
+type reserver struct {
+	principal string
+	labels    string // a mesos.Labels in protobuf, "" for none
+}
+
+// Dynamic says whether there is one.
+func (r Reservation) Dynamic() bool { return r != Reservation{} }
+
+// Principal is who reserved, or "" if that was not told.
+func (r Reservation) Principal() string {
+	if !r.Dynamic() {
+		return ""
+	}
+	return r.of.Value().principal
 }
 
 // ErrNotDynamic: a resource of an operation is not dynamically reserved.
@@ -20,7 +34,7 @@ var ErrNotDynamic = errors.New("is not dynamically reserved")
 
 // Dynamic returns what is dynamically reserved.
 func (s Set) Dynamic() Set {
-	return s.filter(func(it Item) bool { return it.Reserved.Dynamic })
+	return s.filter(func(it Item) bool { return it.Reserved.Dynamic() })
 }
 
 // Freed returns s as it is when its dynamic reservations are undone:
@@ -28,7 +42,7 @@ func (s Set) Dynamic() Set {
 func (s Set) Freed() Set {
 	var out Set
 	for _, it := range s.items {
-		if it.Reserved.Dynamic {
+		if it.Reserved.Dynamic() {
 			it.Role, it.Reserved = "*", Reservation{}
 		}
 		out = out.add(it)
@@ -54,7 +68,7 @@ func FromReserved(list []mesos.Resource) (Set, error) {
 		return s, err
 	}
 	for _, it := range s.items {
-		if !it.Reserved.Dynamic {
+		if !it.Reserved.Dynamic() {
 			return s, fmt.Errorf("resource %s %w", Of(it), ErrNotDynamic)
 		}
 	}
@@ -63,30 +77,29 @@ func FromReserved(list []mesos.Resource) (Set, error) {
 
 // reservation reads a dynamic reservation.
 func reservation(info *mesos.Resource_ReservationInfo) (Reservation, error) {
-	r := Reservation{Dynamic: true, Principal: info.GetPrincipal()}
-	if len(info.GetLabels().GetLabels()) == 0 {
-		return r, nil
+	r := reserver{principal: info.GetPrincipal()}
+	if len(info.GetLabels().GetLabels()) > 0 {
+		b, err := info.Labels.Marshal()
+		if err != nil {
+			return Reservation{}, fmt.Errorf("labels of the reservation: %w", err)
+		}
+		r.labels = string(b)
 	}
-	b, err := info.Labels.Marshal()
-	if err != nil {
-		return r, fmt.Errorf("labels of the reservation: %w", err)
-	}
-	r.Labels = string(b)
-	return r, nil
+	return Reservation{unique.Make(r)}, nil
 }
 
 // proto is the reservation in the form of Mesos 1.3, beside the role.
 func (r Reservation) proto() *mesos.Resource_ReservationInfo {
-	if !r.Dynamic {
+	if !r.Dynamic() {
 		return nil
 	}
-	info := &mesos.Resource_ReservationInfo{}
-	if r.Principal != "" {
-		info.Principal = &r.Principal
+	info, by := &mesos.Resource_ReservationInfo{}, r.of.Value()
+	if by.principal != "" {
+		info.Principal = &by.principal
 	}
-	if r.Labels != "" {
+	if by.labels != "" {
 		info.Labels = new(mesos.Labels)
-		info.Labels.Unmarshal([]byte(r.Labels)) // it was marshalled here
+		info.Labels.Unmarshal([]byte(by.labels)) // it was marshalled here
 	}
 	return info
 }

@@ -183,8 +183,8 @@ func (s Set) Text(allocated string) string {
 		if allocated != "" {
 			to = "(allocated: " + allocated + ")"
 		}
-		if it.Reserved.Principal != "" {
-			role += ", " + it.Reserved.Principal
+		if p := it.Reserved.Principal(); p != "" {
+			role += ", " + p
 		}
 		parts = append(parts, fmt.Sprintf("%s(%s)%s:%s", it.Name, role, to, it.Value()))
 	}
