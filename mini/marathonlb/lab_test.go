@@ -206,7 +206,12 @@ func serve(t *testing.T, n *labtest.Network, addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, addr) })}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// An answer before the request's end lets net/http wait where synctest's
+		// time stands still.
+		_, _ = io.Copy(io.Discard, r.Body)
+		io.WriteString(w, addr)
+	})}
 	go s.Serve(l)
 	t.Cleanup(func() { s.Close() })
 }

@@ -109,6 +109,8 @@ func (lb *balance) serve(ctx context.Context) int {
 	}
 	defer lb.balancer.Close()
 	server := lb.env.Server(lb.stats())
+	// As HAProxy's own frontend has it: nobody stays for nothing.
+	server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = lb.limits.Request, lb.limits.Client, lb.limits.KeepAlive
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -58,7 +58,7 @@ func Find(ctx context.Context, env mini.Env, path string) (Program, error) {
 
 // identify asks the program for its version.
 func (p *Program) identify(ctx context.Context, env mini.Env) error {
-	dir, err := os.MkdirTemp("", "lab-haproxy-*")
+	dir, err := scratch(env)
 	if err != nil {
 		return fmt.Errorf("ask %s for its version: %w", p.Path, err)
 	}
@@ -77,6 +77,18 @@ func (p *Program) identify(ctx context.Context, env mini.Env) error {
 		return fmt.Errorf("%w: %s is version %s", ErrNone, p.Path, version)
 	}
 	return nil
+}
+
+// scratch makes a folder for a moment, in the container's /tmp.
+func scratch(env mini.Env) (string, error) {
+	tmp, err := filepath.Abs(env.Path("/tmp"))
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(tmp, 0o777); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(tmp, "haproxy-*")
 }
 
 var versionLine = regexp.MustCompile(`(?m)^HA-?Proxy version ([0-9]+\.[0-9]+\S*)`)

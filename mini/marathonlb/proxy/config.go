@@ -143,7 +143,7 @@ type Limits struct {
 	Request       time.Duration // a request's headers
 	KeepAlive     time.Duration // between two requests of a connection
 	RetryPause    time.Duration // before trying a refusing server again
-	MaxConnection int           // printed in the statistics, not enforced
+	MaxConnection int           // clients of one frontend at once; more wait to be accepted
 }
 
 // DefaultLimits are those of marathon-lb 1.3.0.

@@ -20,6 +20,10 @@
 //     configuration in force lists and does not disable.
 //   - A request is sent once: only the establishment of a connection is ever
 //     repeated, never a request that has been sent.
+//   - A frontend has at most MaxConnection clients; more wait in the kernel's
+//     queue until one leaves. One that sends nothing, or half a head, costs at
+//     most 40 KiB until its time-out, one whose request stops in the middle of
+//     its body 128 KiB, its client and its server counted (a test measures it).
 //   - Where no descriptor is left, a port accepts again as soon as one of the
 //     proxy's own connections has closed, else after a pause of 10 ms that
 //     doubles up to 1 s.
@@ -60,7 +64,7 @@
 // Safe for concurrent use. Ports: the frontends' and nothing else; files and
 // processes: none. Everything ends with Close.
 //
-// Left out on purpose: TLS, server weights, maxconn and so every queue (the
+// Left out on purpose: TLS, server weights, servers' maxconn and so every queue (the
 // time-out "queue" has nothing to guard without a server's maxconn), hashed
 // balancing by header or parameter (served round robin), compression, and
 // counters of denied requests.

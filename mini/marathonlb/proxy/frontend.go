@@ -19,11 +19,20 @@ type port struct {
 
 // accept hands connections to the frontend of the moment until the port is
 // closed or ctx ends. An accept that fails (no descriptor is left) is tried
-// again when a connection has closed.
+// again when a connection has closed; a full frontend accepts when one of its
+// own has, and the kernel lets the others wait.
 func (p *port) accept(ctx context.Context, v *vacancies) {
 	var pause pause
 	for {
 		vacancy := v.next() // before the accept: no close is missed
+		if p.front.Load().full() {
+			select {
+			case <-vacancy:
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
 		c, err := p.listener.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) || !pause.wait(ctx, vacancy) {
@@ -91,6 +100,17 @@ func (p *Proxy) newFrontend(name string, mode Mode) *frontend {
 	return f
 }
 
+// full says that it has as many connections as it takes ("maxconn").
+func (f *frontend) full() bool {
+	return f.counters.cur.Load() >= int64(f.proxy.limits.MaxConnection)
+}
+
+// gone counts a connection out, and tells a port that waits for that.
+func (f *frontend) gone() {
+	f.counters.end()
+	f.proxy.vacancies.announce()
+}
+
 // take serves a connection and returns at once; false means that the
 // frontend has closed.
 func (f *frontend) take(c net.Conn) bool {
@@ -98,7 +118,12 @@ func (f *frontend) take(c net.Conn) bool {
 		read:    []*atomic.Int64{&f.counters.in},
 		written: []*atomic.Int64{&f.counters.out}}
 	if f.mode == HTTP {
-		return f.queue.give(newClientConn(counted, &f.counters))
+		f.counters.begin() // here, so that the port knows it when it accepts the next
+		if !f.queue.give(newClientConn(counted, &f.counters)) {
+			f.gone()
+			return false
+		}
+		return true
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,21 +137,19 @@ func (f *frontend) take(c net.Conn) bool {
 		f.mu.Lock()
 		delete(f.conns, counted)
 		f.mu.Unlock()
-		f.counters.end()
+		f.gone()
 	})
 	return true
 }
 
 func (f *frontend) connState(c net.Conn, s http.ConnState) {
 	switch s {
-	case http.StateNew:
-		f.counters.begin()
 	case http.StateActive:
 		c.(*clientConn).busy()
 	case http.StateIdle:
 		c.(*clientConn).idle()
 	case http.StateClosed, http.StateHijacked:
-		f.counters.end()
+		f.gone()
 	}
 }
 

@@ -66,7 +66,7 @@ func New(n Network, l Limits, logf func(format string, args ...any)) *Proxy {
 		}
 		return p.vacancies.hold(c), nil
 	}
-	p.buffers.New = func() any { b := make([]byte, 32<<10); return &b }
+	p.buffers.New = func() any { b := make([]byte, 16<<10); return &b } // HAProxy's bufsize
 	p.transport = &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return ctx.Value(exchangeKey{}).(net.Conn), nil

@@ -62,16 +62,25 @@ func (t *tunnel) close() {
 	}
 }
 
+// whisper is how much room a connection on which nothing moves takes.
+const whisper = 1 << 10
+
 // copy moves bytes one way and passes the end of the stream on; an error
-// ends both ways.
+// ends both ways. A large buffer is held only while much comes.
 func (t *tunnel) copy(to, from net.Conn, aborts *atomic.Int64) {
-	buf := t.buffers.Get().(*[]byte)
-	defer t.buffers.Put(buf)
+	small := make([]byte, whisper)
+	buf := small
+	var large *[]byte
+	defer func() {
+		if large != nil {
+			t.buffers.Put(large)
+		}
+	}()
 	for {
-		n, err := from.Read(*buf)
+		n, err := from.Read(buf)
 		if n > 0 {
 			t.touch()
-			if _, werr := to.Write((*buf)[:n]); werr != nil {
+			if _, werr := to.Write(buf[:n]); werr != nil {
 				t.close()
 				return
 			}
@@ -84,6 +93,14 @@ func (t *tunnel) copy(to, from net.Conn, aborts *atomic.Int64) {
 			aborts.Add(1)
 			t.close()
 			return
+		}
+		switch {
+		case large == nil && n == whisper:
+			large = t.buffers.Get().(*[]byte)
+			buf = *large
+		case large != nil && n < whisper:
+			t.buffers.Put(large)
+			large, buf = nil, small
 		}
 	}
 }
