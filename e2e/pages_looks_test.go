@@ -19,7 +19,7 @@ const marked = `((all) => all.length > 0 && all.every((s) => s.textContent.lengt
 func readable(p *browser.Page, name string) {
 	for _, dark := range []bool{false, true} {
 		at := map[bool]string{false: name, true: name + "-dark"}[dark]
-		p.Look(1280, 1000, dark)
+		p.Look(1280, 2000, dark)
 		p.Await("marks beside the words of states", marked)
 		p.Readable(at)
 		for _, vision := range append(browser.Visions, "none") {
