@@ -16,9 +16,9 @@ import (
 	"github.com/mesoslab/lab/internal/labtest/browser"
 )
 
-// shop is a tree of groups with an app in every state that an app can be in for
-// long: healthy, unhealthy, staged (what it fetches from %s does not come), not
-// checked, suspended, waiting, delayed.
+// shop is a tree of groups with apps in every state that lasts: healthy,
+// unhealthy, staged (what it fetches from %s does not come), not checked,
+// suspended.
 const shop = `{"id": "/shop", "groups": [
  {"id": "/shop/empty"},
  {"id": "/shop/eu", "apps": [
@@ -30,9 +30,7 @@ const shop = `{"id": "/shop", "groups": [
    "healthChecks": [{"path": "/", "intervalSeconds": 1, "gracePeriodSeconds": 1, "maxConsecutiveFailures": 0}]}]},
  {"id": "/shop/us", "apps": [
   {"id": "/shop/us/slow", "cmd": "sleep 1000", "cpus": 0.1, "mem": 16, "fetch": [{"uri": "%s/never"}], "labels": {"tier": "front"}},
-  {"id": "/shop/us/off", "cmd": "sleep 1000", "cpus": 0.1, "mem": 16, "instances": 0},
-  {"id": "/shop/us/giant", "cmd": "sleep 1000", "cpus": 50, "mem": 16},
-  {"id": "/shop/us/broken", "cmd": "exit 3", "cpus": 0.1, "mem": 16, "backoffSeconds": 900}]}]}`
+  {"id": "/shop/us/off", "cmd": "sleep 1000", "cpus": 0.1, "mem": 16, "instances": 0}]}]}`
 
 // api asks Marathon for something, which it must do.
 func api(t *testing.T, l *rig.Lab, method, path, body string) {
@@ -61,14 +59,18 @@ func openShop(t *testing.T, l *rig.Lab, p *browser.Page) {
 	t.Cleanup(never.Close)
 	t.Cleanup(func() { close(end) })
 	api(t, l, "POST", "/v2/groups", fmt.Sprintf(shop, never.URL))
+	const row = `#app-list tr:has(a[href="#/group/shop"])`
+	p.AwaitText(row, "shop/ 5 apps, 0.5 CPUs, 80 MB", "4 of 5", "◐ 1 staged", "5 Deploying")
 	var deployments []struct{ ID string }
 	if err := json.Unmarshal([]byte(l.Get(l.URL(1, 8080, "/v2/deployments")).Body), &deployments); err != nil || len(deployments) != 1 {
 		t.Fatalf("deployments %v, %v", deployments, err)
 	}
-	// It would hold them all, and never end: /shop/us/giant waits for ever.
+	// It would hold them all, and never end: /shop/us/slow never comes up.
 	api(t, l, "DELETE", "/v2/deployments/"+deployments[0].ID+"?force=true", "")
-	p.AwaitText(`#app-list tr:has(a[href="#/group/shop"])`, "shop/ 7 apps, 50.6 CPUs, 112 MB", "4 of 7", "2 healthy", "1 unhealthy", "1 not checked", "1 staged",
-		"✕ 1 Delayed", "○ 1 Suspended")
+	p.AwaitText(row, "● 4 Running", "○ 1 Suspended")
+	api(t, l, "POST", "/v2/apps", `{"id": "/shop/us/giant", "cmd": "sleep 1000", "cpus": 50, "mem": 16}`)
+	api(t, l, "POST", "/v2/apps", `{"id": "/shop/us/broken", "cmd": "exit 3", "cpus": 0.1, "mem": 16, "backoffSeconds": 900}`)
+	p.AwaitText(row, "shop/ 7 apps, 50.6 CPUs, 112 MB", "4 of 7", "2 healthy", "1 unhealthy", "1 not checked", "1 staged", "✕ 1 Delayed", "◐ 1 Waiting", "● 4 Running", "○ 1 Suspended")
 }
 
 // folders walks through groups and searches, by keyboard alone, while the apps
