@@ -111,6 +111,10 @@ func (e Env) HTTPClient() *http.Client {
 	}
 }
 
+// idle is how long a client may keep a connection without a request: longer than
+// the pools of clients keep it (Go's 90 s), so that those close it.
+const idle = 2 * time.Minute
+
 // Server returns an HTTP server for h behind the guard that keeps foreign
 // web pages and other users of this computer out. The policy comes from the
 // environment: LAB_GUARD_SAME_USER=1 refuses peers of another uid, and
@@ -124,5 +128,7 @@ func (e Env) Server(h http.Handler) *http.Server {
 	if e.Hostname != "" {
 		names = append(names, e.Hostname)
 	}
-	return guard.Policy{Names: names, SameUser: e.Getenv("LAB_GUARD_SAME_USER") == "1"}.Server(h)
+	s := guard.Policy{Names: names, SameUser: e.Getenv("LAB_GUARD_SAME_USER") == "1"}.Server(h)
+	s.IdleTimeout = idle
+	return s
 }

@@ -130,7 +130,7 @@ func (m *marathon) run(ctx context.Context) int {
 	defer transport.CloseIdleConnections()
 	rest := &api.Server{Lead: m, Info: m.opt.info(), Address: m.opt.address(), UI: ui.Handler(), Transport: transport,
 		NoLeaderPatience: noLeaderPatience, Credentials: m.opt.credentials, ErrorLog: log.New(logWriter{m}, "", 0)}
-	srv := m.env.Server(rest.Handler())
+	srv := m.env.Server(mini.Patient(rest.Handler()))
 	srv.ErrorLog = rest.ErrorLog
 	where := m.opt.zk
 	if m.opt.memoryStore {

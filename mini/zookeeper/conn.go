@@ -1,6 +1,7 @@
 package zookeeper
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -88,7 +89,7 @@ func (c *conn) read() error {
 	if print := printer(string(head)); print != nil {
 		return c.s.answer(c, print)
 	}
-	packet, err := c.packet(head)
+	packet, err := c.packet(head, maxConnect)
 	if packet == nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (c *conn) read() error {
 		if _, err := io.ReadFull(c.nc, head); err != nil {
 			return nil
 		}
-		packet, err := c.packet(head)
+		packet, err := c.packet(head, jute.MaxPacket)
 		if packet == nil {
 			return err
 		}
@@ -118,16 +119,21 @@ func (c *conn) read() error {
 	}
 }
 
+// maxConnect is the largest connect request, in bytes; real ones have 44 or 45.
+// Who has no session shall not have a megabyte.
+const maxConnect = 1 << 10
+
 // packet reads the rest of a packet whose length has been read. It returns
-// nil, nil if the client is gone.
-func (c *conn) packet(head []byte) ([]byte, error) {
+// nil, nil if the client is gone. Memory is taken as bytes come, not as a length
+// announces them.
+func (c *conn) packet(head []byte, limit int32) ([]byte, error) {
 	n := int32(binary.BigEndian.Uint32(head))
-	if n < 0 || n > jute.MaxPacket {
-		return nil, fmt.Errorf("packet length %d is not between 0 and %d", n, jute.MaxPacket)
+	if n < 0 || n > limit {
+		return nil, fmt.Errorf("packet length %d is not between 0 and %d", n, limit)
 	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(c.nc, b); err != nil {
+	b := bytes.NewBuffer(make([]byte, 0, min(n, maxConnect)))
+	if _, err := io.CopyN(b, c.nc, int64(n)); err != nil {
 		return nil, nil
 	}
-	return b, nil
+	return b.Bytes(), nil
 }

@@ -12,6 +12,28 @@ import (
 // vision tell apart, also when printed.
 var palette = []string{"#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a6d00", "#000000"}
 
+// sign is how an instance is drawn: in a colour and a shape of its own, for those
+// who tell colours apart and for those who do not.
+type sign struct {
+	Color string
+	// Shape is an SVG path from the middle of the sign, stroked with Width.
+	Shape string
+	Width float64
+}
+
+// shapes are what palette's colours are drawn in. A cross is a request that has
+// failed.
+var shapes = []sign{
+	{Shape: "h0", Width: 4.5}, // a dot
+	{Shape: "m-2.8-2.8h5.6v5.6h-5.6z", Width: 1.4},
+	{Shape: "m-3.2 0h6.4m-3.2-3.2v6.4", Width: 1.6},
+	{Shape: "m0-3.4l3.4 5.8h-6.8z", Width: 1.4},
+	{Shape: "m-2.8 0a2.8 2.8 0 1 0 5.6 0a2.8 2.8 0 1 0-5.6 0", Width: 1.2},
+	{Shape: "m0-3.6l3.6 3.6l-3.6 3.6l-3.6-3.6z", Width: 1.4},
+	{Shape: "m-3.4 0h6.8", Width: 2},
+	{Shape: "m0-3.4v6.8", Width: 2},
+}
+
 // traffic is the chart of all requests.
 type traffic struct {
 	frame
@@ -22,9 +44,10 @@ type traffic struct {
 
 // series are the answers of one instance.
 type series struct {
-	Name, Color string
-	Path        string // an SVG path of dots
-	Requests    int
+	Name string
+	sign
+	Path     string // an SVG path of signs
+	Requests int
 }
 
 // requests draws each request where it was due, by how long it took.
@@ -35,7 +58,7 @@ func requests(rec *scenarios.Recording) traffic {
 		t.Y = append(t.Y, tick{y.px(v), label})
 	}
 	slices.SortFunc(t.Y, func(a, b tick) int { return int(b.At - a.At) })
-	dots := map[string]*strings.Builder{}
+	dots, look := map[string]*strings.Builder{}, signs(rec)
 	count := map[string]int{}
 	var crosses strings.Builder
 	for _, r := range rec.Requests {
@@ -47,14 +70,13 @@ func requests(rec *scenarios.Recording) traffic {
 		if dots[r.Task] == nil {
 			dots[r.Task] = &strings.Builder{}
 		}
-		fmt.Fprintf(dots[r.Task], "M%g %gh0", px, py)
+		fmt.Fprintf(dots[r.Task], "M%g %g%s", px, py, look[r.Task].Shape)
 		count[r.Task]++
 	}
 	t.Failed = crosses.String()
-	colors := taskColors(rec)
 	for _, name := range names(rec) {
 		if dots[name] != nil {
-			t.Series = append(t.Series, series{Name: named(rec, name), Color: colors[name], Path: dots[name].String(), Requests: count[name]})
+			t.Series = append(t.Series, series{Name: named(rec, name), sign: look[name], Path: dots[name].String(), Requests: count[name]})
 		}
 	}
 	return t
@@ -86,10 +108,14 @@ func named(rec *scenarios.Recording, name string) string {
 	return name
 }
 
-func taskColors(rec *scenarios.Recording) map[string]string {
-	out := map[string]string{}
+// signs of those who can have answered. After eight, a colour comes in another
+// shape.
+func signs(rec *scenarios.Recording) map[string]sign {
+	out := map[string]sign{}
 	for i, name := range names(rec) {
-		out[name] = palette[i%len(palette)]
+		s := shapes[(i+i/len(palette))%len(shapes)]
+		s.Color = palette[i%len(palette)]
+		out[name] = s
 	}
 	return out
 }
@@ -163,7 +189,7 @@ func taskBar(f frame, rec *scenarios.Recording, t scenarios.TaskRecord) bar {
 	if t.Ended != nil {
 		end, word = *t.Ended, t.EndState
 	}
-	b := bar{X: f.time(*t.Seen), Label: t.Name, Color: taskColors(rec)[t.Name], Title: fmt.Sprintf("%s (%s) on %s, %s: %s", t.Name, t.ID, t.Node, t.Address, word)}
+	b := bar{X: f.time(*t.Seen), Label: t.Name, Color: signs(rec)[t.Name].Color, Title: fmt.Sprintf("%s (%s) on %s, %s: %s", t.Name, t.ID, t.Node, t.Address, word)}
 	b.Width = max(2, f.time(end)-b.X)
 	from, to := end, end
 	if t.InLB != nil {

@@ -37,7 +37,8 @@ type fact struct{ Name, Value string }
 
 // share is how many requests an instance answered before and after the fault.
 type share struct {
-	Name, Color   string
+	Name string
+	sign
 	Before, After int
 }
 
@@ -114,10 +115,10 @@ func settings(rec *scenarios.Recording) []fact {
 }
 
 func shares(rec *scenarios.Recording) []share {
-	colors := taskColors(rec)
+	look := signs(rec)
 	var out []share
 	for _, name := range names(rec) {
-		s := share{Name: named(rec, name), Color: colors[name]}
+		s := share{Name: named(rec, name), sign: look[name]}
 		for _, r := range rec.Requests {
 			switch {
 			case r.Task != name || r.Error != "":

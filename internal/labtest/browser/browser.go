@@ -103,6 +103,9 @@ func (p *Page) requested(ev any) {
 	if !ok {
 		return
 	}
+	if strings.HasPrefix(r.Request.URL, "data:") {
+		return // asks nobody: Chromium's own, for See
+	}
 	u, err := url.Parse(r.Request.URL)
 	if err == nil {
 		if a, err := netip.ParseAddr(u.Hostname()); err == nil && a.IsLoopback() {

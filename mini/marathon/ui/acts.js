@@ -4,8 +4,8 @@
 import { ask, byId, call, h, show } from "./page.js";
 import { definition } from "./app.js";
 
-const example = `{
-  "id": "/hello",
+const example = (group) => `{
+  "id": ${JSON.stringify(group + "/hello")},
   "cmd": "while true; do date; sleep 1; done",
   "instances": 2,
   "cpus": 0.1,
@@ -56,12 +56,13 @@ function definitionOf(form) {
   return text;
 }
 
-// acts returns the functions by the names that buttons give them.
-export function acts(again) {
+// acts returns the functions by the names that buttons give them. again asks for
+// news; folder is where a new app would go, back the address of the list.
+export function acts(again, folder, back) {
   const done = (fn) => async (form) => { await fn(form); again(); };
   const confirm = (title, verb, fn, fields, danger) => ask({ title, verb, danger, fields, fn: done(fn) });
   return {
-    create: () => ask({ title: "Create an app", verb: "Create", wide: true, fields: [jsonField(example)], fn: done((f) => insist(f, "POST", "/v2/apps", definitionOf(f))) }),
+    create: () => ask({ title: "Create an app", verb: "Create", wide: true, fields: [jsonField(example(folder()))], fn: done((f) => insist(f, "POST", "/v2/apps", definitionOf(f))) }),
 
     change: async ({ id }) => {
       try {
@@ -81,7 +82,7 @@ export function acts(again) {
 
     destroy: ({ id }) => confirm("Destroy " + id + "?", "Destroy", async () => {
       await call("DELETE", at(id));
-      if (location.hash.startsWith("#/apps")) location.hash = "#apps";
+      if (location.hash.startsWith("#/apps/")) location.hash = back();
     }, [h("p", {}, "Its tasks are killed, its definition and versions are gone. This cannot be undone.")], true),
 
     kill: ({ id, task }) => confirm("Kill this task?", "Kill", (f) => insist(f, "DELETE", at(id) + "/tasks/" + encodeURIComponent(task) + (f.querySelector("#shrink").checked ? "?scale=true" : "")),

@@ -1,6 +1,7 @@
 // One app: its tasks, versions, definition and last failure.
 
 import { button, byId, call, h, link, live, show, span, state, table } from "./page.js";
+import { crumbs, none } from "./folders.js";
 import { appButtons, health, instances, retry, status, takes } from "./view.js";
 
 const since = (t) => t ? span((Date.now() - new Date(t)) / 1000) : "";
@@ -59,23 +60,25 @@ export function definition(a) {
   return Object.fromEntries(Object.entries(a).filter(([k, v]) => !skip.includes(k) && !empty(v)));
 }
 
-// showApp draws an app into #app; queued is its place in the queue.
-export async function showApp(id, queued, info) {
+// showApp draws an app into #app; queued is its place in the queue, back the
+// address of the list that it was chosen from.
+export async function showApp(id, queued, info, back) {
   const place = byId("app");
   let a, versions;
   try {
     [{ app: a }, { versions }] = await Promise.all([call("GET", "/v2/apps" + id), call("GET", "/v2/apps" + id + "/versions")]);
   } catch (e) {
     if (e.status !== 404) throw e;
-    show(place, h("section", { class: "card" }, h("p", {}, "There is no app " + id + " (any more)."), h("p", {}, h("a", { href: "#apps" }, "← All applications"))));
+    show(place, h("section", { class: "card" }, h("p", {}, "There is no app " + id + " (any more)."), h("p", {}, h("a", { href: back }, "← All applications"))));
     live("good", "live");
     return;
   }
   if (place.hidden) return; // somebody went elsewhere meanwhile
-  const [word, why] = status(a, queued);
+  const { kind, word, why } = status(a, queued), cut = a.id.lastIndexOf("/");
   show(place,
     h("section", { class: "card stack", "data-key": "head" },
-      h("header", {}, h("h1", { class: "title" }, a.id), word, why ? h("span", { class: "dim" }, why) : null, retry(a, queued), h("a", { href: "#apps", class: "right" }, "← All applications")),
+      h("header", {}, crumbs({ ...none, group: a.id.slice(0, cut) }, a.id.slice(cut + 1)), h("a", { href: back, class: "right" }, "← Back to the list")),
+      h("header", {}, h("h1", { class: "title" }, a.id), state(kind, word), why ? h("span", { class: "dim" }, why) : null, retry(a, queued)),
       instances(a), health(a),
       h("p", { class: "facts" }, h("span", {}, "each takes " + takes(a)), a.ports.length ? h("span", {}, "service ports " + a.ports.join(", ")) : null,
         a.constraints.length ? h("span", {}, "constraints " + a.constraints.map((c) => c.join(" ")).join("; ")) : null),

@@ -4,6 +4,8 @@
 import { actions, bar, button, byId, call, clock, every, h, live, long, plural, show, state, table, theme, tile } from "./page.js";
 import { acts, closeSaid } from "./acts.js";
 import { showApp } from "./app.js";
+import { contents, crumbs, decode, filtered, folderRow, groupIDs, viewOf, wants } from "./folders.js";
+import { openFilter } from "./filter.js";
 import { appButtons, health, instances, retry, status, takes } from "./view.js";
 
 const kinds = ["status_update_event", "health_status_changed_event", "failed_health_check_event", "unhealthy_task_kill_event",
@@ -27,14 +29,31 @@ function drawTotals(apps, deployments, queue) {
     tile("Waiting to start", waiting, delayed ? state("bad", delayed + " in back-off") : waiting ? state("wait", "for an offer") : "no task waits"));
 }
 
-function drawApps(apps, queue) {
-  const rows = apps.map((a) => {
-    const [word, why] = status(a, queue.get(a.id));
-    return { key: a.id, cells: [
-      h("div", {}, h("a", { href: appAddress(a.id), class: long(a.id) }, a.id), h("div", { class: "dim nowrap" }, takes(a))), instances(a), health(a),
-      h("div", {}, word, " ", retry(a, queue.get(a.id)), why ? h("div", { class: "why" }, why) : null), appButtons(a)] };
-  });
-  table(byId("app-list"), rows, h("span", {}, "No app yet. ", button("create", "Create the first one")));
+function appRow(a, queue, cut) {
+  const { kind, word, why } = status(a, queue.get(a.id));
+  return { key: a.id, cells: [
+    h("div", {}, h("a", { href: appAddress(a.id), class: long(a.id) }, a.id.slice(cut)), h("div", { class: "dim nowrap" }, takes(a))), instances(a), health(a),
+    h("div", {}, state(kind, word), " ", retry(a, queue.get(a.id)), why ? h("div", { class: "why" }, why) : null), appButtons(a)] };
+}
+
+// drawApps draws what the filter lets through; what came last from the server
+// is kept for it.
+function drawApps() {
+  if (!last) return;
+  const { apps, groups, queue } = last, view = filter.view;
+  const found = contents(apps, groups, queue, view);
+  filter.offer(apps);
+  show(byId("crumbs"), view.group || filtered(view) ? crumbs(view) : []);
+  byId("found").textContent = filtered(view) ? `${found.apps.length} of ${plural(found.all.length, "app")}` :
+    view.group ? `${plural(found.all.length, "app")}, ${wants(found.all)} in all` : "";
+  const cut = view.group && !filtered(view) ? view.group.length + 1 : 0;
+  table(byId("app-list"), [...found.folders.map((f) => folderRow(f, queue, view)), ...found.apps.map((a) => appRow(a, queue, cut))], nothing(view));
+}
+
+function nothing(view) {
+  if (filtered(view)) return h("span", {}, "No app matches. ", button("clear", "Clear the search"));
+  if (view.group) return `No app in ${view.group}.`;
+  return h("span", {}, "No app yet. ", button("create", "Create the first one"));
 }
 
 const kindOf = (action) => (action.action ?? action.type ?? "").replace(/Application$/, "").toLowerCase();
@@ -53,18 +72,19 @@ function drawDeployments(list) {
 
 // The whole.
 
-let shown = null, info = null;
+let shown = null, info = null, last = null;
 
 async function refresh() {
   try {
-    const [apps, deployments, queue] = await Promise.all(["/v2/apps", "/v2/deployments", "/v2/queue"].map((p) => call("GET", p)));
+    const [apps, deployments, queue, groups] = await Promise.all(["/v2/apps", "/v2/deployments", "/v2/queue", "/v2/groups?embed=group.groups"].map((p) => call("GET", p)));
     const waits = new Map(queue.queue.map((q) => [q.app.id, q]));
     info ??= await call("GET", "/v2/info");
     if (!info.frameworkId) info = null; // not registered yet: ask again
     drawTotals(apps.apps, deployments, queue.queue);
     drawDeployments(deployments);
-    drawApps(apps.apps, waits);
-    if (shown) await showApp(shown, waits.get(shown), info);
+    last = { apps: apps.apps, groups: groupIDs(groups), queue: waits };
+    drawApps();
+    if (shown) await showApp(shown, waits.get(shown), info, filter.address());
     if (info) byId("who").textContent = "Leader " + info.leader + " · framework " + info.frameworkId + " · API of Marathon " + info.version + ", spoken by mini Marathon";
     live(streaming ? "good" : "wait", streaming ? "live" : "asking every 2 s, no event stream");
   } catch (e) {
@@ -103,17 +123,22 @@ function note(kind, d) {
 
 // route shows the overview or, for #/apps/…, one app.
 function route() {
-  shown = location.hash.startsWith("#/apps/") ? location.hash.slice("#/apps".length).split("/").map(decodeURIComponent).join("/") : null;
+  shown = location.hash.startsWith("#/apps/") ? location.hash.slice("#/apps".length).split("/").map(decode).join("/") : null;
+  const was = filter.view.group, view = viewOf(location.hash);
+  if (view || location.hash === "#apps" || location.hash === "") filter.set(view);
   byId("overview").hidden = byId("totals").hidden = shown !== null;
   byId("app").hidden = shown === null;
   show(byId("app"), shown ? h("p", { class: "dim" }, "Asking for " + shown + " …") : []);
   if (shown) byId("main").focus();
+  else if (filter.view.group !== was) byId("apps-h").focus(); // the link that led here has gone
+  drawApps();
   again();
 }
 
 show(byId("legend"), [["good", "healthy"], ["plain", "not checked"], ["bad", "unhealthy"], ["staged", "staged"], ["", "missing"]].map(([k, word]) =>
   h("span", {}, bar(word, 1, k ? [[k, 1]] : []), word)));
-actions(acts(again));
+const filter = openFilter(drawApps);
+actions({ ...acts(again, () => filter.view.group, () => filter.address()), clear: () => filter.clear() });
 closeSaid();
 theme();
 addEventListener("hashchange", route);

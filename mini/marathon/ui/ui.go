@@ -6,6 +6,9 @@
 // that on to the leader), follows its event stream and asks again every two
 // seconds. It needs nothing from elsewhere and no other endpoint.
 //
+// Groups are folders. What is shown of the apps (a folder, a search, an app)
+// stands behind the # of the page's address, so that it can be sent.
+//
 // What the 1.1.1 API does not tell the page does not know: why an offer did
 // not fit, for one; it says what an app waits for and how much of it.
 package ui

@@ -69,7 +69,7 @@ func run(ctx context.Context, env mini.Env, cfg *config.Config, engine docker.En
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	server := env.Server(a.handler())
+	server := env.Server(mini.Patient(a.handler()))
 	a.spawn(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			a.do(func() { a.fail(fmt.Errorf("serve HTTP: %w", err)) })

@@ -13,7 +13,9 @@
 //
 // Nothing is ever written outside of the sandbox: all writing goes through an
 // os.Root, names in archives that lead out are errors, and so are links that do.
-// A cut-off job leaves what it had brought, as the real one does.
+// A cut-off job leaves what it had brought, as the real one does. An archive that
+// is small takes little memory: an .xz may announce a dictionary of 64 MiB, not
+// of 4 GiB.
 //
 // It writes to the sandbox and the cache folder only. Owners, groups, devices
 // and extended attributes of archives are not taken over.

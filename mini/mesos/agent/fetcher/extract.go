@@ -16,7 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/ulikunitz/xz"
+	"github.com/therootcompany/xz"
 )
 
 // kinds are the endings of archives; the first that fits counts.
@@ -67,7 +67,31 @@ func extract(ctx context.Context, j Job, root *os.Root, in *os.File, file string
 func plain(r io.Reader) (io.Reader, error)  { return r, nil }
 func gunzip(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }
 func bunzip(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }
-func unxz(r io.Reader) (io.Reader, error)   { return xz.NewReader(r) }
+
+// dictionary bounds what an .xz archive may have allocated for its dictionary:
+// it may announce up to 4 GiB, in a file of 100 bytes. xz -9 needs 64 MiB.
+const dictionary = 64 << 20
+
+func unxz(r io.Reader) (io.Reader, error) {
+	z, err := xz.NewReader(r, dictionary)
+	return bounded{z}, tooLarge(err)
+}
+
+// bounded says what is allowed when an archive wants a larger dictionary; each
+// block of each stream may announce one of its own.
+type bounded struct{ io.Reader }
+
+func (b bounded) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	return n, tooLarge(err)
+}
+
+func tooLarge(err error) error {
+	if !errors.Is(err, xz.ErrMemlimit) {
+		return err
+	}
+	return fmt.Errorf("it asks for a dictionary of more than %d MiB, the most that is allowed (xz -9 needs no more): %w", dictionary>>20, err)
+}
 
 func untar(open func(io.Reader) (io.Reader, error)) func(context.Context, *os.Root, *os.File, string) error {
 	return func(ctx context.Context, root *os.Root, in *os.File, _ string) error {

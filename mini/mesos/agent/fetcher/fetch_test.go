@@ -334,6 +334,9 @@ func FuzzExtract(f *testing.F) {
 	f.Add(packed(f, tarOf(f, item{name: "a/b", content: "x", mode: 0o777}), gz), 1)
 	f.Add(zipOf(f, item{name: "..\\x", content: "x"}, item{name: "/y", content: "y"}), 8)
 	f.Add([]byte("BZh9"), 3)
+	small := packed(f, tarOf(f, item{name: "a", content: "x"}), xzip)
+	f.Add(small, 5)
+	f.Add(announce(f, small, 40), 5)
 	f.Fuzz(func(t *testing.T, data []byte, kind int) {
 		if len(data) > 1<<16 {
 			return
