@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,152 +11,14 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
 	"github.com/mesoslab/lab/internal/proctab"
-	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/marathonlb/proxy"
 )
-
-// rig is a HAProxy on a loopback subnet of its own: it is .1, servers are .2
-// and .3.
-type rig struct {
-	*HAProxy
-	t      *testing.T
-	env    mini.Env
-	prefix string
-	log    struct {
-		sync.Mutex
-		strings.Builder
-	}
-}
-
-func newRig(t *testing.T) *rig {
-	t.Helper()
-	labtest.NeedProgram(t, "haproxy")
-	r := &rig{t: t, prefix: strings.TrimSuffix(labtest.Subnet(t), "0/24")}
-	root, err := os.MkdirTemp("", "hap") // paths of sockets are short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(root) })
-	r.env = envAt(root, r.prefix+"1")
-	p, err := Find(t.Context(), r.env, "auto")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.HAProxy, err = Start(t.Context(), r.env, Options{Program: p, Folder: folder, Limits: proxy.DefaultLimits(), Log: func(format string, args ...any) {
-		r.log.Lock()
-		defer r.log.Unlock()
-		fmt.Fprintf(&r.log, format+"\n", args...)
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		r.Close()
-		if _, err := os.Stat(r.env.Path(folder)); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("the folder is still there: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("log:\n%s", r.said())
-		}
-	})
-	return r
-}
-
-func (r *rig) said() string {
-	r.log.Lock()
-	defer r.log.Unlock()
-	return r.log.String()
-}
-
-// web serves at an address of the subnet; the answer is its name.
-func (r *rig) web(host string, handler http.HandlerFunc) string {
-	r.t.Helper()
-	l, err := net.Listen("tcp", r.prefix+host+":0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if handler == nil {
-		handler = func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, host) }
-	}
-	s := &http.Server{Handler: handler}
-	go s.Serve(l)
-	r.t.Cleanup(func() { s.Close() })
-	return l.Addr().String()
-}
-
-// give applies one service on a port.
-func (r *rig) give(port int, servers ...string) error {
-	return r.Apply(r.t.Context(), []proxy.Frontend{{Name: "web", Bind: fmt.Sprintf("*:%d", port), Mode: proxy.HTTP, Backend: "web"}}, sections(port, servers...))
-}
-
-func sections(port int, servers ...string) string {
-	text := "  timeout connect 3s\n  timeout client 30s\n  timeout server 30s\n  option redispatch\n  option http-server-close\n" +
-		fmt.Sprintf("\nfrontend web\n  bind *:%d\n  mode http\n  use_backend web\n\nbackend web\n  mode http\n  balance roundrobin\n", port)
-	for i, s := range servers {
-		text += fmt.Sprintf("  server s%d %s check inter 200ms fall 2\n", i, s)
-	}
-	return text
-}
-
-// get asks over a connection of its own.
-func (r *rig) get(port int) (string, error) {
-	tr := &http.Transport{DisableKeepAlives: true}
-	req, err := http.NewRequestWithContext(r.t.Context(), "GET", fmt.Sprintf("http://%s1:%d/", r.prefix, port), nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := tr.RoundTrip(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != 200 {
-		err = errors.New(resp.Status)
-	}
-	return string(body), err
-}
-
-func (r *rig) must(err error) {
-	r.t.Helper()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// until waits for a condition.
-func (r *rig) until(what string, holds func() bool) {
-	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
-	defer cancel()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			r.t.Fatalf("%s: not until now\n%s", what, r.said())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// status is a server's in the statistics.
-func (r *rig) status(server string) string {
-	rows, err := r.Stats(r.t.Context())
-	r.must(err)
-	for _, row := range rows {
-		if row["svname"] == server {
-			return row["status"]
-		}
-	}
-	return ""
-}
 
 // TestReloadsLoseNothing: clients knock all the while, a request is under way,
 // and a server that is down stays so.
@@ -180,40 +41,19 @@ func TestReloadsLoseNothing(t *testing.T) {
 	_, err = io.WriteString(slow, "GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	r.must(err)
 
-	var asked, failed atomic.Int64
-	var seen sync.Map
-	stop := make(chan struct{})
-	var clients sync.WaitGroup
-	for range 4 {
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				body, err := r.get(10000)
-				asked.Add(1)
-				if seen.Store(body, true); err != nil {
-					failed.Add(1)
-					t.Errorf("request %d: %v", asked.Load(), err)
-				}
-			}
-		})
-	}
+	k := r.knock(4)
 	for i := range 6 {
 		if i%2 == 0 {
 			r.must(r.give(10000, a, b))
 		} else {
 			r.must(r.give(10000, a))
 		}
-		before := asked.Load()
-		r.until("requests after a reload", func() bool { return asked.Load() > before+20 })
+		before := k.asked.Load()
+		r.until("requests after a reload", func() bool { return k.asked.Load() > before+20 })
 	}
-	close(stop)
-	clients.Wait()
-	if _, both := seen.Load("3"); failed.Load() > 0 || !both {
-		t.Errorf("%d of %d requests failed; the second server asked: %v", failed.Load(), asked.Load(), both)
+	k.end()
+	if _, both := k.seen.Load("3"); k.failed.Load() > 0 || !both {
+		t.Errorf("%d of %d requests failed; the second server asked: %v", k.failed.Load(), k.asked.Load(), both)
 	}
 	pids, err := r.Pids(t.Context())
 	if err != nil || len(pids) < 2 { // the old worker has a client still
