@@ -213,7 +213,9 @@ func TestLogFile(t *testing.T) {
 // Old sandboxes go, unless a task is still told about.
 func TestSandboxesAreCollected(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		m, _ := registered(w, "--gc_delay=2hrs")
+		// The age shrinks as this computer's own disk fills: 20 h leave 12 min
+		// when 99 % of it are used.
+		m, _ := registered(w, "--gc_delay=20hrs", "--gc_disk_headroom=0")
 		w.engine.Exit(m.running(w, id0, "gone"), 0)
 		m.update("gone", mesos.TASK_FINISHED)
 		m.running(w, id0, "lives")
@@ -238,7 +240,7 @@ func TestSandboxesAreCollected(t *testing.T) {
 		if _, err := os.Stat(runs("gone")); err != nil {
 			t.Errorf("too early: %v", err)
 		}
-		time.Sleep(3 * time.Hour)
+		time.Sleep(21 * time.Hour)
 		synctest.Wait()
 		if _, err := os.Stat(filepath.Dir(runs("gone"))); !os.IsNotExist(err) {
 			t.Errorf("still there: %v", err)
