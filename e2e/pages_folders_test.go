@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -41,13 +42,13 @@ func api(t *testing.T, l *rig.Lab, method, path, body string) {
 	}
 }
 
-// openShop makes the tree of groups.
-func openShop(t *testing.T, l *rig.Lab, p *browser.Page) {
+// openShop makes the tree of groups. end lets go of what is fetched.
+func openShop(t *testing.T, l *rig.Lab, p *browser.Page) (end func()) {
 	t.Helper()
-	end := make(chan struct{})
+	ended := make(chan struct{})
 	never := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {
-		case <-end:
+		case <-ended:
 		case <-r.Context().Done():
 		}
 	}))
@@ -56,8 +57,8 @@ func openShop(t *testing.T, l *rig.Lab, p *browser.Page) {
 		t.Fatal(err)
 	}
 	never.Start()
-	t.Cleanup(never.Close)
-	t.Cleanup(func() { close(end) })
+	end = sync.OnceFunc(func() { close(ended); never.Close() })
+	t.Cleanup(end)
 	api(t, l, "POST", "/v2/groups", fmt.Sprintf(shop, never.URL))
 	const row = `#app-list tr:has(a[href="#/group/shop"])`
 	p.AwaitText(row, "shop/ 5 apps, 0.5 CPUs, 80 MB", "4 of 5", "◐ 1 staged", "5 Deploying")
@@ -71,12 +72,13 @@ func openShop(t *testing.T, l *rig.Lab, p *browser.Page) {
 	api(t, l, "POST", "/v2/apps", `{"id": "/shop/us/giant", "cmd": "sleep 1000", "cpus": 50, "mem": 16}`)
 	api(t, l, "POST", "/v2/apps", `{"id": "/shop/us/broken", "cmd": "exit 3", "cpus": 0.1, "mem": 16, "backoffSeconds": 900}`)
 	p.AwaitText(row, "shop/ 7 apps, 50.6 CPUs, 112 MB", "4 of 7", "2 healthy", "1 unhealthy", "1 not checked", "1 staged", "✕ 1 Delayed", "◐ 1 Waiting", "● 4 Running", "○ 1 Suspended")
+	return end
 }
 
 // folders walks through groups and searches, by keyboard alone, while the apps
-// change.
-func folders(t *testing.T, l *rig.Lab, p *browser.Page) {
-	openShop(t, l, p)
+// change. end lets go of what one of them fetches.
+func folders(t *testing.T, l *rig.Lab, p *browser.Page) (end func()) {
+	end = openShop(t, l, p)
 	focus(t, p, `#app-list a[href="#/group/shop"]`)
 	p.Press(kb.Enter)
 	p.Await("the folder's address", `location.hash === "#/group/shop"`)
@@ -92,6 +94,7 @@ func folders(t *testing.T, l *rig.Lab, p *browser.Page) {
 	p.Await("the folder above", `location.hash === "#/group/shop" && document.querySelector('#app-list a[href="#/group/shop/us"]')`)
 	search(t, l, p)
 	filters(t, p)
+	return end
 }
 
 // names waits for the apps that the list shows.

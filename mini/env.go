@@ -1,5 +1,5 @@
 // Package mini holds what every program of the mini stack shares: the Env it
-// runs in.
+// runs in, and how patient its HTTP ports are with slow clients (Patient).
 //
 // The mini stack is a small, true-to-the-protocol ZooKeeper, Mesos, Marathon
 // and marathon-lb in Go. Each program is a Program: it gets everything it may

@@ -4,7 +4,8 @@
 // see (texts, buttons, fields) and wait for it; none sleeps, and Patience
 // bounds each wait without measuring anything. The test fails at its end if
 // the page threw an error, wrote one to the console, broke its own
-// Content-Security-Policy, or asked any computer but this one.
+// Content-Security-Policy, or asked any computer but this one. Readable checks
+// the contrast of texts; See shows a page as with another vision of colours.
 //
 // The browser resolves no names and reaches loopback addresses only. It is
 // Debian's package chromium; where that is missing the test skips
