@@ -28,8 +28,9 @@ type Policy struct {
 	// localhost. A page that rebinds its own name to a lab address sends its
 	// own name there, and is refused.
 	Names []string
-	// SameUser refuses loopback peers of another uid (root excepted), where
-	// the system can tell (Linux).
+	// SameUser refuses loopback peers of another uid (root excepted), and
+	// those that have gone before their uid could be asked for, where the
+	// system can tell (Linux).
 	SameUser bool
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,6 +81,117 @@ func TestOtherUsersStayOut(t *testing.T) {
 		}
 		if got := ask(0); got != "200" {
 			t.Errorf("same user %v: we get %s", c.same, got)
+		}
+	}
+}
+
+// TestSamePortsElsewhere: connections of ours between the same two ports, at
+// other addresses of loopback, say nothing about another user's.
+func TestSamePortsElsewhere(t *testing.T) {
+	curl := labtest.NeedProgram(t, "curl")
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := l.Addr().(*net.TCPAddr)
+	srv := Policy{SameUser: true}.Server(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	go srv.Serve(l)
+	t.Cleanup(func() { srv.Close() })
+	from := 0
+	for _, ip := range []string{"127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"} {
+		other, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(ip), Port: to.Port})
+		if err != nil {
+			t.Skipf("the port is taken at another address: %v", err)
+		}
+		t.Cleanup(func() { other.Close() })
+		conn, err := net.DialTCP("tcp", &net.TCPAddr{IP: net.ParseIP(ip), Port: from}, other.Addr().(*net.TCPAddr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		from = conn.LocalAddr().(*net.TCPAddr).Port
+		cmd := exec.CommandContext(t.Context(), curl, "-s", "-o", "/dev/null", "-w", "%{http_code}",
+			"--interface", "127.0.0.9", "--local-port", strconv.Itoa(from), "http://"+to.String())
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		// The port is in use for a minute after each question: only the first
+		// and the last situation are asked about.
+		if ip != "127.0.0.2" && ip != "127.0.0.5" {
+			continue
+		}
+		if ip == "127.0.0.5" {
+			cmd.Args[slices.Index(cmd.Args, "127.0.0.9")] = "127.0.0.10"
+		}
+		out, err := cmd.Output()
+		if err != nil || string(out) != "403" {
+			t.Errorf("beside ours at %s another user gets %q, %v", ip, out, err)
+		}
+	}
+}
+
+// TestGoneBeforeItIsAsked: whoever has closed its end before we look is nobody
+// of ours, whatever the kernel says of a socket without a process.
+func TestGoneBeforeItIsAsked(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if uid, known := peerUID(conn); !known || uid != os.Getuid() {
+		t.Errorf("while it is there: uid %d, known %t", uid, known)
+	}
+	client.Close()
+	if uid, known := peerUID(conn); !known || uid != nobodyKnown {
+		t.Errorf("when it has gone: uid %d, known %t", uid, known)
+	}
+}
+
+func TestPeerByIPv6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if uid, known := peerUID(conn); !known || uid != os.Getuid() {
+		t.Errorf("uid %d, known %t", uid, known)
+	}
+}
+
+// TestDiagAnswers: what is cut off, or about another socket, tells nothing.
+func TestDiagAnswers(t *testing.T) {
+	asked := diagRequest{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40000}, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2), Port: 5050}}
+	answer := make([]byte, diagAnswerLen)
+	copy(answer[4:], asked.id())
+	answer[diagUID], answer[diagInode] = 7, 9
+	if s, err := parseDiag(answer, asked); err != nil || s != (diagSocket{7, 9}) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	listener := slices.Clone(answer)
+	clear(listener[6:8]) // no remote port
+	for name, b := range map[string][]byte{"nothing": nil, "cut off": answer[:diagAnswerLen-1], "a listener": listener} {
+		if _, err := parseDiag(b, asked); err == nil {
+			t.Errorf("%s was taken for an answer", name)
 		}
 	}
 }
