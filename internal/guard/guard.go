@@ -36,6 +36,9 @@ type Policy struct {
 
 type foreignKey struct{}
 
+// nobodyKnown is no user's id: (uid_t)-1 (credentials(7)).
+const nobodyKnown = -1
+
 // Server returns an HTTP server that serves h to those whom the policy lets
 // in. Others get 403 with one sentence why.
 func (p Policy) Server(h http.Handler) *http.Server {
@@ -57,7 +60,11 @@ func (p Policy) Handler(h http.Handler) http.Handler {
 	cross := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if uid, foreign := r.Context().Value(foreignKey{}).(int); foreign {
-			http.Error(w, fmt.Sprintf("this lab belongs to another user (you are uid %d)", uid), http.StatusForbidden)
+			who := fmt.Sprintf("you are uid %d", uid)
+			if uid == nobodyKnown {
+				who = "who you are could not be seen"
+			}
+			http.Error(w, "this lab belongs to another user ("+who+")", http.StatusForbidden)
 			return
 		}
 		if !p.hostAllowed(r) {

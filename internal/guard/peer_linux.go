@@ -33,9 +33,6 @@ func peerUID(c net.Conn) (uid int, known bool) {
 	return nobodyKnown, true
 }
 
-// nobodyKnown is no user's id: (uid_t)-1 (credentials(7)).
-const nobodyKnown = -1
-
 // diagSocket is who has a socket.
 type diagSocket struct{ uid, inode uint32 }
 

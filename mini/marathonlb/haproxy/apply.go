@@ -3,7 +3,6 @@ package haproxy
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -31,9 +30,10 @@ func (h *HAProxy) Apply(ctx context.Context, frontends []proxy.Frontend, section
 	sections = bound(sections, binds)
 	if h.id.State() == proctab.Gone { // keep has not started it again yet
 		was := h.sections
-		if h.sections = sections; h.begin(ctx) != nil {
+		h.sections = sections
+		if err := h.begin(ctx); err != nil {
 			h.sections = was
-			return errors.New("reload HAProxy: it has ended and does not start")
+			return fmt.Errorf("reload HAProxy: it has ended and does not start: %w", err)
 		}
 		h.binds = binds
 		return nil
