@@ -16,29 +16,30 @@ const module = "github.com/mesoslab/lab"
 // rooms lists what each room of the module may import of the others. A room
 // includes the packages below it. cmd/lab may import everything.
 var rooms = map[string][]string{
-	"":                  {},
-	"cmd/lab":           {"*"},
-	"vagrant":           {"", "internal/computer", "internal/command"},
-	"containers":        {"", "internal/computer", "internal/command"},
-	"local":             {"", "internal/guard", "internal/imagetar", "internal/proctab", "internal/computer", "internal/disturb"},
-	"internal/proctab":  {}, // processes by identity: the supervisor of package mini needs it, too
-	"provision":         {"", "internal/disturb"},
-	"provision/images":  {"", "internal/imagetar", "internal/command"},
-	"stack":             {"", "provision"},
-	"scenarios":         {"", "provision", "stack"},
-	"mini":              {"internal/guard", "internal/proctab"},
-	"internal/guard":    {},
-	"internal/disturb":  {""}, // machines are disturbed over SSH and in namespaces
-	"internal/imagetar": {},
-	"internal/computer": {""},
-	"internal/command":  {},
-	"internal/flow":     {"", "provision", "provision/images", "stack", "scenarios", "internal/state", "internal/computer", "internal/disturb"},
-	"internal/state":    {""},
-	"internal/ui":       {""},
-	"internal/labtest":  {""},
-	"internal/arrows":   {},
-	"bench":             {"*"},
-	"e2e":               {"*"},
+	"":                    {},
+	"cmd/lab":             {"*"},
+	"vagrant":             {"", "internal/atomicfile", "internal/computer", "internal/command"},
+	"containers":          {"", "internal/atomicfile", "internal/computer", "internal/command"},
+	"local":               {"", "internal/atomicfile", "internal/guard", "internal/imagetar", "internal/proctab", "internal/computer", "internal/disturb"},
+	"internal/proctab":    {}, // processes by identity: the supervisor of package mini needs it, too
+	"provision":           {"", "internal/disturb"},
+	"provision/images":    {"", "internal/imagetar", "internal/command"},
+	"stack":               {"", "provision"},
+	"scenarios":           {"", "internal/atomicfile", "provision", "stack"},
+	"mini":                {"internal/atomicfile", "internal/guard", "internal/proctab"},
+	"internal/atomicfile": {},
+	"internal/guard":      {},
+	"internal/disturb":    {""}, // machines are disturbed over SSH and in namespaces
+	"internal/imagetar":   {},
+	"internal/computer":   {""},
+	"internal/command":    {},
+	"internal/flow":       {"", "provision", "provision/images", "stack", "scenarios", "internal/state", "internal/computer", "internal/disturb"},
+	"internal/state":      {"", "internal/atomicfile"},
+	"internal/ui":         {""},
+	"internal/labtest":    {""},
+	"internal/arrows":     {},
+	"bench":               {"*"},
+	"e2e":                 {"*"},
 }
 
 // programs are the mini programs, which never import each other.

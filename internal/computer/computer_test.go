@@ -12,13 +12,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/computer"
 	"github.com/mesoslab/lab/internal/computer/computertest"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // TestThis looks at the computer that the test runs on: whatever it is, these
@@ -123,7 +123,7 @@ func TestBrief(t *testing.T) {
 // TestSurvey: in the checks' order, only what the depth allows, each a quiet
 // step, and none for ever.
 func TestSurvey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var events []string
 		report := func(e lab.Event) {

@@ -9,8 +9,9 @@ import (
 	"os"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func connected(t *testing.T, n *Network) (client, server net.Conn) {
@@ -32,7 +33,7 @@ func connected(t *testing.T, n *Network) (client, server net.Conn) {
 }
 
 func TestCutHoldsBackUntilMended(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := NewNetwork()
 		client, server := connected(t, n)
 		n.Cut("10.0.0.2")
@@ -70,7 +71,7 @@ func TestCrashResets(t *testing.T) {
 }
 
 func TestHTTPInABubble(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := NewNetwork()
 		l, err := n.Host("10.0.0.2").Listen(t.Context(), "tcp", ":80")
 		if err != nil {

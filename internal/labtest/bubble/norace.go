@@ -1,7 +1,7 @@
-//go:build race
+//go:build !race
 
-package labtest
+package bubble
 
 // Race says that the tests run with the race detector, under which crowds are
 // smaller: it is slow, and ends at 8128 goroutines.
-const Race = true
+const Race = false
