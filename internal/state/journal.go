@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/atomicfile"
 )
 
 // Fault is one entry of the journal: something that lab broke and what mends
@@ -94,7 +95,7 @@ func (l *Lab) writeFaults(faults []Fault) error {
 	}
 	data, err := json.MarshalIndent(faults, "", "  ")
 	if err == nil {
-		err = writeFile(l.journalFile(), append(data, '\n'))
+		err = atomicfile.WriteSynced(l.journalFile(), append(data, '\n'), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("write fault journal: %w", err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/atomicfile"
 )
 
 // Format is the version of lab.json that this program writes and reads.
@@ -103,8 +104,15 @@ func (s Store) missing(name string) error {
 	if len(names) > 0 {
 		advice = fmt.Sprintf("labs here: %v%s", names, lab.DidYouMean(name, names))
 	}
-	return &lab.Error{ID: "no-such-lab", Op: "find lab", Err: fmt.Errorf("there is no lab %q: %w", name, lab.ErrNotFound), Advice: advice}
+	return &lab.Error{ID: "no-such-lab", Op: "find lab", Err: noLab(name), Advice: advice}
 }
+
+// noLab is lab.ErrNotFound in words that say so once.
+type noLab string
+
+func (name noLab) Error() string { return fmt.Sprintf("there is no lab %q", string(name)) }
+
+func (noLab) Unwrap() error { return lab.ErrNotFound }
 
 func foreign(dir string, err error) error {
 	return &lab.Error{
@@ -154,7 +162,7 @@ func (l *Lab) Save() error {
 	if err != nil {
 		return fmt.Errorf("save lab %s: %w", l.Spec.Name, err)
 	}
-	if err := writeFile(filepath.Join(l.Dir, "lab.json"), append(data, '\n')); err != nil {
+	if err := atomicfile.WriteSynced(filepath.Join(l.Dir, "lab.json"), append(data, '\n'), 0o600); err != nil {
 		return fmt.Errorf("save lab %s: %w", l.Spec.Name, err)
 	}
 	return nil
@@ -186,18 +194,4 @@ func (l *Lab) Remove() error {
 		return fmt.Errorf("remove lab: %w", err)
 	}
 	return nil
-}
-
-// writeFile replaces a file by rename, so that it is whole at every instant.
-func writeFile(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }
