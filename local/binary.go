@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/mesoslab/lab/local/folder"
+	"github.com/mesoslab/lab/internal/atomicfile"
 )
 
 // binaryFor gives the path of the machines' binary, copied when it is first
@@ -105,5 +105,5 @@ func publish(file string) error {
 	if err != nil {
 		return fmt.Errorf("make key: %s: %w", file, err)
 	}
-	return folder.Replace(file+".pub", ssh.MarshalAuthorizedKey(key.PublicKey()), 0o644)
+	return atomicfile.Write(file+".pub", ssh.MarshalAuthorizedKey(key.PublicKey()), 0o644)
 }

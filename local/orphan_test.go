@@ -3,13 +3,15 @@
 package local
 
 import (
+	"context"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"strconv"
 	"syscall"
 
-	"github.com/mesoslab/lab/local/folder"
+	"github.com/mesoslab/lab/internal/atomicfile"
 )
 
 // startOrphan starts a process that nobody waits for, in a session of its own.
@@ -32,7 +34,16 @@ func foreign(word, file string) int {
 		return 0
 	}
 	signal.Ignore(syscall.SIGTERM)
-	if err := folder.Replace(file, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+	var c net.ListenConfig
+	c.SetMultipathTCP(false) // as programs that are not Go's
+	l, err := c.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err == nil {
+		err = atomicfile.Write(file+".address", []byte(l.Addr().String()), 0o600)
+	}
+	if err != nil {
+		panic(err)
+	}
+	if err := atomicfile.Write(file, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		panic(err)
 	}
 	select {}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/folder"
+	"github.com/mesoslab/lab/local/silence"
 	"github.com/mesoslab/lab/mini/supervise"
 )
 
@@ -156,19 +158,65 @@ func TestNoForeignProcessSurvives(t *testing.T) {
 	}
 }
 
-// TestForeignProcessesPauseWithTheirMachine and go on with it.
+// TestForeignProcessesPauseWithTheirMachine and go on with it. What they listen
+// on themselves takes nobody meanwhile, nor when the power is cut.
 func TestForeignProcessesPauseWithTheirMachine(t *testing.T) {
 	p, plan, ms := up(t, 1)
 	plan = allowRoot(t, p, plan)
-	ids := grow(t, dockerOf(t, ms[0]), "tree", time.Second).processes()
-	if err := p.Power(t.Context(), plan, []string{"node1"}, lab.PowerPause); err != nil {
-		t.Fatal(err)
+	power := func(w lab.Power) {
+		t.Helper()
+		if err := p.Power(t.Context(), plan, []string{"node1"}, w); err != nil {
+			t.Fatal(err)
+		}
 	}
+	tr := grow(t, dockerOf(t, ms[0]), "tree", time.Second)
+	ids := tr.processes()
+	var addresses []string
+	for _, name := range []string{"daemon", "child", "grandchild"} {
+		address, err := os.ReadFile(filepath.Join(tr.dir, name+".address"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		addresses = append(addresses, string(address))
+	}
+	open := func() {
+		t.Helper()
+		for _, address := range addresses {
+			c, err := net.DialTimeout("tcp", address, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+		}
+	}
+	open()
+	for range 2 {
+		power(lab.PowerPause)
+		await(t, ids, proctab.Stopped)
+		silent(t, addresses...)
+		power(lab.PowerOn)
+		await(t, ids, proctab.Running)
+		open()
+	}
+	power(lab.PowerCut)
 	await(t, ids, proctab.Stopped)
-	if err := p.Power(t.Context(), plan, []string{"node1"}, lab.PowerOn); err != nil {
-		t.Fatal(err)
+	silent(t, addresses...)
+	power(lab.PowerOn)
+	await(t, ids, proctab.Gone)
+}
+
+// silent asserts that nobody gets through, where this system can do that to
+// listeners of foreign programs.
+func silent(t *testing.T, addresses ...string) {
+	t.Helper()
+	if err := silence.Supported(); err != nil {
+		if os.Getenv("LAB_TEST_NO_SKIP") == "1" {
+			t.Fatal(err)
+		}
+		t.Log("silence needs socket filters:", err)
+		return
 	}
-	await(t, ids, proctab.Running)
+	deaf(t, addresses...)
 }
 
 // TestForeignProcessesOutliveWhoAskedForThem: they are the machine's, and in

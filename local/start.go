@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/local/folder"
 	"github.com/mesoslab/lab/local/machine"
@@ -38,7 +39,7 @@ func (s site) prepare() error {
 	if err != nil {
 		return fmt.Errorf("key of the lab: %w", err)
 	}
-	if err := folder.Replace(s.folder.Path(folder.KeysFile), public, 0o600); err != nil {
+	if err := atomicfile.Write(s.folder.Path(folder.KeysFile), public, 0o600); err != nil {
 		return err
 	}
 	if _, _, err := machine.HostKey(s.folder); err != nil {
@@ -67,7 +68,7 @@ func (s site) refresh() error {
 		return fmt.Errorf("key of the lab: %w", err)
 	}
 	if known, err := os.ReadFile(s.folder.Path(folder.KeysFile)); err != nil || !bytes.Equal(known, public) {
-		if err := folder.Replace(s.folder.Path(folder.KeysFile), public, 0o600); err != nil {
+		if err := atomicfile.Write(s.folder.Path(folder.KeysFile), public, 0o600); err != nil {
 			return err
 		}
 	}
@@ -323,7 +324,7 @@ func makeKey(file string) error {
 	if err != nil {
 		return fmt.Errorf("make key: %w", err)
 	}
-	if err := folder.Replace(file, text, 0o600); err != nil {
+	if err := atomicfile.Write(file, text, 0o600); err != nil {
 		return fmt.Errorf("make key: %w", err)
 	}
 	return publish(file)

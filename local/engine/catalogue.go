@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/local/engine/internal/api"
 )
 
@@ -132,7 +133,7 @@ func (s *imageStore) change(edit func(map[string]string)) error {
 	if err != nil {
 		return fmt.Errorf("image references: %w", err)
 	}
-	if err := writeFile(s.file, b); err != nil {
+	if err := atomicfile.Write(s.file, b, 0o600); err != nil {
 		return fmt.Errorf("image references: %w", err)
 	}
 	s.added = next

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/local/engine/internal/api"
 	"github.com/mesoslab/lab/local/engine/internal/jsonlog"
 	"github.com/mesoslab/lab/local/engine/internal/ports"
@@ -184,7 +185,7 @@ func (c *container) save() error {
 	if err != nil {
 		return fmt.Errorf("encode container: %w", err)
 	}
-	if err := writeFile(filepath.Join(c.dir(), "config.json"), b); err != nil {
+	if err := atomicfile.Write(filepath.Join(c.dir(), "config.json"), b, 0o600); err != nil {
 		return fmt.Errorf("save container: %w", err)
 	}
 	return nil

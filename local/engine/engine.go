@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/local/engine/internal/api"
 	"github.com/mesoslab/lab/local/engine/internal/events"
 	"github.com/mesoslab/lab/local/engine/internal/rootfs"
@@ -82,7 +83,7 @@ func identity(dir string) (string, error) {
 		return strings.TrimSpace(string(b)), nil
 	}
 	id := newID()[:32]
-	if err := writeFile(name, []byte(id+"\n")); err != nil {
+	if err := atomicfile.Write(name, []byte(id+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("engine id: %w", err)
 	}
 	return id, nil
@@ -99,15 +100,6 @@ func newID() string {
 			return id
 		}
 	}
-}
-
-// writeFile replaces a file by rename.
-func writeFile(name string, b []byte) error {
-	tmp := name + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, name)
 }
 
 // inMachine is a path of the engine's folder as the machine's own programs

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/local/engine/internal/api"
 )
 
@@ -51,7 +52,7 @@ func (c *container) delay() time.Duration {
 }
 
 func TestRestartBackoff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, "")
 		const ms = time.Millisecond
 		at := b.dies(t, 13*time.Second, func() { b.make(t, "flaky", "always", 0, "exit", "1") })
@@ -77,7 +78,7 @@ func TestRestartBackoff(t *testing.T) {
 }
 
 func TestRestartBackoffEndsAtAMinuteAndBeginsAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, "")
 		c := b.make(t, "flaky", "always", 0, "exit", "1")
 		time.Sleep(10 * time.Minute)
@@ -117,7 +118,7 @@ func TestRestartPolicies(t *testing.T) {
 		{"on-failure twice", "on-failure", 2, []string{"exit", "2"}, 3, exited},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				b := newBench(t, "")
 				c := b.make(t, "it", x.policy, x.max, x.cmd...)
 				time.Sleep(2 * time.Second)
@@ -148,7 +149,7 @@ func TestByHand(t *testing.T) {
 		{"always, paused", "always", func(b *bench, c *container) error { return b.pause(c) }, paused, running},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				b := newBench(t, "")
 				c := b.make(t, "it", x.policy, 0, "wait")
 				if x.do != nil {
@@ -183,7 +184,7 @@ func TestByHand(t *testing.T) {
 // TestKillWithStopSignalOfItsOwn: another signal is no stop, the container
 // comes back.
 func TestKillWithStopSignalOfItsOwn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, "")
 		c, _, err := b.create("it", api.CreateRequest{Config: api.Config{Image: "lab/data:1"}, HostConfig: &api.HostConfig{RestartPolicy: api.RestartPolicy{Name: "always"}}})
 		if err != nil {
@@ -207,7 +208,7 @@ func TestKillWithStopSignalOfItsOwn(t *testing.T) {
 
 // TestPowerCut: an engine that just vanishes finds its containers dead.
 func TestPowerCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, "")
 		b.make(t, "keep", "always", 0, "wait")
 		b.make(t, "lose", "no", 0, "wait")
@@ -242,7 +243,7 @@ func TestPowerCut(t *testing.T) {
 
 // TestFailedStarts: a start by hand reports, one by policy tries again.
 func TestFailedStarts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, "")
 		c := b.make(t, "it", "always", 0, "wait")
 		b.mu.Lock()

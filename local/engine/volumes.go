@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/local/engine/internal/api"
 )
 
@@ -68,7 +69,7 @@ func (e *Engine) makeVolume(name string, labels map[string]string) (volume, erro
 		err = os.MkdirAll(filepath.Join(filepath.Dir(e.volumeFile(name)), "_data"), 0o755)
 	}
 	if err == nil {
-		err = writeFile(e.volumeFile(name), b)
+		err = atomicfile.Write(e.volumeFile(name), b, 0o600)
 	}
 	if err != nil {
 		return volume{}, fmt.Errorf("create volume %s: %w", name, err)

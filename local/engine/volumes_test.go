@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/local/engine/internal/api"
 )
 
@@ -80,7 +81,7 @@ func TestClose(t *testing.T) {
 		lasts    time.Duration
 	}{{"patient", time.Hour, 10 * time.Second}, {"hurried", 3 * time.Second, 3 * time.Second}} {
 		t.Run(x.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				b := newBench(t, "")
 				stubborn := []*container{b.make(t, "s1", "no", 0, "stubborn"), b.make(t, "s2", "always", 0, "stubborn")}
 				meek := b.make(t, "meek", "always", 0, "wait")
@@ -115,7 +116,7 @@ func TestClose(t *testing.T) {
 
 // TestRestartKeepsAutoRemove: --rm removes at the end, not in a restart.
 func TestRestartKeepsAutoRemove(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, "")
 		c, _, err := b.create("it", api.CreateRequest{Config: api.Config{Image: "lab/tool", Cmd: []string{"wait"}}, HostConfig: &api.HostConfig{AutoRemove: true}})
 		if err != nil {

@@ -28,6 +28,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/internal/proctab"
 )
 
@@ -225,22 +226,5 @@ func (f Folder) write(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", f.Path(name), err)
 	}
-	return Replace(f.Path(name), append(text, '\n'), 0o600)
-}
-
-// Replace writes a file by rename: readers see the old content or the new.
-func Replace(name string, data []byte, mode fs.FileMode) error {
-	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = temp.Write(data)
-	err = errors.Join(err, temp.Chmod(mode), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", name, err), os.Remove(temp.Name()))
-	}
-	return nil
+	return atomicfile.Write(f.Path(name), append(text, '\n'), 0o600)
 }

@@ -83,16 +83,3 @@ func TestLockLivesWithEveryCopyOfItsDescriptor(t *testing.T) {
 		t.Error("an unlocked machine is alive")
 	}
 }
-
-func TestReplaceOfWhatCannotBeWritten(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "taken"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := Replace(filepath.Join(dir, "taken"), []byte("x"), 0o600); err == nil {
-		t.Error("a folder was replaced")
-	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
-		t.Errorf("left: %v", entries)
-	}
-}

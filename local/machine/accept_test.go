@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // scarce is a listener of a computer with few descriptors: it gives what is
@@ -33,7 +35,7 @@ func (s *scarce) Accept() (net.Conn, error) {
 }
 
 func TestAcceptGoesOnWhenAConnectionHasEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := &scarce{next: make(chan any), closed: make(chan struct{})}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -77,7 +79,7 @@ func TestAcceptGoesOnWhenAConnectionHasEnded(t *testing.T) {
 }
 
 func TestAcceptPauseGrowsAndEndsWithTheContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := &scarce{next: make(chan any), closed: make(chan struct{})}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})

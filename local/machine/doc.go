@@ -31,8 +31,10 @@
 // A hushed listener is still there, but takes nobody: its backlog is zero and
 // filled by one connection of the machine's own, so that newcomers time out.
 // Connections that are open stay open, and silent. What is not lab's own
-// program (HAProxy, a task's command) is frozen, but its listeners are not
-// hushed: newcomers get a connection and then silence.
+// program (HAProxy, a task's command) opens its listeners itself: a filter on
+// each, through a copy of its descriptor (package silence), drops what comes.
+// Where the system allows none (macOS; kernels before 5.6) these programs are
+// frozen all the same, but newcomers get a connection and then silence.
 //
 // # Network
 //

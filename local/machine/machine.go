@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -215,6 +216,24 @@ func (m *machine) Sockets() []shell.Socket {
 		m.net.mu.Lock()
 		out = append(out, shell.Socket{Network: strings.TrimRight(s.Addr().Network(), "4"), Address: strings.TrimPrefix(s.Addr().String(), rootDir), Program: s.program, PID: s.pid})
 		m.net.mu.Unlock()
+	}
+	return append(out, m.foreignSockets(out)...)
+}
+
+// foreignSockets are the ports that programs which are not lab's own have opened
+// themselves; the others are known.
+func (m *machine) foreignSockets(known []shell.Socket) []shell.Socket {
+	var pids []int
+	for _, id := range proctab.Marked(folder.EnvMark, m.mark) {
+		pids = append(pids, id.PID)
+	}
+	var out []shell.Socket
+	for _, l := range procfs.Listeners(pids) {
+		s := shell.Socket{Network: "tcp", Address: l.Address.String(), Program: l.Command, PID: l.PID}
+		same := func(o shell.Socket) bool { return o.Network == s.Network && o.Address == s.Address }
+		if !slices.ContainsFunc(known, same) && !slices.ContainsFunc(out, same) {
+			out = append(out, s)
+		}
 	}
 	return out
 }

@@ -329,6 +329,13 @@ func (n *network) speak() error {
 	return errors.Join(errs...)
 }
 
+// unheard is what listeners to come shall not hear.
+func (n *network) unheard() silence.List {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.quiet
+}
+
 // setBacklog calls listen(2) again on a live listener.
 func setBacklog(l syscall.Conn, backlog int) error {
 	raw, err := l.SyscallConn()

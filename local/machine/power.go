@@ -4,11 +4,13 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"os"
 	"syscall"
 	"time"
 
 	"github.com/mesoslab/lab/local/folder"
+	"github.com/mesoslab/lab/local/silence"
 )
 
 // freezeTimeout bounds how long children may take to stand still.
@@ -26,6 +28,7 @@ func (m *machine) freeze(ctx context.Context, state folder.State, signals <-chan
 	if err := m.net.hush(limited); err != nil {
 		m.log.Error("hush", "error", err)
 	}
+	deaf := m.deafen()
 	drain(signals)
 	m.report(folder.Life{State: state})
 	if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
@@ -41,6 +44,9 @@ func (m *machine) freeze(ctx context.Context, state folder.State, signals <-chan
 	if life, err := m.folder.Life(); state == folder.Cut || err != nil || life.State == folder.Cut {
 		return false
 	}
+	if err := deaf.Restore(m.net.unheard()); err != nil {
+		m.log.Error("listeners of foreign programs", "error", err)
+	}
 	if err := m.net.speak(); err != nil {
 		m.log.Error("listeners", "error", err)
 	}
@@ -50,6 +56,20 @@ func (m *machine) freeze(ctx context.Context, state folder.State, signals <-chan
 	m.children.reap()
 	m.report(folder.Life{State: folder.Running})
 	return true
+}
+
+// deafen hushes the listeners that foreign programs have opened themselves.
+// They stand still by now, so nobody opens another.
+func (m *machine) deafen() *silence.Deaf {
+	var pids []int
+	for _, id := range m.children.living() {
+		pids = append(pids, id.PID)
+	}
+	deaf, err := silence.Deafen(pids)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		m.log.Error("hush foreign programs", "error", err)
+	}
+	return deaf
 }
 
 // drain forgets signals that came before.

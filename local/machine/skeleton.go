@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/local/folder"
 )
 
@@ -35,10 +36,10 @@ func HostKey(f folder.Folder) (ssh.Signer, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("host key: %w", err)
 	}
-	if err := folder.Replace(f.Path(folder.HostKeyPubFile), []byte(publicLine(signer)+"\n"), 0o644); err != nil {
+	if err := atomicfile.Write(f.Path(folder.HostKeyPubFile), []byte(publicLine(signer)+"\n"), 0o644); err != nil {
 		return nil, "", fmt.Errorf("host key: %w", err)
 	}
-	if err := folder.Replace(f.Path(folder.HostKeyFile), text, 0o600); err != nil {
+	if err := atomicfile.Write(f.Path(folder.HostKeyFile), text, 0o600); err != nil {
 		return nil, "", fmt.Errorf("host key: %w", err)
 	}
 	return signer, publicLine(signer), nil

@@ -1,6 +1,9 @@
-// Package procfs reads what top and stats show from /proc: a process and its
-// descendants, their CPU time and memory. Where there is no /proc everything
-// is empty. It only reads.
+// Package procfs reads what top, stats and ss show from /proc: a process and its
+// descendants, their CPU time and memory, the ports that they listen on. Where
+// there is no /proc everything is empty.
+//
+// It owns nothing and only reads; it never signals: processes that are to be
+// ended are known by identity (internal/proctab).
 package procfs
 
 import (

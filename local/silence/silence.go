@@ -8,6 +8,7 @@
 // On a cut both sides' sockets get one: each drops what comes from the other.
 // Sockets of other processes are reached through copies of their descriptors
 // (pidfd_getfd), which the system allows to their ancestors of the same user.
+// Deafen does the same to listening sockets alone, towards everybody.
 //
 // Only plain TCP over IPv4 is touched: a socket of multipath TCP, which is what
 // Go listens on unless told otherwise, takes no filter and is an error. Linux

@@ -3,15 +3,15 @@ package silence
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mesoslab/lab/local/procfs"
 )
 
 // Offsets from where a classic filter sees the network header (SKF_NET_OFF),
@@ -78,39 +78,32 @@ func NewSockets(l List) *Sockets { return &Sockets{list: l, done: map[string]boo
 // Process puts the filter on all sockets of a process, this one or a
 // descendant. A process that has ended is no error.
 func (s *Sockets) Process(pid int) error {
-	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		return nil
-	} else if err != nil {
-		return err
-	}
 	handle := -1
 	defer func() {
 		if handle >= 0 {
 			unix.Close(handle)
 		}
 	}()
-	for _, e := range entries {
-		link, err := os.Readlink(filepath.Join(dir, e.Name()))
-		if err != nil || !strings.HasPrefix(link, "socket:") || s.done[link] {
+	open, err := procfs.Sockets(pid)
+	if err != nil {
+		return err
+	}
+	for _, o := range open {
+		if s.done[o.Inode] {
 			continue
 		}
-		fd, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
+		var err error
 		if pid == os.Getpid() {
 			// Should it have been closed and another opened meanwhile: the
 			// filter is right for every socket.
-			err = s.list.descriptor(fd)
+			err = s.list.descriptor(o.Descriptor)
 		} else {
-			err = s.foreign(pid, &handle, fd)
+			err = s.foreign(pid, &handle, o.Descriptor)
 		}
 		if err != nil {
 			return fmt.Errorf("process %d: %w", pid, err)
 		}
-		s.done[link] = true
+		s.done[o.Inode] = true
 	}
 	return nil
 }

@@ -79,25 +79,10 @@ func TestSilence(t *testing.T) {
 	}
 	subnet := strings.TrimSuffix(labtest.Subnet(t), "0/24")
 	a, b := subnet+"2", subnet+"3"
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "SILENCE_TEST_LISTEN="+subnet+"1:0")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Wait()
-	defer cmd.Process.Kill()
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = address[:len(address)-1]
+	cmd, address := echoServer(t, subnet+"1:0", nil)
 	conn := map[string]net.Conn{}
 	for _, ip := range []string{a, b} {
+		var err error
 		if conn[ip], err = from(t, ip, address, 5*time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -167,4 +152,90 @@ func TestOwnSockets(t *testing.T) {
 	if err := NewSockets(quiet).Process(1 << 22); err != nil {
 		t.Errorf("a process that is not there: %v", err)
 	}
+}
+
+// TestDeafen makes another process' listener hear nobody, and its connections
+// as they were; what this process listens on itself is not touched.
+func TestDeafen(t *testing.T) {
+	if err := Supported(); err != nil {
+		if os.Getenv("LAB_TEST_NO_SKIP") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip("silencing needs socket filters and pidfd_getfd:", err)
+	}
+	own, err := listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	subnet := strings.TrimSuffix(labtest.Subnet(t), "0/24")
+	a, b := subnet+"2", subnet+"3"
+	cmd, address := echoServer(t, subnet+"1:0", own)
+	open, err := from(t, a, address, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+
+	deaf, err := Deafen([]int{cmd.Process.Pid, 1 << 22})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ip := range []string{a, b} {
+		if _, err := from(t, ip, address, 300*time.Millisecond); err == nil || !err.(net.Error).Timeout() {
+			t.Errorf("a new connection from %s: %v", ip, err)
+		}
+	}
+	if err := echo(open, "hello", 5*time.Second); err != nil {
+		t.Errorf("an open connection: %v", err)
+	}
+	c, err := net.DialTimeout("tcp", own.Addr().String(), 5*time.Second)
+	if err != nil {
+		t.Fatalf("a socket that this process has, too: %v", err)
+	}
+	c.Close()
+
+	if err := deaf.Restore(List{netip.MustParseAddr(b)}); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := from(t, a, address, 5*time.Second); err != nil {
+		t.Errorf("afterwards: %v", err)
+	} else {
+		c.Close()
+	}
+	if _, err := from(t, b, address, 300*time.Millisecond); err == nil || !err.(net.Error).Timeout() {
+		t.Errorf("afterwards, from whom the network is cut: %v", err)
+	}
+}
+
+// echoServer starts the other process; it has a copy of inherited, too.
+func echoServer(t *testing.T, address string, inherited net.Listener) (*exec.Cmd, string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "SILENCE_TEST_LISTEN="+address)
+	cmd.Stderr = os.Stderr
+	if l, ok := inherited.(*net.TCPListener); ok {
+		f, err := l.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		cmd.ExtraFiles = []*os.File{f}
+	}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd, strings.TrimSpace(line)
 }

@@ -21,3 +21,12 @@ func NewSockets(List) *Sockets { return &Sockets{} }
 
 // Process is not supported here.
 func (*Sockets) Process(int) error { return errors.ErrUnsupported }
+
+// Deaf is nothing here.
+type Deaf struct{}
+
+// Deafen is not supported here.
+func Deafen([]int) (*Deaf, error) { return nil, errors.ErrUnsupported }
+
+// Restore has nothing to do here.
+func (*Deaf) Restore(List) error { return nil }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // reads is what a program reads of typed keys: each Read between bars, an end
@@ -152,7 +154,7 @@ func (brokenScreen) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 // TestWaiting: readers and writers wait, and end with their context, with the
 // terminal or with room in the queue; nothing is left behind.
 func TestWaiting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
 		term := New(&screen, Size{})
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -208,7 +210,7 @@ func TestWaiting(t *testing.T) {
 // TestCtrlCOnAStuckScreen: a screen that takes nothing does not keep ctrl-C
 // from being heard.
 func TestCtrlCOnAStuckScreen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()
 		term := New(w, Size{})
 		heard := make(chan Signal, 1)

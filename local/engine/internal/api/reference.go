@@ -3,14 +3,19 @@ package api
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 var (
-	repository = regexp.MustCompile(`^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
+	repository = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
+	})
 	// A first part with a dot or a port is a registry.
-	registryHost = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9-]*(\.[a-zA-Z0-9-]+)*(\.[a-zA-Z0-9-]+|:[0-9]+)$`)
-	digestName   = regexp.MustCompile(`^[a-z0-9]+:[A-Za-z0-9]+$`)
-	tagName      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	registryHost = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9-]*(\.[a-zA-Z0-9-]+)*(\.[a-zA-Z0-9-]+|:[0-9]+)$`)
+	})
+	digestName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]+:[A-Za-z0-9]+$`) })
+	tagName    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`) })
 )
 
 // Reference is an image's name as people write it: nginx, nginx:1.10,
@@ -24,13 +29,13 @@ type Reference struct {
 // ParseReference reads a reference.
 func ParseReference(s string) (Reference, error) {
 	name, digest, pinned := strings.Cut(s, "@")
-	if pinned && !digestName.MatchString(digest) {
+	if pinned && !digestName().MatchString(digest) {
 		return Reference{}, BadRequest("invalid reference format")
 	}
 	tag := ""
 	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
 		name, tag = name[:i], name[i+1:]
-		if !tagName.MatchString(tag) {
+		if !tagName().MatchString(tag) {
 			return Reference{}, BadRequest("invalid reference format")
 		}
 	}
@@ -42,13 +47,13 @@ func ParseReference(s string) (Reference, error) {
 	}
 	host, rest, _ := strings.Cut(name, "/")
 	path := name
-	if rest != "" && registryHost.MatchString(host) {
+	if rest != "" && registryHost().MatchString(host) {
 		path = rest
 	}
 	if strings.ToLower(path) != path {
 		return Reference{}, BadRequest("invalid reference format: repository name (%s) must be lowercase", name)
 	}
-	if !repository.MatchString(path) {
+	if !repository().MatchString(path) {
 		return Reference{}, BadRequest("invalid reference format")
 	}
 	switch {

@@ -6,10 +6,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func TestSubscribeHasNoGap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var b Bus
 		begin := time.Now()
 		b.Publish("container", "create", "1", map[string]string{"image": "x"})
@@ -39,7 +41,7 @@ func TestSubscribeHasNoGap(t *testing.T) {
 }
 
 func TestMemoryAndPatienceAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var b Bus
 		begin := time.Now()
 		_, lazy := b.Subscribe(t.Context(), time.Time{})

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func everything() Query { return Query{Stdout: true, Stderr: true, Tail: -1} }
@@ -92,7 +94,7 @@ func TestRotationKeepsTheNewest(t *testing.T) {
 // TestFollow reads across rotations while lines are written, and ends with
 // the log.
 func TestFollow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := New(t.TempDir())
 		l.maxFile = 500
 		l.Open()
@@ -118,7 +120,7 @@ func TestFollow(t *testing.T) {
 }
 
 func TestFollowEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := New(t.TempDir())
 		l.Open()
 		q := everything()

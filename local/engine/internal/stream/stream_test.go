@@ -6,6 +6,8 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func TestFrames(t *testing.T) {
@@ -67,7 +69,7 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 }
 
 func TestReaderEndsWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var f Fanout
 		r := f.Reader()
 		ctx, cancel := context.WithCancel(t.Context())
