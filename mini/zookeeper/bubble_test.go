@@ -12,21 +12,22 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 const serverIP, serverAddr = "10.0.0.1", "10.0.0.1:2181"
 
-// bubble runs a test in fake time over a network with a server.
-func bubble(t *testing.T, fn func(t *testing.T, n *labtest.Network, r *running)) {
+// inBubble runs a test in fake time over a network with a server.
+func inBubble(t *testing.T, fn func(t *testing.T, n *labtest.Network, r *running)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		fn(t, n, start(t, t.TempDir(), n.Host(serverIP).Listen))
 	})
 }
 
 func TestSessionOfASilentClientExpires(t *testing.T) {
-	bubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
+	inBubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
 		a := dial(t, serverAddr, 10*time.Second, n.Host("10.0.0.2"))
 		b := dial(t, serverAddr, 10*time.Second, n.Host("10.0.0.3"))
 		a.create(t, "/eph", zk.FlagEphemeral)
@@ -54,7 +55,7 @@ func TestSessionOfASilentClientExpires(t *testing.T) {
 }
 
 func TestSessionSurvivesAShortCut(t *testing.T) {
-	bubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
+	inBubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
 		a := dial(t, serverAddr, 10*time.Second, n.Host("10.0.0.2"))
 		b := dial(t, serverAddr, 10*time.Second, n.Host("10.0.0.3"))
 		id := a.SessionID()
@@ -83,7 +84,7 @@ func TestSessionSurvivesAShortCut(t *testing.T) {
 }
 
 func TestWhatHappenedDuringACutIsTold(t *testing.T) {
-	bubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
+	inBubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
 		a := dial(t, serverAddr, 20*time.Second, n.Host("10.0.0.2"))
 		b := dial(t, serverAddr, 20*time.Second, n.Host("10.0.0.3"))
 		for _, p := range []string{"/changed", "/deleted", "/parent", "/same"} {
@@ -127,7 +128,7 @@ func TestWhatHappenedDuringACutIsTold(t *testing.T) {
 }
 
 func TestIdleClientsStay(t *testing.T) {
-	bubble(t, func(t *testing.T, n *labtest.Network, r *running) {
+	inBubble(t, func(t *testing.T, n *labtest.Network, r *running) {
 		a := dial(t, serverAddr, 4*time.Second, n.Host("10.0.0.2"))
 		a.create(t, "/eph", zk.FlagEphemeral)
 		time.Sleep(time.Hour)
@@ -138,7 +139,7 @@ func TestIdleClientsStay(t *testing.T) {
 }
 
 func TestTimeoutIsKeptWithinTicks(t *testing.T) {
-	bubble(t, func(t *testing.T, n *labtest.Network, r *running) {
+	inBubble(t, func(t *testing.T, n *labtest.Network, r *running) {
 		// 1 s becomes 2 ticks, 4 s.
 		a := dial(t, serverAddr, time.Second, n.Host("10.0.0.2"))
 		a.create(t, "/eph", zk.FlagEphemeral)
@@ -162,7 +163,7 @@ func TestTimeoutIsKeptWithinTicks(t *testing.T) {
 }
 
 func TestSessionsSurviveARestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		root := t.TempDir()
 		r := start(t, root, n.Host(serverIP).Listen)
@@ -200,7 +201,7 @@ func TestSessionsSurviveARestart(t *testing.T) {
 }
 
 func TestClosedSessionTakesItsNodesAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
+	inBubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
 		a := dial(t, serverAddr, 10*time.Second, n.Host("10.0.0.2"))
 		b := dial(t, serverAddr, 10*time.Second, n.Host("10.0.0.3"))
 		b.create(t, "/group", 0)
@@ -220,7 +221,7 @@ func TestClosedSessionTakesItsNodesAtOnce(t *testing.T) {
 
 // The recipe by which Mesos masters and Marathons elect their leader.
 func TestLeaderElection(t *testing.T) {
-	bubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
+	inBubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
 		var members []*client
 		var nodes []string
 		for i := range 3 {
@@ -248,7 +249,7 @@ func TestLeaderElection(t *testing.T) {
 }
 
 func TestServerCutFromItsClients(t *testing.T) {
-	bubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
+	inBubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
 		a := dial(t, serverAddr, 10*time.Second, n.Host("10.0.0.2"))
 		a.create(t, "/eph", zk.FlagEphemeral)
 		n.Cut(serverIP)
@@ -264,7 +265,7 @@ func TestServerCutFromItsClients(t *testing.T) {
 }
 
 func TestServerWhoseListenerIsGoneFails(t *testing.T) {
-	bubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
+	inBubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
 		root := t.TempDir()
 		r := start(t, root, n.Host("10.0.0.9").Listen)
 		n.Crash("10.0.0.9")
@@ -277,7 +278,7 @@ func TestServerWhoseListenerIsGoneFails(t *testing.T) {
 }
 
 func TestFullDiskEndsTheServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		log := newLogger(nil, nil)
 		cfg, _, err := configure(env0())
@@ -310,7 +311,7 @@ func TestFullDiskEndsTheServer(t *testing.T) {
 }
 
 func TestManyClientsAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
+	inBubble(t, func(t *testing.T, n *labtest.Network, _ *running) {
 		const clients, each = 8, 25
 		first := dial(t, serverAddr, 10*time.Second, n.Host("10.0.0.2"))
 		first.create(t, "/counter", 0)

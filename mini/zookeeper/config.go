@@ -27,7 +27,7 @@ type config struct {
 	min, max  time.Duration // of session timeouts
 	perHost   int           // connections of one address, 0 is any number
 	snapCount int           // transactions between snapshots
-	sync      bool          // fsync each transaction
+	sync      bool          // fsync what is logged
 }
 
 // ignored are keys of a real zoo.cfg that mean nothing to a single server, or
@@ -36,6 +36,13 @@ var ignored = []string{
 	"initLimit", "syncLimit", "electionAlg", "autopurge.", "4lw.commands.whitelist",
 	"maxSessions", "preAllocSize", "globalOutstandingLimit", "admin.", "dataLogDir",
 }
+
+// zkServer.sh gives JVMFLAGS to Java, and some settings are system properties
+// to a ZooKeeper. Of all that, one is heeded here: zookeeper.forceSync.
+const (
+	javaFlags      = "JVMFLAGS"
+	systemProperty = "-Dzookeeper."
+)
 
 // configure reads the command line, the environment and the configuration
 // file. Its error lists everything wrong, one line each; notes are for the log.
@@ -46,11 +53,16 @@ func configure(env mini.Env) (cfg config, notes []string, err error) {
 	}
 	p := parser{cfg: config{
 		port: 2181, dataDir: "/tmp/zookeeper", tick: 2 * time.Second,
-		min: -1, max: -1, perHost: 60, snapCount: 10_000,
+		min: -1, max: -1, perHost: 60, snapCount: 10_000, sync: true,
 	}}
 	for _, v := range []struct{ name, key string }{{"ZOO_PORT", "clientPort"}, {"LOCAL_IP", "clientPortAddress"}} {
 		if value := env.Getenv(v.name); value != "" {
 			p.set("environment: "+v.name, v.key, value)
+		}
+	}
+	for _, flag := range strings.Fields(env.Getenv(javaFlags)) {
+		if setting, ok := strings.CutPrefix(flag, systemProperty); ok && strings.HasPrefix(setting, "forceSync=") {
+			p.set("environment: "+javaFlags, "forceSync", strings.TrimPrefix(setting, "forceSync="))
 		}
 	}
 	if file != "" {

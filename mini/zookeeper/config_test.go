@@ -22,23 +22,27 @@ func TestConfigure(t *testing.T) {
 		{name: "defaults", want: func(*config) {}},
 		{name: "seed's words", args: []string{"start-foreground"}, want: func(*config) {}},
 		{name: "file", args: []string{"start-foreground", "/conf/zoo.cfg"},
-			file: "# a comment\n\n tickTime = 500 \ndataDir=/data\nclientPort:12181\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\ninitLimit=5\n4lw.commands.whitelist=*\nsnapCount=7\nforceSync=yes\n",
+			file: "# a comment\n\n tickTime = 500 \ndataDir=/data\nclientPort:12181\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\ninitLimit=5\n4lw.commands.whitelist=*\nsnapCount=7\nforceSync=no\n",
 			want: func(c *config) {
 				c.tick, c.min, c.max = 500*time.Millisecond, time.Second, 10*time.Second
-				c.dataDir, c.port, c.host, c.perHost, c.snapCount, c.sync = "/data", 12181, "127.0.0.1", 0, 7, true
+				c.dataDir, c.port, c.host, c.perHost, c.snapCount, c.sync = "/data", 12181, "127.0.0.1", 0, 7, false
 			}},
 		{name: "timeouts", args: []string{"conf/zoo.cfg"}, file: "minSessionTimeout=1\nmaxSessionTimeout=60000\n",
 			want: func(c *config) { c.min, c.max = time.Millisecond, time.Minute }},
 		{name: "default timeouts", args: []string{"/conf/zoo.cfg"}, file: "minSessionTimeout=-1\n", want: func(*config) {}},
 		{name: "environment", env: []string{"ZOO_PORT=3", "LOCAL_IP=10.0.0.1"},
 			want: func(c *config) { c.port, c.host = 3, "10.0.0.1" }},
+		{name: "Java's flags", env: []string{"JVMFLAGS=-Xmx512m -Dzookeeper.forceSync=no -Dzookeeper.skipACL=yes"},
+			want: func(c *config) { c.sync = false }},
+		{name: "file over Java's flags", args: []string{"/conf/zoo.cfg"}, env: []string{"JVMFLAGS=-Dzookeeper.forceSync=no"}, file: "forceSync=yes\n",
+			want: func(*config) {}},
 		{name: "file over environment", args: []string{"/conf/zoo.cfg"}, env: []string{"ZOO_PORT=3"}, file: "clientPort=4\n",
 			want: func(c *config) { c.port = 4 }},
 	}
 	for _, tt := range tests {
 		root := t.TempDir()
 		zooCfg(t, root, tt.file)
-		want := config{port: 2181, dataDir: "/tmp/zookeeper", tick: 2 * time.Second, min: 4 * time.Second, max: 40 * time.Second, perHost: 60, snapCount: 10_000}
+		want := config{port: 2181, dataDir: "/tmp/zookeeper", tick: 2 * time.Second, min: 4 * time.Second, max: 40 * time.Second, perHost: 60, snapCount: 10_000, sync: true}
 		tt.want(&want)
 		got, notes, err := configure(mini.Env{Args: tt.args, Environ: tt.env, Root: root})
 		if err != nil || got != want || len(notes) > 0 {

@@ -59,6 +59,7 @@ func (c *conn) serve() {
 	err := c.read()
 	c.out.finish()
 	if errors.Is(err, errEnded) {
+		c.out.awaitFree()
 		// Let the writer finish, and the client hang up first.
 		if c.nc.SetReadDeadline(time.Now().Add(lingering)) == nil {
 			io.Copy(io.Discard, io.LimitReader(c.nc, outboxLimit))
@@ -106,6 +107,7 @@ func (c *conn) read() error {
 	}
 	for {
 		c.out.awaitRoom()
+		c.s.awaitDisk()
 		if _, err := io.ReadFull(c.nc, head); err != nil {
 			return nil
 		}

@@ -8,14 +8,16 @@
 //
 // What it promises. Requests of all clients are done one after the other, and
 // each reply and event leaves in the order in which things happened, so an
-// event arrives before the reply to any later read. A reply to a write leaves
-// after write(2) of its log record: a killed process loses nothing, a power
-// cut may lose the last seconds, unless forceSync=yes. Sessions and their
-// ephemeral nodes survive a restart and then have their whole timeout to come
-// back. A session lives for exactly its timeout after the last packet (the
-// real server rounds up to the next tick). When ctx ends, Run closes
-// everything, waits for all its goroutines and returns 0; 1 is a failure (port
-// taken, disk full, damaged data), 2 a wrong command line or configuration.
+// event arrives before the reply to any later read. What leaves, leaves after
+// the log records of all that happened before it are on the disk: neither a
+// killed process nor a power cut loses anything that anybody has heard of. Many
+// writers share one flush. With forceSync=no write(2) is enough, which a power
+// cut of the computer below need not survive. Sessions and their ephemeral
+// nodes survive a restart and then have their whole timeout to come back. A
+// session lives for exactly its timeout after the last packet (the real server
+// rounds up to the next tick). When ctx ends, Run closes everything, waits for
+// all its goroutines and returns 0; 1 is a failure (port taken, disk full,
+// damaged data), 2 a wrong command line or configuration.
 //
 // It touches: the port (clientPort, default 2181, on clientPortAddress or all
 // addresses), the folder <dataDir>/lab-v1 (package store), and its two output
@@ -23,7 +25,8 @@
 //
 // Arguments are zkServer.sh's: start-foreground, and the path of a zoo.cfg.
 // ZOO_PORT and LOCAL_IP in the environment stand for clientPort and
-// clientPortAddress where the file does not set them.
+// clientPortAddress where the file does not set them, and JVMFLAGS may have
+// -Dzookeeper.forceSync=no, as with the real zkServer.sh.
 //
 // Left out on purpose: ensembles, observers, read-only mode, SASL, quotas, the
 // super user, dynamic configuration, JMX, container and TTL nodes, and the

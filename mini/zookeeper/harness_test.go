@@ -49,6 +49,12 @@ type running struct {
 // start runs a server whose container's root is root. listen is its network.
 func start(t *testing.T, root string, listen func(context.Context, string, string) (net.Listener, error), args ...string) *running {
 	t.Helper()
+	return startOn(t, nil, root, listen, args...)
+}
+
+// startOn is start on a disk, see store.Options.
+func startOn(t *testing.T, before func() error, root string, listen func(context.Context, string, string) (net.Listener, error), args ...string) *running {
+	t.Helper()
 	r := &running{root: root, out: &output{}, err: &output{}}
 	bound, code := make(chan string, 1), make(chan int, 1)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -62,7 +68,7 @@ func start(t *testing.T, root string, listen func(context.Context, string, strin
 			return ln, err
 		},
 	}
-	go func() { code <- Run(ctx, env) }()
+	go func() { code <- OnDisk(before)(ctx, env) }()
 	var once sync.Once
 	var exit int
 	r.end = func() int {

@@ -59,9 +59,6 @@ func (s *server) request(c *conn, packet []byte) error {
 	default:
 		body, err = s.query(c, r)
 	}
-	if s.closing {
-		return errEnded // the log could not be written: say nothing
-	}
 	if code(err) == jute.Unimplemented {
 		s.reply(c, start, jute.ReplyHeader{Xid: h.Xid, Zxid: -1, Err: jute.Unimplemented}, nil)
 		c.gone = true
@@ -109,9 +106,7 @@ func (s *server) reply(c *conn, start time.Time, h jute.ReplyHeader, body encode
 // write does one changing request. s.mu is held.
 func (s *server) write(c *conn, req jute.Request) (encodeFunc, error) {
 	txn, out, _, refused := s.state.Do(time.Now().UnixMilli(), c.session.id, c.ids, req)
-	if err := s.commit(txn, out.Events); err != nil {
-		return nil, err
-	}
+	s.commit(txn, out.Events)
 	if refused != nil {
 		return nil, refused
 	}
@@ -134,9 +129,7 @@ func (s *server) write(c *conn, req jute.Request) (encodeFunc, error) {
 // without error in either case; the results tell. s.mu is held.
 func (s *server) multi(c *conn, req jute.MultiRequest) (encodeFunc, error) {
 	txn, out, failed, refused := s.state.Do(time.Now().UnixMilli(), c.session.id, c.ids, req.Ops...)
-	if err := s.commit(txn, out.Events); err != nil {
-		return nil, err
-	}
+	s.commit(txn, out.Events)
 	results := make([]jute.MultiResult, len(req.Ops))
 	for i, op := range req.Ops {
 		r := &results[i]

@@ -23,9 +23,12 @@ type server struct {
 	// stop ends what serve does. It is set by serve.
 	stop context.CancelFunc
 
+	// store belongs to flush.
+	store *store.Store
+
 	mu       sync.Mutex // guards all below, and the fields of sessions and conns that say so
-	store    *store.Store
 	state    *store.State
+	disk     disk
 	sessions map[int64]*session
 	conns    map[*conn]struct{}
 	perHost  map[string]int
@@ -39,10 +42,11 @@ type server struct {
 
 func newServer(cfg config, log *logger, st *store.Store, state *store.State) *server {
 	s := &server{
-		cfg: cfg, log: log, wake: make(chan struct{}, 1), store: st, state: state,
+		cfg: cfg, log: log, wake: make(chan struct{}, 1), store: st, state: state, disk: newDisk(),
 		sessions: make(map[int64]*session), conns: make(map[*conn]struct{}),
 		perHost: make(map[string]int), watches: newWatches(),
 	}
+	s.disk.room.L = &s.mu
 	now := time.Now()
 	for id, v := range state.Sessions {
 		s.sessions[id] = &session{id: id, timeout: v.Timeout, password: v.Password, deadline: now.Add(v.Timeout)}
@@ -56,6 +60,7 @@ func (s *server) serve(ctx context.Context, ln net.Listener) error {
 	ctx, s.stop = context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { s.expire(ctx) })
+	wg.Go(func() { s.flush(ctx) })
 	wg.Go(func() {
 		<-ctx.Done()
 		ln.Close()
@@ -118,6 +123,7 @@ func (s *server) dismiss(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	delete(s.disk.held, c)
 	if s.perHost[c.host]--; s.perHost[c.host] == 0 {
 		delete(s.perHost, c.host)
 	}
@@ -133,35 +139,31 @@ func (s *server) hangUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closing = true
+	s.disk.room.Broadcast()
 	for c := range s.conns {
 		c.kick()
 	}
 }
 
-// commit logs a transaction that the state has already gone through, and tells
-// the watches. s.mu is held. After an error the server is about to end, and
-// nobody may learn of the transaction.
-func (s *server) commit(txn store.Txn, events []tree.Event) error {
-	if err := s.store.Append(txn); err != nil {
-		s.closing, s.failure = true, err
-		s.stop()
-		return err
-	}
-	if s.store.Since() >= s.cfg.snapCount {
-		if err := s.store.Snapshot(s.state); err != nil {
-			s.log.note("%v", err)
-		}
-	}
+// commit has a transaction logged that the state has already gone through, and
+// tells the watches. s.mu is held. Nobody learns of it before the disk has it.
+func (s *server) commit(txn store.Txn, events []tree.Event) {
+	s.disk.ask(txn)
 	for _, ev := range events {
 		packet := jute.Event(ev.Type, ev.Path)
 		s.watches.fire(ev, func(c *conn) { s.send(c, packet) })
 	}
-	return nil
 }
 
-// send queues a packet for a client. s.mu is held.
+// send queues a packet for a client; it leaves when the disk has all that has
+// happened so far. s.mu is held.
 func (s *server) send(c *conn, packet []byte) {
 	s.stats.sent++
 	c.stats.sent++
-	c.out.push(packet)
+	if s.disk.asked == s.disk.stored {
+		c.out.push(packet, 0)
+		return
+	}
+	s.disk.held[c] = struct{}{}
+	c.out.push(packet, s.disk.asked)
 }

@@ -90,12 +90,10 @@ func (s *server) openSession(timeout time.Duration) (*session, error) {
 		Session: id, Timeout: timeout, Password: v.password,
 	}
 	events, err := s.state.Apply(txn)
-	if err == nil {
-		err = s.commit(txn, events)
-	}
 	if err != nil {
 		return nil, err
 	}
+	s.commit(txn, events)
 	s.sessions[id] = v
 	return v, nil
 }
@@ -108,7 +106,8 @@ func (s *server) closeSession(v *session) error {
 	if err != nil {
 		return err
 	}
-	return s.commit(txn, events)
+	s.commit(txn, events)
+	return nil
 }
 
 // expectExpiry makes the expirer look at t at the latest. s.mu is held.

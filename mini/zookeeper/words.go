@@ -90,7 +90,7 @@ func (s *server) srvr(_ *conn, b *strings.Builder) {
 func (s *server) summary(b *strings.Builder) {
 	l := s.stats.latency
 	fmt.Fprintf(b, "Latency min/avg/max: %d/%d/%d\n", l.min, l.avg(), l.max)
-	fmt.Fprintf(b, "Received: %d\nSent: %d\nConnections: %d\nOutstanding: 0\n", s.stats.received, s.stats.sent, len(s.alive()))
+	fmt.Fprintf(b, "Received: %d\nSent: %d\nConnections: %d\nOutstanding: %d\n", s.stats.received, s.stats.sent, len(s.alive()), s.disk.asked-s.disk.stored)
 	fmt.Fprintf(b, "Zxid: 0x%x\nMode: standalone\nNode count: %d\n", s.state.Zxid, s.nodeCount())
 }
 

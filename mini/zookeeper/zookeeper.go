@@ -19,7 +19,15 @@ var _ mini.Program = Run
 
 // Run is a ZooKeeper server. It returns the exit code: 0 when ctx has ended, 1
 // after a failure, 2 for a wrong command line or configuration.
-func Run(ctx context.Context, env mini.Env) int {
+func Run(ctx context.Context, env mini.Env) int { return runOn(ctx, env, nil) }
+
+// OnDisk is Run on a disk that a test makes slow, or full: before comes before
+// each write to the log, and its error is the disk's.
+func OnDisk(before func() error) mini.Program {
+	return func(ctx context.Context, env mini.Env) int { return runOn(ctx, env, before) }
+}
+
+func runOn(ctx context.Context, env mini.Env, before func() error) int {
 	log := newLogger(env.Stdout, env.Stderr)
 	cfg, notes, err := configure(env)
 	if err != nil {
@@ -29,7 +37,7 @@ func Run(ctx context.Context, env mini.Env) int {
 	for _, n := range notes {
 		log.note("%s", n)
 	}
-	if err := run(ctx, env, cfg, log); err != nil {
+	if err := run(ctx, env, cfg, before, log); err != nil {
 		log.fail(err)
 		return 1
 	}
@@ -37,7 +45,7 @@ func Run(ctx context.Context, env mini.Env) int {
 	return 0
 }
 
-func run(ctx context.Context, env mini.Env, cfg config, log *logger) (err error) {
+func run(ctx context.Context, env mini.Env, cfg config, before func() error, log *logger) (err error) {
 	// The port comes first: it keeps a second server from the same data.
 	addr := net.JoinHostPort(cfg.host, strconv.Itoa(cfg.port))
 	ln, err := env.Listen(ctx, "tcp", addr)
@@ -46,7 +54,7 @@ func run(ctx context.Context, env mini.Env, cfg config, log *logger) (err error)
 	}
 	defer ln.Close()
 	st, state, err := store.Open(env.Path(path.Join(cfg.dataDir, dataFolder)), store.Options{
-		Sync: cfg.sync,
+		Sync: cfg.sync, Before: before,
 		Note: func(line string) { log.note("%s", line) },
 	})
 	if err != nil {

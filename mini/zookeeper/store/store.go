@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,17 +23,27 @@ const (
 
 // Options of a Store.
 type Options struct {
-	// Sync calls fsync for each record before Append returns.
+	// Sync calls fsync before Append returns.
 	Sync bool
+	// Before, if set, comes before each Append; its error is the disk's. For
+	// tests of slow and full disks.
+	Before func() error
 	// Note is told, in one line, what a person should know of a recovery.
 	Note func(line string)
+}
+
+// logFile is what a Store needs of the file that its log is in.
+type logFile interface {
+	io.WriteCloser
+	Sync() error
+	Truncate(size int64) error
 }
 
 // Store is an open folder.
 type Store struct {
 	dir  string
 	opt  Options
-	log  *os.File
+	log  logFile
 	size int64 // of log
 	// since counts the records that a new snapshot would make superfluous.
 	since int
@@ -62,21 +73,44 @@ func Open(dir string, opt Options) (*Store, *State, error) {
 // Close closes the log. The Store is not to be used afterwards.
 func (s *Store) Close() error { return s.log.Close() }
 
-// Append writes a transaction to the log with one write(2). After an error
-// nothing of it is in the log, as far as the disk allows, and the state that
-// t led to must not be shown to anybody.
-func (s *Store) Append(t Txn) error {
-	b := frame(t)
-	_, err := s.log.Write(b)
+// Append writes transactions to the log, with one fsync for all of them. After
+// an error nothing of them is in the log, as far as the disk allows, and the
+// state that they led to must not be shown to anybody.
+func (s *Store) Append(txns ...Txn) error {
+	n, err := s.write(txns)
 	if err == nil && s.opt.Sync {
 		err = s.log.Sync()
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("write transaction log: %w", err), s.log.Truncate(s.size))
 	}
-	s.size += int64(len(b))
-	s.since++
+	s.size += n
+	s.since += len(txns)
 	return nil
+}
+
+// chunk is how many bytes are written at a time, or more if a record has more.
+const chunk = 256 << 10
+
+func (s *Store) write(txns []Txn) (n int64, err error) {
+	if s.opt.Before != nil {
+		if err := s.opt.Before(); err != nil {
+			return 0, err
+		}
+	}
+	var b []byte
+	for i, t := range txns {
+		b = append(b, frame(t)...)
+		if len(b) < chunk && i < len(txns)-1 {
+			continue
+		}
+		if _, err := s.log.Write(b); err != nil {
+			return n, err
+		}
+		n += int64(len(b))
+		b = b[:0]
+	}
+	return n, nil
 }
 
 // Since returns how many records have been logged since the last snapshot.
@@ -119,6 +153,10 @@ func (s *Store) writeFile(name string, b []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp))
 	}
+	return s.syncFolder()
+}
+
+func (s *Store) syncFolder() error {
 	d, err := os.Open(s.dir)
 	if err != nil {
 		return err
@@ -135,6 +173,11 @@ func (s *Store) newLog(zxid int64) error {
 	}
 	if _, err := f.WriteString(logMagic); err != nil {
 		return errors.Join(fmt.Errorf("make transaction log: %w", err), f.Close(), os.Remove(path))
+	}
+	if s.opt.Sync { // its name, too
+		if err := errors.Join(f.Sync(), s.syncFolder()); err != nil {
+			return errors.Join(fmt.Errorf("make transaction log: %w", err), f.Close(), os.Remove(path))
+		}
 	}
 	s.log, s.size = f, int64(len(logMagic))
 	return nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -113,6 +114,74 @@ func TestSnapshotReplacesTheLogs(t *testing.T) {
 	}
 	_, got, _ := open(t, dir)
 	same(t, got, state)
+}
+
+// What waits for the disk while a snapshot is taken is in it, and is logged
+// after it.
+func TestSnapshotAheadOfTheLog(t *testing.T) {
+	dir := t.TempDir()
+	s, state, _ := open(t, dir)
+	fill(t, s, state)
+	first, _, _, _ := state.Do(1, 5, nil, create("/ahead", 0))
+	second, _, _, _ := state.Do(2, 5, nil, jute.SetDataRequest{Path: "/ahead", Version: 0})
+	if err := s.Snapshot(state); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(first, second); err != nil {
+		t.Fatal(err)
+	}
+	do(t, s, state, 5, create("/after", 0))
+	again, got, notes := open(t, dir)
+	same(t, got, state)
+	if notes.Len() > 0 {
+		t.Errorf("notes: %s", notes)
+	}
+	if err := again.Snapshot(got); err != nil {
+		t.Fatal(err)
+	}
+	_, third, _ := open(t, dir)
+	same(t, third, state)
+}
+
+// Of records that were written together the first ones are there after a crash
+// in the midst of it.
+func TestTornBatch(t *testing.T) {
+	dir := t.TempDir()
+	s, state, _ := open(t, dir)
+	fill(t, s, state)
+	whole := s.size
+	var txns []Txn
+	for i := range 5 {
+		txn, _, _, _ := state.Do(int64(i), 5, nil, create(fmt.Sprintf("/n%d", i), 0))
+		txns = append(txns, txn)
+	}
+	if err := s.Append(txns...); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, name(logPrefix, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.size != int64(len(b)) {
+		t.Errorf("size %d, the file has %d bytes", s.size, len(b))
+	}
+	before, last := state.Zxid-int64(len(txns)), int64(0)
+	for size := whole; size <= int64(len(b)); size++ {
+		torn := t.TempDir()
+		if err := os.WriteFile(filepath.Join(torn, name(logPrefix, 1)), b[:size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, got, _ := open(t, torn)
+		s.Close()
+		if n := got.Zxid - before; n < last || n > last+1 {
+			t.Fatalf("torn at %d: %d of them are there, %d were at a byte less", size, n, last)
+		} else {
+			last = n
+		}
+	}
+	if last != int64(len(txns)) {
+		t.Errorf("%d are there of %d", last, len(txns))
+	}
 }
 
 func TestFullSnapshot(t *testing.T) {
@@ -257,7 +326,7 @@ func TestFailedWriteIsToldAndUndone(t *testing.T) {
 	s, state, _ := open(t, dir)
 	fill(t, s, state)
 	good := s.log
-	readOnly, err := os.Open(good.Name())
+	readOnly, err := os.Open(good.(*os.File).Name())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,6 +391,56 @@ func TestRandomHistory(t *testing.T) {
 			s, got, _ = open(t, dir)
 			same(t, got, state)
 			state = got
+		}
+	}
+}
+
+// journal notes what is done to a log, in order.
+type journal struct {
+	logFile
+	done    []string
+	syncErr error
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.done = append(j.done, "write")
+	return j.logFile.Write(b)
+}
+
+func (j *journal) Sync() error {
+	j.done = append(j.done, "sync")
+	return errors.Join(j.syncErr, j.logFile.Sync())
+}
+
+// TestSync has a disk that says no: what is not on it was not appended.
+func TestSync(t *testing.T) {
+	for _, flush := range []bool{false, true} {
+		dir := t.TempDir()
+		s, state, err := Open(dir, Options{Sync: flush})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := &journal{logFile: s.log}
+		s.log = j
+		do(t, s, state, 0, create("/a", 0))
+		want := []string{"write"}
+		if flush {
+			want = append(want, "sync")
+		}
+		if !slices.Equal(j.done, want) {
+			t.Errorf("sync %v: %q before Append returned, want %q", flush, j.done, want)
+		}
+		j.syncErr = errors.New("no")
+		txn, _, _, _ := state.Do(1, 0, nil, create("/b", 0))
+		if err := s.Append(txn); (err != nil) != flush {
+			t.Errorf("sync %v: %v from a disk that refuses", flush, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, again, _ := open(t, dir)
+		if _, found := again.Tree.Stat("/b"); found == flush {
+			t.Errorf("sync %v: /b is there afterwards: %v", flush, found)
 		}
 	}
 }
