@@ -12,10 +12,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/zookeeper"
 )
@@ -134,7 +134,7 @@ func await(t *testing.T, what string, ok func() bool) {
 // TestSeed starts what the seed's script starts, in its order and without
 // waiting in between: ZooKeeper, the master, two slaves.
 func TestSeed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		node1, node2, node3 := newMachine(t, n, "10.0.0.1"), newMachine(t, n, "10.0.0.2"), newMachine(t, n, "10.0.0.3")
 		node1.start(zookeeper.Run, nil)
@@ -154,7 +154,7 @@ func TestSeed(t *testing.T) {
 // TestZooKeeperGone: the leading master ends with code 1 about one session
 // time-out after ZooKeeper died (measured: 10.05 to 10.19 s).
 func TestZooKeeperGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		node1 := newMachine(t, n, "10.0.0.1")
 		stopZK, _ := node1.start(zookeeper.Run, nil)
@@ -174,7 +174,7 @@ func TestZooKeeperGone(t *testing.T) {
 
 // TestFailover: the second master leads when the first one's session is over.
 func TestFailover(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		zk, one, two, slave := newMachine(t, n, "10.0.0.9"), newMachine(t, n, "10.0.0.1"), newMachine(t, n, "10.0.0.4"), newMachine(t, n, "10.0.0.2")
 		zk.start(zookeeper.Run, nil)

@@ -36,7 +36,8 @@ type agent struct {
 	ip      netip.Addr
 	port    int
 	info    mesos.AgentInfo // ID is nil until registered for the first time
-	// reserved is what is dynamically reserved of info's resources
+	// reserved is what is dynamically reserved of info's resources, and what is
+	// a volume
 	reserved []mesos.Resource
 	master   string // host name of the leading master, "" if none is known
 
@@ -61,11 +62,11 @@ type framework struct {
 	ending    bool // its tasks are being ended and their updates forgotten
 }
 
-func newAgent(ctx context.Context, env mini.Env, cfg *config.Config, engine docker.Engine, out *logger) *agent {
+func newAgent(ctx context.Context, env mini.Env, cfg *config.Config, engine docker.Engine, disk *meta.Store, out *logger) *agent {
 	ctx, stop := context.WithCancel(ctx)
 	return &agent{
 		env: env, cfg: cfg, engine: engine, log: out,
-		store:      meta.NewStore(env.Path(cfg.WorkDir + "/meta")),
+		store:      disk,
 		calls:      make(chan func()),
 		ended:      make(chan struct{}),
 		ctx:        ctx,

@@ -3,32 +3,26 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
-	"strings"
 
 	magent "github.com/mesos/mesos-go/api/v1/lib/agent"
 
 	"github.com/mesoslab/lab/mini/mesos/mjson"
-)
-
-const (
-	jsonType     = "application/json"
-	protobufType = "application/x-protobuf"
+	"github.com/mesoslab/lab/mini/mesos/v1call"
 )
 
 // operate is the agent's operator API, POST /api/v1 (contracts, section 6.5):
 // the calls that ask. Requests and answers are JSON or protobuf, told by
 // Content-Type and Accept; texts and the order of the checks are Mesos' 1.3.2.
 func (a *agent) operate(w http.ResponseWriter, r *http.Request) {
-	media, ok := accepted(r.Header.Values("Accept"))
-	call, err := readCall(r)
+	media, unacceptable := v1call.Accepted(r)
+	call := new(magent.Call)
+	err := v1call.Read(w, r, call)
 	if err == nil {
 		err = validate(call)
 	}
-	if err == nil && !ok {
-		err = &refusal{http.StatusNotAcceptable, fmt.Sprintf("Expecting 'Accept' to allow '%s' or '%s'", jsonType, protobufType)}
+	if err == nil && unacceptable != nil {
+		err = &refusal{http.StatusNotAcceptable, fmt.Sprintf("Expecting 'Accept' to allow '%s' or '%s'", v1call.JSON, v1call.Protobuf)}
 	}
 	var answer *magent.Response
 	if err == nil {
@@ -39,7 +33,7 @@ func (a *agent) operate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer.Type = magent.Response_Type(magent.Response_Type_value[call.Type.String()])
-	if media == jsonType {
+	if media == v1call.JSON {
 		send(w, r, media, mjson.Marshal(printed(answer)))
 		return
 	}
@@ -52,66 +46,15 @@ func (a *agent) operate(w http.ResponseWriter, r *http.Request) {
 }
 
 func asRefusal(err error) *refusal {
-	var e *refusal
-	if errors.As(err, &e) {
-		return e
+	var own *refusal
+	var call *v1call.Error
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &call):
+		return &refusal{call.Status, call.Text}
 	}
 	return &refusal{http.StatusInternalServerError, err.Error()}
-}
-
-func badRequest(format string, args ...any) error {
-	return &refusal{http.StatusBadRequest, fmt.Sprintf(format, args...)}
-}
-
-func readCall(r *http.Request) (*magent.Call, error) {
-	if r.Method != http.MethodPost {
-		return nil, &refusal{http.StatusMethodNotAllowed, fmt.Sprintf("Expecting one of { 'POST' }, but received '%s'", r.Method)}
-	}
-	ct := r.Header.Get("Content-Type")
-	if ct == "" {
-		return nil, badRequest("Expecting 'Content-Type' to be present")
-	}
-	body, err := io.ReadAll(r.Body)
-	var long *http.MaxBytesError
-	switch {
-	case errors.As(err, &long):
-		return nil, &refusal{http.StatusRequestEntityTooLarge, "the request's body is longer than 16 MiB"}
-	case err != nil:
-		return nil, badRequest("Failed to read body: %v", err)
-	}
-	switch media, _, _ := mime.ParseMediaType(ct); media {
-	case jsonType:
-		return callFromJSON(body)
-	case protobufType:
-		return callFromProtobuf(body)
-	}
-	return nil, &refusal{http.StatusUnsupportedMediaType, fmt.Sprintf("Expecting 'Content-Type' of %s or %s", jsonType, protobufType)}
-}
-
-func callFromJSON(body []byte) (*magent.Call, error) {
-	call := new(magent.Call)
-	err := mjson.Decode(body, call)
-	var syntax *mjson.SyntaxError
-	switch {
-	case errors.As(err, &syntax):
-		return nil, badRequest("Failed to parse body into JSON: %v", err)
-	case err != nil:
-		return nil, badRequest("Failed to convert JSON into Call protobuf: %v", err)
-	}
-	return call, nil
-}
-
-func callFromProtobuf(body []byte) (call *magent.Call, err error) {
-	defer func() { // generated decoders may index past hostile input
-		if p := recover(); p != nil {
-			call, err = nil, badRequest("Failed to parse body into Call protobuf")
-		}
-	}()
-	call = new(magent.Call)
-	if call.Unmarshal(body) != nil {
-		return nil, badRequest("Failed to parse body into Call protobuf")
-	}
-	return call, nil
 }
 
 // validate checks that the parts are there that a call's type needs.
@@ -134,30 +77,9 @@ func validate(call *magent.Call) error {
 		}
 	}
 	if missing != "" {
-		return badRequest("Failed to validate agent::Call: Expecting '%s' to be present", missing)
+		return v1call.BadRequest("Failed to validate agent::Call: Expecting '%s' to be present", missing)
 	}
 	return nil
-}
-
-// accepted picks JSON if the client takes it (or says nothing), else protobuf.
-func accepted(headers []string) (media string, ok bool) {
-	if len(headers) == 0 {
-		return jsonType, true
-	}
-	protobuf := false
-	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
-		m, params, err := mime.ParseMediaType(strings.TrimSpace(part))
-		if err != nil || params["q"] == "0" || params["q"] == "0.0" {
-			continue
-		}
-		switch m {
-		case jsonType, "*/*", "application/*":
-			return jsonType, true
-		case protobufType:
-			protobuf = true
-		}
-	}
-	return protobufType, protobuf
 }
 
 // printed is the answer as JSON. An ExecutorInfo's type is optional, which the

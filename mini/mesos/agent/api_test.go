@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 	magent "github.com/mesos/mesos-go/api/v1/lib/agent"
 
 	"github.com/mesoslab/lab/mini/mesos/agent/docker"
+	"github.com/mesoslab/lab/mini/mesos/v1call"
 	"github.com/mesoslab/lab/mini/supervise"
 )
 
@@ -47,7 +50,7 @@ func (w *world) post(method, body string, header ...string) (*http.Response, []b
 }
 
 func TestOperatorAPIRefusals(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		registered(w)
 		for _, c := range []struct {
 			method, body string
@@ -58,16 +61,16 @@ func TestOperatorAPIRefusals(t *testing.T) {
 			{"GET", "", nil, 405, "Expecting one of { 'POST' }, but received 'GET'"},
 			{"POST", "{}", nil, 400, "Expecting 'Content-Type' to be present"},
 			{"POST", "{}", []string{"Content-Type", "text/plain"}, 415, "Expecting 'Content-Type' of application/json or application/x-protobuf"},
-			{"POST", "{", []string{"Content-Type", jsonType}, 400, "Failed to parse body into JSON: syntax error at line 1 near: "},
-			{"POST", "{}", []string{"Content-Type", jsonType}, 400, "Failed to validate agent::Call: Expecting 'type' to be present"},
-			{"POST", `{"type":"NOPE"}`, []string{"Content-Type", jsonType}, 400, "Failed to convert JSON into Call protobuf: Failed to find enum for 'NOPE'"},
-			{"POST", `{"type":"READ_FILE"}`, []string{"Content-Type", jsonType}, 400, "Failed to validate agent::Call: Expecting 'read_file' to be present"},
-			{"POST", `{"type":"LIST_FILES","list_files":{"path":"/etc"}}`, []string{"Content-Type", jsonType}, 404, ""},
-			{"POST", `{"type":"GET_HEALTH"}`, []string{"Content-Type", jsonType, "Accept", "text/html"}, 406, "Expecting 'Accept' to allow 'application/json' or 'application/x-protobuf'"},
-			{"POST", "\xff\xff\xff", []string{"Content-Type", protobufType}, 400, "Failed to parse body into Call protobuf"},
-			{"POST", `{"type":"LAUNCH_CONTAINER"}`, []string{"Content-Type", jsonType}, 501, "this agent does not do LAUNCH_CONTAINER calls"},
-			{"POST", strings.Repeat("[", 20000), []string{"Content-Type", jsonType}, 400, "Failed to parse body into JSON: "},
-			{"POST", strings.Repeat(" ", maxBody+1), []string{"Content-Type", jsonType}, 413, "the request's body is longer than 16 MiB"},
+			{"POST", "{", []string{"Content-Type", v1call.JSON}, 400, "Failed to parse body into JSON: syntax error at line 1 near: "},
+			{"POST", "{}", []string{"Content-Type", v1call.JSON}, 400, "Failed to validate agent::Call: Expecting 'type' to be present"},
+			{"POST", `{"type":"NOPE"}`, []string{"Content-Type", v1call.JSON}, 400, "Failed to convert JSON into Call protobuf: Failed to find enum for 'NOPE'"},
+			{"POST", `{"type":"READ_FILE"}`, []string{"Content-Type", v1call.JSON}, 400, "Failed to validate agent::Call: Expecting 'read_file' to be present"},
+			{"POST", `{"type":"LIST_FILES","list_files":{"path":"/etc"}}`, []string{"Content-Type", v1call.JSON}, 404, ""},
+			{"POST", `{"type":"GET_HEALTH"}`, []string{"Content-Type", v1call.JSON, "Accept", "text/html"}, 406, "Expecting 'Accept' to allow 'application/json' or 'application/x-protobuf'"},
+			{"POST", "\xff\xff\xff", []string{"Content-Type", v1call.Protobuf}, 400, "Failed to parse body into Call protobuf"},
+			{"POST", `{"type":"LAUNCH_CONTAINER"}`, []string{"Content-Type", v1call.JSON}, 501, "this agent does not do LAUNCH_CONTAINER calls"},
+			{"POST", strings.Repeat("[", 20000), []string{"Content-Type", v1call.JSON}, 400, "Failed to parse body into JSON: "},
+			{"POST", strings.Repeat(" ", maxBody+1), []string{"Content-Type", v1call.JSON}, 413, "the request's body is longer than 16 MiB"},
 		} {
 			resp, b := w.post(c.method, c.body, c.header...)
 			if resp.StatusCode != c.status || !strings.HasPrefix(string(b), c.text) || c.text == "" && len(b) > 0 {
@@ -81,7 +84,7 @@ func TestOperatorAPIRefusals(t *testing.T) {
 }
 
 func TestOperatorAPISpeaksProtobuf(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		w.engine.Print(m.running(w, id0, "a"), "hello")
 		synctest.Wait()
@@ -91,9 +94,9 @@ func TestOperatorAPISpeaksProtobuf(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			resp, b := w.post("POST", string(body), "Content-Type", protobufType, "Accept", protobufType)
+			resp, b := w.post("POST", string(body), "Content-Type", v1call.Protobuf, "Accept", v1call.Protobuf)
 			var out magent.Response
-			if err := out.Unmarshal(b); err != nil || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != protobufType {
+			if err := out.Unmarshal(b); err != nil || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != v1call.Protobuf {
 				t.Fatalf("%v: %s %q, %v", call.Type, resp.Status, b, err)
 			}
 			return out
@@ -111,11 +114,11 @@ func TestOperatorAPISpeaksProtobuf(t *testing.T) {
 		if string(r.ReadFile.Data) != "ell" || r.ReadFile.Size_ != 5 {
 			t.Errorf("%+v", r.ReadFile)
 		}
-		_, b := w.post("POST", `{"type":"READ_FILE","read_file":{"path":"`+dir+`/stdout","offset":0}}`, "Content-Type", jsonType)
+		_, b := w.post("POST", `{"type":"READ_FILE","read_file":{"path":"`+dir+`/stdout","offset":0}}`, "Content-Type", v1call.JSON)
 		if want := base64.StdEncoding.EncodeToString([]byte("hello")); !strings.Contains(string(b), `"data":"`+want+`","size":5`) {
 			t.Errorf("%s", b)
 		}
-		_, b = w.post("POST", `{"type":"GET_METRICS","get_metrics":{}}`, "Content-Type", jsonType)
+		_, b = w.post("POST", `{"type":"GET_METRICS","get_metrics":{}}`, "Content-Type", v1call.JSON)
 		if !strings.Contains(string(b), `{"name":"slave\/tasks_running","value":1.0}`) {
 			t.Errorf("%s", b)
 		}
@@ -124,7 +127,7 @@ func TestOperatorAPISpeaksProtobuf(t *testing.T) {
 
 // What a container uses is the engine's word, or the launcher's.
 func TestContainersAreMeasured(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		w.engine.Used = docker.Usage{User: 1500 * time.Millisecond, System: 250 * time.Millisecond, RSS: 3 << 20}
 		w.launcher.Used = supervise.Usage{User: time.Second, RSS: 5 << 20}
 		m, _ := registered(w)
@@ -155,7 +158,7 @@ func TestContainersAreMeasured(t *testing.T) {
 }
 
 func TestLoadAsMeasured(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		if err := os.MkdirAll(filepath.Join(w.root, "proc"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +178,7 @@ func TestLoadAsMeasured(t *testing.T) {
 }
 
 func TestLongAnswersAreCompressed(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		registered(w)
 		for path, want := range map[string]string{"/state": "gzip", "/version": ""} {
 			req, err := http.NewRequest("GET", "http://"+agentIP+":5051"+path, nil)
@@ -196,7 +199,7 @@ func TestLongAnswersAreCompressed(t *testing.T) {
 }
 
 func TestLogFile(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		log := newLogger(io.Discard, true)
 		if err := log.keep(w.env(), "/log/mesos"); err != nil {
 			t.Fatal(err)
@@ -212,7 +215,7 @@ func TestLogFile(t *testing.T) {
 
 // Old sandboxes go, unless a task is still told about.
 func TestSandboxesAreCollected(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		// The computer's own disk counts, and may be rather full.
 		m, _ := registered(w, "--gc_delay=20hrs", "--gc_disk_headroom=0", "--disk_watch_interval=5mins")
 		w.engine.Exit(m.running(w, id0, "gone"), 0)
@@ -296,12 +299,11 @@ func FuzzOperatorCall(f *testing.F) {
 	f.Add([]byte("\x08\x0a"))
 	f.Add([]byte(`{"type":"GET_METRICS","get_metrics":{"timeout":{"nanoseconds":1}}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, read := range []func([]byte) (*magent.Call, error){callFromJSON, callFromProtobuf} {
-			call, err := read(b)
-			if err == nil && call == nil {
-				t.Fatal("neither a call nor an error")
-			}
-			if err == nil {
+		for _, media := range []string{v1call.JSON, v1call.Protobuf} {
+			r := httptest.NewRequest("POST", "/api/v1", bytes.NewReader(b))
+			r.Header.Set("Content-Type", media)
+			call := new(magent.Call)
+			if v1call.Read(httptest.NewRecorder(), r, call) == nil {
 				validate(call)
 			}
 		}

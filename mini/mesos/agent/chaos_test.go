@@ -21,6 +21,7 @@ import (
 type book struct {
 	t        *testing.T
 	m        *fakeMaster
+	w        *world
 	rng      *rand.Rand
 	launched []string
 	state    map[string]mesos.TaskState
@@ -28,34 +29,45 @@ type book struct {
 }
 
 // drain acknowledges most of what came, and checks that no task comes back
-// from its end.
+// from its end, and that no update left before it was on the disk. The agent
+// must be idle.
 func (b *book) drain(ackAll bool) {
-	for {
+	var came []mesos.TaskStatus
+	for more := true; more; {
 		select {
 		case msg := <-b.m.in:
-			u, ok := msg.(*wire.StatusUpdate)
-			if !ok {
-				continue
-			}
-			s := u.Status.V
-			id := s.TaskID.Value
-			if again := b.seen[string(s.UUID)]; !again {
-				b.seen[string(s.UUID)] = true
-				if updates.Terminal(b.state[id]) {
-					b.t.Errorf("task %s went from %s to %s", id, b.state[id], s.GetState())
-				}
-				b.state[id] = s.GetState()
-			}
-			if ackAll || b.rng.IntN(4) > 0 {
-				b.m.mu.Lock()
-				c := b.m.conn
-				b.m.mu.Unlock()
-				// It may be closed by now; then the update comes again.
-				_ = c.Send(b.t.Context(), &wire.Ack{FrameworkID: "fw-0", TaskID: id, UUID: s.UUID})
+			if u, ok := msg.(*wire.StatusUpdate); ok {
+				came = append(came, u.Status.V)
+				b.note(u.Status.V)
 			}
 		default:
-			return
+			more = false
 		}
+	}
+	for _, s := range came {
+		if ackAll || b.rng.IntN(4) > 0 {
+			b.m.mu.Lock()
+			c := b.m.conn
+			b.m.mu.Unlock()
+			// It may be closed by now; then the update comes again.
+			_ = c.Send(b.t.Context(), &wire.Ack{FrameworkID: "fw-0", TaskID: s.TaskID.Value, UUID: s.UUID})
+		}
+	}
+}
+
+func (b *book) note(s mesos.TaskStatus) {
+	if b.seen[string(s.UUID)] {
+		return
+	}
+	b.seen[string(s.UUID)] = true
+	id := s.TaskID.Value
+	if updates.Terminal(b.state[id]) {
+		b.t.Errorf("task %s went from %s to %s", id, b.state[id], s.GetState())
+	}
+	b.state[id] = s.GetState()
+	// TASK_LOST is also what an agent answers of tasks that it does not know.
+	if s.GetState() != mesos.TASK_LOST && !b.w.onDisk(id, s.UUID) {
+		b.t.Errorf("%s of task %s left before it was on the disk", s.GetState(), id)
 	}
 }
 
@@ -64,19 +76,22 @@ func (b *book) drain(ackAll bool) {
 func TestChaos(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) { chaos(t, w, seed) })
+			inBubble(t, func(t *testing.T, w *world) { chaos(t, w, seed, func(bool) {}) })
 		})
 	}
 }
 
-func chaos(t *testing.T, w *world, seed uint64) {
+// chaos plays it; disk is told when the disk may go wrong, and when no more.
+func chaos(t *testing.T, w *world, seed uint64, disk func(bool)) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	w.engine.Publish("slow:1", 2*time.Second)
 	m, p := registered(w)
-	b := &book{t: t, m: m, rng: rng, state: map[string]mesos.TaskState{}, seen: map[string]bool{}}
+	b := &book{t: t, m: m, w: w, rng: rng, state: map[string]mesos.TaskState{}, seen: map[string]bool{}}
 	containers := map[string]string{} // of tasks
+	disk(true)
 	for range 60 {
 		step(b, w, &p)
+		p = p.revived(w)
 		time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
 		synctest.Wait()
 		b.drain(false)
@@ -91,6 +106,10 @@ func chaos(t *testing.T, w *world, seed uint64) {
 		}
 	}
 	// Peace: everything is acknowledged, then everything is killed.
+	disk(false)
+	time.Sleep(5 * time.Second) // a write under way, of up to 4 s, may fail yet
+	synctest.Wait()
+	p = p.revived(w)
 	w.engine.SetDown(nil)
 	settle := func() {
 		for range 20 {
@@ -125,6 +144,17 @@ func chaos(t *testing.T, w *world, seed uint64) {
 	}
 	if s := w.state(); len(s["frameworks"].([]any)) != 0 {
 		t.Errorf("frameworks %v", s["frameworks"])
+	}
+}
+
+// revived is the run after one that has ended, as a service starts it.
+func (p *agentRun) revived(w *world) *agentRun {
+	synctest.Wait()
+	select {
+	case <-p.over:
+		return w.start()
+	default:
+		return p
 	}
 }
 
@@ -163,7 +193,8 @@ func step(b *book, w *world, p **agentRun) {
 	case 6:
 		b.m.drop()
 	case 7, 8:
-		(*p).end()
+		(*p).stop()
+		<-(*p).over
 		*p = w.start()
 	case 9:
 		w.engine.SetDown(errors.New("the engine restarts"))

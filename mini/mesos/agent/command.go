@@ -71,13 +71,16 @@ func (c *command) runnable() error {
 	case cmd == nil:
 		return errors.New("the task has neither a docker container nor a command")
 	case t.GetContainer().GetMesos() != nil || len(t.GetContainer().GetVolumes()) > 0:
-		return errors.New("this agent's mesos containerizer runs plain commands only: no images, no volumes")
+		return errors.New("this agent's mesos containerizer runs plain commands only: no images, no volumes of the container")
 	case cmd.Value == nil && cmd.GetShell():
 		return errors.New("a shell command was asked for, but it has no value")
 	case cmd.Value == nil:
 		return errors.New("the command names no program (value)")
 	}
 	if err := a.runnable(t, "mesos"); err != nil {
+		return err
+	}
+	if err := linkable(a.volumes(t.Resources)); err != nil {
 		return err
 	}
 	switch {
@@ -197,6 +200,9 @@ func (c *command) start(ctx context.Context, o supervise.Order, name, prefix str
 }
 
 func (c *command) launch(ctx context.Context) error {
+	if err := c.linkVolumes(); err != nil {
+		return err
+	}
 	if err := c.fetch(ctx); err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (m *fakeMaster) commanded(w *world, t mesos.TaskInfo) (name string) {
 }
 
 func TestCommandGetsWhatTheExecutorGives(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		m.run(cmdTask("loop.1"))
 		s := m.update("loop.1", mesos.TASK_RUNNING)
@@ -83,7 +83,7 @@ func TestCommandGetsWhatTheExecutorGives(t *testing.T) {
 }
 
 func TestHowCommandsEnd(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		for i, c := range []struct {
 			result  supervise.Result
@@ -112,7 +112,7 @@ func TestHowCommandsEnd(t *testing.T) {
 }
 
 func TestCommandWithoutShell(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		for _, c := range []struct{ args, want []string }{
 			{nil, []string{"sleep"}},
@@ -130,7 +130,7 @@ func TestCommandWithoutShell(t *testing.T) {
 }
 
 func TestKillOfCommands(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		var mu sync.Mutex
 		var asked []time.Duration
@@ -187,7 +187,7 @@ func TestKillOfCommands(t *testing.T) {
 }
 
 func TestHealthCheckOfCommands(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		var mu sync.Mutex
 		answer, hangs := supervise.Result{}, false
@@ -244,7 +244,7 @@ func TestHealthCheckOfCommands(t *testing.T) {
 // TestCommandsOutliveTheAgent: what ends while no agent runs is told by the
 // next one, how it ended included.
 func TestCommandsOutliveTheAgent(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, p := registered(w)
 		names := map[string]string{}
 		for _, id := range []string{"stays", "ends", "crashes", "orphaned"} {
@@ -285,7 +285,7 @@ func TestCommandsOutliveTheAgent(t *testing.T) {
 // TestAnOrderIsCarriedOutOnceOrNever: the agent dies after it has asked for a
 // supervisor, and that comes late.
 func TestAnOrderIsCarriedOutOnceOrNever(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, p := registered(w)
 		name := m.commanded(w, cmdTask("a"))
 		o, _ := w.launcher.OrderOf(name)
@@ -311,7 +311,7 @@ func TestAnOrderIsCarriedOutOnceOrNever(t *testing.T) {
 }
 
 func TestCommandsThatCannotBeStarted(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		w.launcher.SetDown(errors.New("root runs this lab"))
 		m.run(cmdTask("a"))
@@ -354,7 +354,7 @@ func TestCommandsEndWithTheirAgentsID(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inBubble(t, func(t *testing.T, w *world) {
 				m, p := registered(w)
 				m.commanded(w, cmdTask("a"))
 				change(t, w, m, p)
@@ -368,7 +368,7 @@ func TestCommandsEndWithTheirAgentsID(t *testing.T) {
 }
 
 func TestFrameworkShutdownEndsCommands(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		m.commanded(w, cmdTask("a"))
 		m.send(&wire.ShutdownFramework{FrameworkID: "fw-0"})
@@ -380,7 +380,7 @@ func TestFrameworkShutdownEndsCommands(t *testing.T) {
 }
 
 func TestNoEngineIsNeededForCommands(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		w.engine.SetDown(errors.New("no such file or directory"))
 		w.flags = []string{"--containerizers=mesos"}
 		m, _ := registered(w)
@@ -408,7 +408,7 @@ func TestRefusedCommands(t *testing.T) {
 		"the mesos containerizer": {world: func(w *world) { w.flags = []string{"--containerizers=docker"} }},
 		"no way to start":         {world: func(w *world) { w.launcher = nil }},
 	} {
-		bubble(t, func(t *testing.T, w *world) {
+		inBubble(t, func(t *testing.T, w *world) {
 			launcher := w.launcher
 			if c.world != nil {
 				c.world(w)
@@ -432,7 +432,7 @@ func TestRefusedCommands(t *testing.T) {
 
 // TestRootNeedsLeave: the key of lab.yaml is named where it is missing.
 func TestRootNeedsLeave(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		w.environ = nil
 		m, _ := registered(w)
 		m.run(cmdTask("a"))
@@ -449,7 +449,7 @@ func TestRootNeedsLeave(t *testing.T) {
 
 // TestCheckLeftByAKilledAgent is ended by the next one.
 func TestCheckLeftByAKilledAgent(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, p := registered(w)
 		name := m.commanded(w, cmdTask("a"))
 		own, _ := w.launcher.OrderOf(name)
@@ -475,7 +475,7 @@ func TestCheckLeftByAKilledAgent(t *testing.T) {
 
 // Only --isolation=cgroups/mem makes mem a limit, as in the real one.
 func TestMemoryLimitOfCommands(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w, "--isolation=cgroups/cpu,cgroups/mem")
 		name := m.commanded(w, cmdTask("a"))
 		if o, _ := w.launcher.OrderOf(name); o.MemoryLimit != 96<<20 {
@@ -488,7 +488,7 @@ func TestMemoryLimitOfCommands(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		if o, _ := w.launcher.OrderOf(m.commanded(w, cmdTask("a"))); o.MemoryLimit != 0 {
 			t.Errorf("%+v", o)

@@ -116,7 +116,7 @@ func (c *dockerContainer) prepare() (err error) {
 	}
 	c.spec, err = docker.SpecOf(c.t.info, docker.Placement{
 		Name: c.t.name, AgentID: c.a.id(), Framework: c.t.ref.FrameworkID,
-		Sandbox: c.t.sandbox, Mapped: c.a.cfg.SandboxDirectory,
+		Sandbox: c.t.sandbox, Mapped: c.a.cfg.SandboxDirectory, Volumes: c.a.mountsOf(c.t),
 	})
 	if err == nil {
 		_, err = c.a.makeSandbox(c.t)

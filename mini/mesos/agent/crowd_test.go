@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // TestManyConnections: thousands of clients that are silent, stop in the middle
@@ -16,7 +17,7 @@ import (
 // and are given up; others are served meanwhile.
 func TestManyConnections(t *testing.T) {
 	n := 5000
-	if testing.Short() || labtest.Race {
+	if testing.Short() || bubble.Race {
 		n = 500
 	}
 	const host = "Host: " + agentIP + "\r\n"
@@ -28,7 +29,7 @@ func TestManyConnections(t *testing.T) {
 		{"a body nobody wants", "GET /state HTTP/1.1\r\n" + host + "Content-Length: 100\r\n\r\n"},
 		{"idle", "GET /health HTTP/1.1\r\n" + host + "\r\n"},
 	}
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		sends := func(bytes string) net.Conn {
 			c, err := w.net.Host("10.0.0.66").Dial(t.Context(), "tcp", agentIP+":5051")

@@ -13,6 +13,9 @@
 //   - A task id runs at most once at a time, and never a second time without
 //     being launched a second time: what a launch needs to be found again is
 //     on disk before the engine is asked.
+//   - An update leaves when it is on disk. A disk that takes its time holds up
+//     everything, as the real agent's checkpoints do; one that fails ends the
+//     agent with 1, and containers go on.
 //   - A lost connection or another leader changes nothing for tasks: the agent
 //     registers again with its id and its tasks. No ping for the master's
 //     total ping time-out counts as a lost connection.
@@ -23,8 +26,13 @@
 //     (another boot_id) it starts under a new id.
 //   - Told to shut down (it was removed and came back), it ends its
 //     containers, forgets its id and returns 0; the next run registers anew.
-//   - What the master says is dynamically reserved is kept on disk, whatever id
-//     it has; with fewer resources than are reserved it does not start.
+//   - What the master says is dynamically reserved, or a persistent volume, is
+//     kept on disk, whatever id it has; with fewer resources than that it does
+//     not start. A volume is a folder, <work_dir>/volumes/roles/<role>/<id>:
+//     mounted into Docker containers at its container path (an engine that
+//     mounts nothing inside another mount, as that of embedded machines, takes
+//     absolute ones only), for commands a link in the sandbox. It is removed
+//     when the master says that it is no more.
 //
 // It listens on --port (5051) behind Env.Server, speaks HTTP to the Docker
 // engine's socket, writes below --work_dir, --log_dir and --fetcher_cache_dir, and
@@ -78,7 +86,9 @@
 //     removed and its task reported TASK_LOST, not tried again.
 //   - A task that was shut down with its framework is listed as what became of
 //     it; the real one goes on listing it as running.
-//   - Left out: images and volumes of the mesos containerizer, custom
+//   - A command whose volume has a container path with a slash fails; the real
+//     one's posix isolator starts it without the volume.
+//   - Left out: images and host volumes of the mesos containerizer, custom
 //     executors, HTTP and TCP checks (tasks that ask for one of these fail at
 //     once and are told so), authentication, oversubscription, nested containers
 //     and whatever else of the operator API changes something (501), SIGUSR1.

@@ -56,7 +56,7 @@ func (w *world) has(name, want string) {
 }
 
 func TestURIsAreFetchedBeforeTheStart(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		w.website()
 		m, _ := registered(w)
 		m.commanded(w, wanting(cmdTask("cmd"), "http://10.0.0.50/f"))
@@ -71,7 +71,7 @@ func TestURIsAreFetchedBeforeTheStart(t *testing.T) {
 }
 
 func TestFailedFetch(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		w.website()
 		m, _ := registered(w)
 		for i, task := range []mesos.TaskInfo{cmdTask("0"), dockerTask(id0, "1")} {
@@ -92,7 +92,7 @@ func TestFailedFetch(t *testing.T) {
 }
 
 func TestKillWhileFetching(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		w.website()
 		m, _ := registered(w)
 		m.run(wanting(cmdTask("a"), "http://10.0.0.50/slow"))

@@ -88,7 +88,7 @@ func labelled(id string) mesos.TaskInfo {
 // only docker tasks have is left out of the comparison.
 func TestStateAsCaptured(t *testing.T) {
 	want := keys(t, capture(t, "task-running", "slave(1)_state.json"))
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w, "--attributes=rack:r1;zone:a")
 		m.run(labelled("t-run"))
 		m.update("t-run", mesos.TASK_RUNNING)
@@ -117,7 +117,7 @@ func TestStateAsCaptured(t *testing.T) {
 func TestFlagsAndMetricsAsCaptured(t *testing.T) {
 	flags := keys(t, capture(t, "task-running", "slave(1)_flags.json"))
 	metrics := keys(t, capture(t, "task-running", "metrics_snapshot.json"))
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		registered(w, "--hostname=agent1")
 		_, body := w.get("/flags")
 		if got := keys(t, body); !slices.Equal(got, flags) {
@@ -137,7 +137,7 @@ func TestFlagsAndMetricsAsCaptured(t *testing.T) {
 }
 
 func TestEndpoints(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		m.running(w, id0, "a")
 		same := func(paths ...string) {
@@ -170,7 +170,7 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestSandboxFiles(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		name := m.running(w, id0, "a")
 		executor := w.state()["frameworks"].([]any)[0].(map[string]any)["executors"].([]any)[0].(map[string]any)
@@ -231,7 +231,7 @@ func TestExecutorName(t *testing.T) {
 
 // What is no HTTP, or comes drop by drop, keeps nobody else waiting.
 func TestForeignBytesOnThePort(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		registered(w)
 		h := w.net.Host("10.0.0.66")
 		var open []net.Conn

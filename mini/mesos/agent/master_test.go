@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/mesos/agent/config"
 	"github.com/mesoslab/lab/mini/mesos/election"
@@ -73,7 +74,7 @@ func (w *world) agent() *agentRun {
 	p := &agentRun{t: w.t, stop: cancel, over: make(chan struct{})}
 	go func() {
 		defer close(p.over)
-		p.code = run(ctx, env, cfg, w.engine, group, newLogger(w.out, false))
+		p.code = run(ctx, env, cfg, w.engine, group, w.disk(cfg), newLogger(w.out, false))
 	}()
 	w.t.Cleanup(func() { cancel(); <-p.over })
 	return p
@@ -252,7 +253,7 @@ func (s *scheduler) kill(task string) {
 
 func withMaster(t *testing.T, f func(t *testing.T, p *pair), flags ...string) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { f(t, newPair(t, flags...)) })
+	bubble.Test(t, func(t *testing.T) { f(t, newPair(t, flags...)) })
 }
 
 func TestThroughAMaster(t *testing.T) {
@@ -358,7 +359,7 @@ func TestOldIDIsGoneWithANewOne(t *testing.T) {
 }
 
 func TestMasterRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		stop := w.startMaster()
 		s := newScheduler(w)

@@ -30,7 +30,7 @@ func TestOldStateKeys(t *testing.T) {
 	used, answers := map[string]bool{}, 0
 	for _, r := range recordings(t, "0.26.2") {
 		t.Run(r.prefix, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inBubble(t, func(t *testing.T, w *world) {
 				w.someOfEach()
 				for _, q := range r.requests(t) {
 					status, _, body := w.ask(q)

@@ -25,6 +25,7 @@ import (
 	"github.com/mesoslab/lab/internal/labtest/dockerd"
 	"github.com/mesoslab/lab/mini/mesos/agent/config"
 	"github.com/mesoslab/lab/mini/mesos/agent/docker"
+	"github.com/mesoslab/lab/mini/mesos/agent/meta"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
@@ -104,7 +105,7 @@ func (r *realAgent) begin() {
 	go func() {
 		defer close(over)
 		defer engine.Close()
-		if code := run(ctx, env, cfg, engine, r.group, newLogger(r.out, false)); code != 0 {
+		if code := run(ctx, env, cfg, engine, r.group, meta.NewStore(env.Path(cfg.WorkDir+metaFolder)), newLogger(r.out, false)); code != 0 {
 			r.t.Errorf("the agent ended with %d", code)
 		}
 	}()
@@ -153,6 +154,7 @@ func TestRealEngine(t *testing.T) {
 	if s := r.m.update("missing", mesos.TASK_FAILED); s.GetReason() != mesos.REASON_CONTAINER_LAUNCH_FAILED {
 		t.Errorf("%s %s", s.GetReason(), s.GetMessage())
 	}
+	r.writesVolume()
 	task := r.shell("lives", "echo out; echo err >&2; i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; exec sleep 1000")
 	task.HealthCheck = &mesos.HealthCheck{Type: mesos.HealthCheck_COMMAND, DelaySeconds: ptr(0.0), Command: &mesos.CommandInfo{Value: ptr("test -n \"$MESOS_TASK_ID\"")}}
 	r.m.run(task)
@@ -172,6 +174,7 @@ func TestRealEngine(t *testing.T) {
 	if s := r.m.update("lives", mesos.TASK_RUNNING); !s.GetHealthy() { // the new process has looked for itself
 		t.Errorf("%+v", s)
 	}
+	r.readsVolume()
 	r.m.send(&wire.KillTask{FrameworkID: "fw-0", TaskID: "lives"})
 	k := r.m.update("lives", mesos.TASK_KILLED)
 	if k.ContainerStatus.ContainerID.Value != s.ContainerStatus.ContainerID.Value {
@@ -180,6 +183,34 @@ func TestRealEngine(t *testing.T) {
 	if k.GetMessage() != "Container exited with status 137" { // sleep as the first process hears no SIGTERM
 		t.Errorf("%s", k.GetMessage())
 	}
+}
+
+// writesVolume has the engine mount a persistent volume for a task, which writes
+// into it.
+func (r *realAgent) writesVolume() {
+	r.t.Helper()
+	r.m.send(&wire.CheckpointResources{Resources: wire.All([]mesos.Resource{persistent("kept", "data")})})
+	r.until("the volume", func() error {
+		_, err := os.Stat(filepath.Join(r.root, "volumes/roles/web/kept"))
+		return err
+	})
+	r.volumeTask("writes", "data", `echo kept >"$MESOS_SANDBOX/data/file"`)
+}
+
+// readsVolume has a later task find it, under another name.
+func (r *realAgent) readsVolume() {
+	r.t.Helper()
+	r.volumeTask("reads", "other", `read word <"$MESOS_SANDBOX/other/file" && [ "$word" = kept ]`)
+}
+
+// volumeTask runs a script to its end, with the volume in its sandbox.
+func (r *realAgent) volumeTask(id, where, script string) {
+	r.t.Helper()
+	task := r.shell(id, script)
+	task.Resources = append(task.Resources, persistent("kept", where))
+	r.m.run(task)
+	r.m.update(id, mesos.TASK_RUNNING)
+	r.m.update(id, mesos.TASK_FINISHED)
 }
 
 // outputOf expects what the task printed in its sandbox, while it runs.

@@ -73,7 +73,7 @@ func recordedReasons(t *testing.T, version string) map[string]bool {
 // of a task, this agent says in the same words. The two say the same.
 func TestReasons(t *testing.T) {
 	ours := map[string]bool{}
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		hear := func(id string, state mesos.TaskState) {
 			t.Helper()

@@ -376,7 +376,7 @@ func TestReplay(t *testing.T) {
 	used := map[string]bool{}
 	for _, r := range recordings(t, "1.3.2") {
 		t.Run(r.prefix, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inBubble(t, func(t *testing.T, w *world) {
 				w.launcher.OnStart = func(name string, _ supervise.Order) (supervise.Result, bool) {
 					return supervise.Result{}, strings.Contains(name, ".check.")
 				}

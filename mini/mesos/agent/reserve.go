@@ -25,23 +25,38 @@ func (a *agent) recoverReserved() error {
 		return fmt.Errorf("%w\nTo give the reservations up, remove %s/meta/resources", err, a.cfg.WorkDir)
 	}
 	a.log.infof("Recovered %d reserved resources", len(a.reserved))
-	return nil
+	return a.recoverVolumes()
 }
 
-// checkpoint keeps what the master says is reserved here.
+// checkpoint keeps what the master says is reserved here. Volumes are made
+// before it is on disk that they are there, and removed when it is that they are
+// not.
 func (a *agent) checkpoint(m *wire.CheckpointResources) {
 	if len(m.Resources) == 0 && len(a.reserved) == 0 {
 		return
+	}
+	before, now := a.volumes(a.reserved), a.volumes(wire.Values(m.Resources))
+	for _, v := range added(before, now) {
+		if err := a.makeVolume(v); err != nil {
+			a.fail(err)
+			return
+		}
 	}
 	if err := a.store.SaveReserved(m.Resources); err != nil {
 		a.fail(err)
 		return
 	}
 	a.reserved = wire.Values(m.Resources)
+	for _, v := range added(now, before) {
+		a.log.infof("Removing volume %s of role %s with what is in it", v.id, v.role)
+		if err := a.discardVolume(v.dir); err != nil {
+			a.log.errorf("%v", err)
+		}
+	}
 	a.log.infof("Updated checkpointed resources: %d are reserved", len(a.reserved))
 }
 
-// effective are the agent's resources with some of them reserved.
+// effective are the agent's resources with some of them reserved, or volumes.
 func effective(static, reserved []mesos.Resource) ([]mesos.Resource, error) {
 	if len(reserved) == 0 {
 		return static, nil
@@ -50,13 +65,13 @@ func effective(static, reserved []mesos.Resource) ([]mesos.Resource, error) {
 	if err != nil {
 		return static, fmt.Errorf("resources: %w", err)
 	}
-	dynamic, err := resource.FromReserved(reserved)
+	kept, err := resource.FromKept(reserved)
 	if err != nil {
 		return static, fmt.Errorf("checkpointed resources: %w", err)
 	}
-	total, ok := all.WithReservations(dynamic)
+	total, ok := all.WithReservations(kept)
 	if !ok {
-		return static, fmt.Errorf("checkpointed resources %s are incompatible with agent resources %s", dynamic, all)
+		return static, fmt.Errorf("checkpointed resources %s are incompatible with agent resources %s", kept, all)
 	}
 	return total.Proto(""), nil
 }

@@ -27,7 +27,7 @@ func reservedOf(t *testing.T, list []wire.Resource) string {
 // the next master, by the next run and under the next id, until the master
 // takes it back.
 func TestReservationsOutliveTheAgent(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		const flag, want = "--resources=cpus:4;mem:1024;disk:512;ports:[31000-31999]", "cpus(web, ops):3"
 		m, p := registered(w, flag)
 		role, principal := "web", "ops"

@@ -13,6 +13,7 @@ import (
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/mesos/agent/config"
 	"github.com/mesoslab/lab/mini/mesos/agent/docker"
+	"github.com/mesoslab/lab/mini/mesos/agent/meta"
 	"github.com/mesoslab/lab/mini/mesos/election"
 )
 
@@ -49,7 +50,7 @@ func Run(ctx context.Context, env mini.Env) int {
 		fmt.Fprintf(env.Stderr, "mesos-slave: --master: %v\n", err)
 		return 1
 	}
-	code := run(ctx, env, cfg, engine, group, out)
+	code := run(ctx, env, cfg, engine, group, meta.NewStore(env.Path(cfg.WorkDir+metaFolder)), out)
 	cancel()
 	if z, ok := group.(*election.ZooKeeper); ok {
 		z.Wait()
@@ -57,9 +58,12 @@ func Run(ctx context.Context, env mini.Env) int {
 	return code
 }
 
+// metaFolder is where under --work_dir the agent remembers.
+const metaFolder = "/meta"
+
 // run is Run with its world handed in.
-func run(ctx context.Context, env mini.Env, cfg *config.Config, engine docker.Engine, group election.Group, out *logger) int {
-	a, l, err := prepare(ctx, env, cfg, engine, out)
+func run(ctx context.Context, env mini.Env, cfg *config.Config, engine docker.Engine, group election.Group, disk *meta.Store, out *logger) int {
+	a, l, err := prepare(ctx, env, cfg, engine, disk, out)
 	if err != nil {
 		if ctx.Err() != nil {
 			return 0
@@ -90,12 +94,12 @@ const engineWait = 30 * time.Second
 
 // prepare opens the port, finds the engine and recovers what an earlier run
 // left.
-func prepare(ctx context.Context, env mini.Env, cfg *config.Config, engine docker.Engine, out *logger) (*agent, net.Listener, error) {
+func prepare(ctx context.Context, env mini.Env, cfg *config.Config, engine docker.Engine, disk *meta.Store, out *logger) (*agent, net.Listener, error) {
 	l, err := env.Listen(ctx, "tcp", net.JoinHostPort(cfg.IP, strconv.Itoa(cfg.Port)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen: %w", err)
 	}
-	a := newAgent(ctx, env, cfg, engine, out)
+	a := newAgent(ctx, env, cfg, engine, disk, out)
 	if err := a.ready(ctx, l.Addr()); err != nil {
 		l.Close()
 		a.stop()

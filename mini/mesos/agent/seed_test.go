@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/local/engine"
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/mesos"
@@ -161,7 +161,7 @@ func (s *seed) activated(want float64) {
 // The agent finds its master through ZooKeeper, comes back under its id after
 // a restart, and follows a restarted master.
 func TestSeedPlatform(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := &seed{t: t, net: labtest.NewNetwork()}
 		root := t.TempDir()
 		dial := s.docker(node2, root)

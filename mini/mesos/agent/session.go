@@ -157,15 +157,21 @@ func (a *agent) receive(ctx context.Context, cancel context.CancelCauseFunc, s *
 	limit, registered := pingTimeout, false
 	silence := time.AfterFunc(answerTimeout, func() { cancel(errNoAnswer) })
 	defer func() { silence.Stop() }()
-	listen := func(d time.Duration) {
+	listen := func() {
+		silence.Stop()
+		if !registered {
+			silence = time.AfterFunc(answerTimeout, func() { cancel(errNoAnswer) })
+			return
+		}
+		silence = time.AfterFunc(limit, func() {
+			cancel(fmt.Errorf("no pings from master received within %v", limit))
+		})
+	}
+	welcome := func(d time.Duration) {
 		limit, registered = d, true
 		if limit <= 0 {
 			limit = pingTimeout
 		}
-		silence.Stop()
-		silence = time.AfterFunc(limit, func() {
-			cancel(fmt.Errorf("no pings from master received within %v", limit))
-		})
 	}
 	for {
 		m, err := s.conn.Receive(ctx)
@@ -179,17 +185,21 @@ func (a *agent) receive(ctx context.Context, cancel context.CancelCauseFunc, s *
 				if !m.Connected {
 					return errNotConnected
 				}
-				listen(limit)
+				listen()
 			}
 			continue
 		case *wire.Registered:
-			listen(m.TotalPingTimeout)
+			welcome(m.TotalPingTimeout)
 		case *wire.Reregistered:
-			listen(m.TotalPingTimeout)
+			welcome(m.TotalPingTimeout)
 		}
+		// The loop may wait for its disk. Meanwhile nobody reads: it is not the
+		// master who is silent.
+		silence.Stop()
 		if !a.do(func() { a.handle(s, m) }) {
 			return nil
 		}
+		listen()
 	}
 }
 

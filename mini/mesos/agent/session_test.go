@@ -44,7 +44,7 @@ func expectTasks(t *testing.T, r *wire.Reregister, want map[string]mesos.TaskSta
 }
 
 func TestLostConnection(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		m.running(w, id0, "a")
 		m.run(dockerTask(id0, "b"))
@@ -81,7 +81,7 @@ func TestLostConnection(t *testing.T) {
 }
 
 func TestMasterFailover(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		other := w.newMaster(2)
 		name := m.running(w, id0, "a")
@@ -106,7 +106,7 @@ func TestMasterFailover(t *testing.T) {
 }
 
 func TestSilentMaster(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m := w.newMaster(1)
 		m.timeout, m.pings = 6*time.Second, 2*time.Second
 		w.start()
@@ -137,7 +137,7 @@ func TestSilentMaster(t *testing.T) {
 }
 
 func TestMuteMasterIsAskedAgain(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m := w.newMaster(1)
 		m.mute = true
 		w.start()
@@ -151,7 +151,7 @@ func TestMuteMasterIsAskedAgain(t *testing.T) {
 }
 
 func TestAgentRestart(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, p := registered(w)
 		stays := m.running(w, id0, "stays")
 		ends := m.running(w, id0, "ends")
@@ -208,7 +208,7 @@ func TestAgentRestart(t *testing.T) {
 }
 
 func TestRestartInTheMiddleOfALaunch(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, p := registered(w)
 		w.engine.Publish("slow:1", time.Minute)
 		task := dockerTask(id0, "slow")
@@ -229,7 +229,7 @@ func TestRestartInTheMiddleOfALaunch(t *testing.T) {
 // What had ended is still listed after a restart, and its sandbox shown, until
 // the sandbox is too old or there are too many.
 func TestEndedTasksAreRemembered(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, p := registered(w, "--max_completed_executors_per_framework=2")
 		for _, id := range []string{"a", "b", "c"} {
 			name := m.running(w, id0, id)
@@ -269,7 +269,7 @@ func TestEndedTasksAreRemembered(t *testing.T) {
 }
 
 func TestKillOutlivesTheAgent(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, p := registered(w, "--docker_stop_timeout=1mins")
 		m.running(w, id0, "a")
 		w.engine.OnStop = func(_ string, grace time.Duration) (time.Duration, int) { return grace, 0 }
@@ -283,7 +283,7 @@ func TestKillOutlivesTheAgent(t *testing.T) {
 }
 
 func TestShutdownAfterRemoval(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, p := registered(w)
 		m.running(w, id0, "a")
 		w.engine.Publish("slow:1", time.Minute)
@@ -318,7 +318,7 @@ func TestShutdownAfterRemoval(t *testing.T) {
 // TestASchedulerThatReturnsIsToldAtOnce: what was not acknowledged does not wait
 // for the next of its longer and longer pauses.
 func TestASchedulerThatReturnsIsToldAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		w.engine.Exit(m.running(w, id0, "a"), 3)
 		first := m.unacknowledged("a", mesos.TASK_FAILED)
@@ -337,7 +337,7 @@ func TestASchedulerThatReturnsIsToldAtOnce(t *testing.T) {
 }
 
 func TestShutdownFramework(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		m.running(w, id0, "a")
 		w.engine.Exit(m.running(w, id0, "ended"), 0)
@@ -364,7 +364,7 @@ func TestShutdownFramework(t *testing.T) {
 }
 
 func TestReconciliation(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		m.running(w, id0, "a")
 		refs := []wire.TaskRef{{FrameworkID: "fw-0", TaskID: "a"}, {FrameworkID: "fw-0", TaskID: "ghost"}}
@@ -391,7 +391,7 @@ func restartChanged(t *testing.T, w *world, change func(), args ...string) {
 }
 
 func TestChangedResourcesMeanANewID(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		restartChanged(t, w, func() {}, "--resources=cpus:8")
 		if !strings.Contains(w.out.text(), "had other resources: starting under a new id") {
 			t.Error("it did not say so")
@@ -400,7 +400,7 @@ func TestChangedResourcesMeanANewID(t *testing.T) {
 }
 
 func TestRebootMeansANewID(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		boot := func(id string) {
 			file := filepath.Join(w.root, "proc/sys/kernel/random/boot_id")
 			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -416,7 +416,7 @@ func TestRebootMeansANewID(t *testing.T) {
 }
 
 func TestDamagedMemory(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		_, p := registered(w)
 		p.end()
 		err := filepath.WalkDir(w.root, func(name string, _ fs.DirEntry, err error) error {
@@ -439,7 +439,7 @@ func TestDamagedMemory(t *testing.T) {
 }
 
 func TestCleanup(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, p := registered(w)
 		m.running(w, id0, "a")
 		p.end()

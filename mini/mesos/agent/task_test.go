@@ -28,7 +28,7 @@ func registered(w *world, args ...string) (*fakeMaster, *agentRun) {
 }
 
 func TestRegister(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m := w.newMaster(1)
 		began := time.Now()
 		w.start()
@@ -50,7 +50,7 @@ func TestRegister(t *testing.T) {
 }
 
 func TestRunAndFinish(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		m.run(dockerTask(id0, "nginx.1"))
 		s := m.update("nginx.1", mesos.TASK_RUNNING)
@@ -91,7 +91,7 @@ func TestRunAndFinish(t *testing.T) {
 }
 
 func TestCrash(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		w.engine.Exit(m.running(w, id0, "a"), 3)
 		if s := m.update("a", mesos.TASK_FAILED); s.GetMessage() != "Container exited with status 3" {
@@ -106,7 +106,7 @@ func TestCrash(t *testing.T) {
 }
 
 func TestKill(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		var asked []time.Duration
 		w.engine.OnStop = func(_ string, grace time.Duration) (time.Duration, int) {
@@ -146,7 +146,7 @@ func TestKill(t *testing.T) {
 }
 
 func TestKillingStateForThoseWhoWantIt(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		f := framework1()
 		f.Capabilities = []mesos.FrameworkInfo_Capability{{Type: mesos.FrameworkInfo_Capability_TASK_KILLING_STATE}}
@@ -159,7 +159,7 @@ func TestKillingStateForThoseWhoWantIt(t *testing.T) {
 }
 
 func TestPull(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w, "--executor_registration_timeout=2mins")
 		pull := func(id, image string) {
 			task := dockerTask(id0, id)
@@ -197,7 +197,7 @@ func TestPull(t *testing.T) {
 }
 
 func TestRefusedTasks(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		for want, change := range map[string]func(*mesos.TaskInfo){
 			"names no program":     func(t *mesos.TaskInfo) { t.Container = nil },
@@ -227,7 +227,7 @@ func TestRefusedTasks(t *testing.T) {
 }
 
 func TestTheSameTaskTwiceRunsOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		m.run(dockerTask(id0, "a"))
 		m.run(dockerTask(id0, "a"))
@@ -247,7 +247,7 @@ func TestTheSameTaskTwiceRunsOnce(t *testing.T) {
 }
 
 func TestUpdatesAreResentInOrderUntilAcknowledged(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		m.run(dockerTask(id0, "a"))
 		first := m.unacknowledged("a", mesos.TASK_RUNNING)
@@ -275,7 +275,7 @@ func TestUpdatesAreResentInOrderUntilAcknowledged(t *testing.T) {
 }
 
 func TestHealthCheck(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		var healthy atomic.Bool
 		healthy.Store(true)
@@ -315,7 +315,7 @@ func TestHealthCheck(t *testing.T) {
 }
 
 func TestEngineComesBack(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		m, _ := registered(w)
 		m.running(w, id0, "a")
 		w.engine.SetDown(errors.New("cannot connect to the docker daemon"))
@@ -336,7 +336,7 @@ func TestEngineComesBack(t *testing.T) {
 }
 
 func TestNoEngineAtAll(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		w.engine.SetDown(errors.New("no such file or directory"))
 		began := time.Now()
 		w.start().wait(1)

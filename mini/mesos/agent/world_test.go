@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -18,9 +19,11 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/mesos/agent/config"
 	"github.com/mesoslab/lab/mini/mesos/agent/docker"
+	"github.com/mesoslab/lab/mini/mesos/agent/meta"
 	"github.com/mesoslab/lab/mini/mesos/election"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 	"github.com/mesoslab/lab/mini/supervise"
@@ -45,6 +48,16 @@ type world struct {
 	root     string
 	flags    []string
 	out      *journal
+	memory   string       // where the last agent remembers
+	before   func() error // what happens before each write of an agent, see meta.Store
+}
+
+// disk is where an agent remembers.
+func (w *world) disk(cfg *config.Config) *meta.Store {
+	w.memory = filepath.Join(w.root, cfg.WorkDir, metaFolder)
+	s := meta.NewStore(w.memory)
+	s.Before = w.before
+	return s
 }
 
 func newWorld(t *testing.T) *world {
@@ -111,7 +124,7 @@ func (w *world) start(args ...string) *agentRun {
 	p := &agentRun{t: w.t, stop: cancel, over: make(chan struct{})}
 	go func() {
 		defer close(p.over)
-		p.code = run(ctx, env, cfg, w.engine, w.group, newLogger(w.out, false))
+		p.code = run(ctx, env, cfg, w.engine, w.group, w.disk(cfg), newLogger(w.out, false))
 	}()
 	w.t.Cleanup(func() { cancel(); <-p.over })
 	return p
@@ -379,8 +392,8 @@ func (w *world) state() map[string]any {
 	return out
 }
 
-// bubble runs a test in a bubble.
-func bubble(t *testing.T, f func(t *testing.T, w *world)) {
+// inBubble runs a test in a bubble.
+func inBubble(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { f(t, newWorld(t)) })
+	bubble.Test(t, func(t *testing.T) { f(t, newWorld(t)) })
 }

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func candidate(id, ip string) Master {
@@ -110,7 +112,7 @@ func TestFixed(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		g := new(Memory)
 		one, two := candidate("1", "10.0.0.1"), candidate("2", "10.0.0.2")
 		ctx1, leave := context.WithCancel(t.Context())

@@ -13,6 +13,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/zookeeper"
 )
@@ -84,7 +85,7 @@ func over(c <-chan struct{}) bool {
 }
 
 func TestElection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		one, lost1, leave1 := r.enter("10.0.0.1", "one")
 		two, lost2, _ := r.enter("10.0.0.2", "two")
@@ -106,7 +107,7 @@ func TestElection(t *testing.T) {
 // TestSilence: ZooKeeper unreachable for less than a session changes nothing;
 // for longer, every candidacy is lost and nobody is known to lead.
 func TestSilence(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		one, lost, _ := r.enter("10.0.0.1", "one")
 		g, ctx, _ := r.group("10.0.0.3")
@@ -143,7 +144,7 @@ func TestSilence(t *testing.T) {
 // TestServerGone: a killed ZooKeeper ends a candidacy after one session
 // time-out (measured on the real one: 10.05 to 10.19 s).
 func TestServerGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		_, lost, _ := r.enter("10.0.0.1", "one")
 		r.stop()
@@ -157,7 +158,7 @@ func TestServerGone(t *testing.T) {
 }
 
 func TestServerRestarts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		one, lost, _ := r.enter("10.0.0.1", "one")
 		g, ctx, _ := r.group("10.0.0.3")
@@ -175,7 +176,7 @@ func TestServerRestarts(t *testing.T) {
 }
 
 func TestNodeDeleted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		_, lost, _ := r.enter("10.0.0.1", "one")
 		h := r.net.Host("10.0.0.8")
@@ -201,7 +202,7 @@ func TestNodeDeleted(t *testing.T) {
 
 // TestLateServer: candidates may start before ZooKeeper does.
 func TestLateServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.stop()
 		g, ctx, _ := r.group("10.0.0.1")
@@ -222,7 +223,7 @@ func TestLateServer(t *testing.T) {
 // TestNothingStartsAfterTheEnd: what is asked while everything ends neither
 // runs on nor meets Wait half way.
 func TestNothingStartsAfterTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		g, _, leave := r.group("10.0.0.1")
 		synctest.Wait()

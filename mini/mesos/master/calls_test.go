@@ -10,9 +10,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // exchange is a request in a captured transcript and its answer.
@@ -49,7 +49,7 @@ func TestReplayCalls(t *testing.T) {
 	}
 	realFramework := regexp.MustCompile(`91d5ea63-a034-46c8-80ad-bc45d2e112d4-0000`)
 	realStream := regexp.MustCompile(`b7a56597-c206-490e-8a9c-de889d5dadd1`)
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.realMaster()
 		r.twoAgents()

@@ -17,6 +17,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // capture reads what a real Mesos 1.3.2 master answered in a situation.
@@ -124,7 +125,7 @@ func TestContract(t *testing.T) {
 		f.Role, f.Principal, f.Hostname, f.WebUiURL = &role, &principal, &host, &web
 		return f
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		capture(t, "empty", "version") // skips if there are none
 		r := newRig(t)
 		r.master(masterIP, nil, "--cluster=labcap", "--compat=1.3")
@@ -157,7 +158,7 @@ func TestContract(t *testing.T) {
 }
 
 func TestContractEmpty(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		real := capture(t, "empty", "master_state")
 		r := newRig(t)
 		r.master(masterIP, nil, "--cluster=labcap", "--compat=1.3")
@@ -171,7 +172,7 @@ func TestContractEmpty(t *testing.T) {
 // TestContractFlags: every flag the real master shows by default is shown,
 // with the same default.
 func TestContractFlags(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var real, ours struct{ Flags map[string]string }
 		if err := json.Unmarshal(capture(t, "task-running", "master_flags"), &real); err != nil {
 			t.Fatal(err)
@@ -197,7 +198,7 @@ func TestContractFlags(t *testing.T) {
 // TestContractMetrics: the real master's metrics are all there, but those
 // that time its insides or look at the computer.
 func TestContractMetrics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var real, ours map[string]float64
 		if err := json.Unmarshal(capture(t, "task-running", "metrics_snapshot"), &real); err != nil {
 			t.Fatal(err)
@@ -229,7 +230,7 @@ func TestContractMetrics(t *testing.T) {
 }
 
 func TestWireFormat(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		r.agent("10.0.0.2")

@@ -20,11 +20,14 @@
 // Files: <work_dir>/registry.json holds the agents that were let in, so that
 // a restarted master knows whom to wait for, the weights and quotas that were
 // set and the maintenance that is planned. It is this master's own; unlike the real
-// replicated log it is not shared with the other masters. With --registry=in_memory there is none. Nothing else is
-// written; --log_dir is accepted and shown, the log goes to Env.Stderr.
+// replicated log it is not shared with the other masters. Nobody hears of what
+// is not on its disk yet, and a leading master that cannot write it within
+// --registry_store_timeout ends with exit code 1. With --registry=in_memory there
+// is none. Nothing else is written; --log_dir is accepted and shown, the log goes
+// to Env.Stderr.
 //
 // Peers that are slow, or send nonsense or too much, are cut off in bounded
 // time (see the constants in serve.go).
 //
-// Not here: authentication, authorization, volumes, inverse offers.
+// Not here: authentication, authorization.
 package master

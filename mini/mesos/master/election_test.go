@@ -6,12 +6,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/mesos/election"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
 func TestLeaderAndFollower(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		group := new(election.Memory)
 		one := r.master("10.0.0.1", group)
@@ -57,7 +58,7 @@ func TestLeaderAndFollower(t *testing.T) {
 }
 
 func TestNobodyLeads(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		group := new(election.Memory)
 		group.SetDown(true)
@@ -78,7 +79,7 @@ func TestNobodyLeads(t *testing.T) {
 // TestFollowerSurvivesLoss: only a leader must end when its candidacy is
 // lost.
 func TestFollowerSurvivesLoss(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		group := new(election.Memory)
 		one := r.master("10.0.0.1", group)

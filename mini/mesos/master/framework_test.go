@@ -12,6 +12,8 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/encoding/codecs"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
@@ -22,7 +24,7 @@ func again(s *sched, info *mesos.FrameworkInfo) *mesos.FrameworkInfo {
 }
 
 func TestFailover(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		_, _, s := running(r, framework("f"))
@@ -46,7 +48,7 @@ func TestFailover(t *testing.T) {
 
 func TestFailoverTimeout(t *testing.T) {
 	for _, seconds := range []float64{0, 5} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := newRig(t)
 			r.master(masterIP, nil)
 			info := framework("f")
@@ -87,7 +89,7 @@ func TestFailoverTimeout(t *testing.T) {
 }
 
 func TestSchedulerReturnsInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a, _, s := running(r, framework("f"))
@@ -112,7 +114,7 @@ func TestSchedulerReturnsInTime(t *testing.T) {
 }
 
 func TestHeartbeats(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		s := r.scheduler(framework("f"))
@@ -131,7 +133,7 @@ func TestHeartbeats(t *testing.T) {
 }
 
 func TestFilters(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a := r.agent("10.0.0.2")
@@ -168,7 +170,7 @@ func TestFilters(t *testing.T) {
 }
 
 func TestDeclinedGoesToTheNext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a := r.agent("10.0.0.2")
@@ -187,7 +189,7 @@ func TestDeclinedGoesToTheNext(t *testing.T) {
 }
 
 func TestOfferTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil, "--offer_timeout=30secs")
 		a := r.agent("10.0.0.2")
@@ -206,7 +208,7 @@ func TestOfferTimeout(t *testing.T) {
 }
 
 func TestInvalidLaunches(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a, b, s := running(r, framework("f"))
@@ -246,7 +248,7 @@ func TestInvalidLaunches(t *testing.T) {
 }
 
 func TestUnacknowledgedTaskIsKept(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a, _, s := running(r, framework("f"))
@@ -272,7 +274,7 @@ func TestUnacknowledgedTaskIsKept(t *testing.T) {
 // TestMasterRestart: a restarted master knows from its registry whom to wait
 // for, and gets tasks and frameworks back from agents and schedulers.
 func TestMasterRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		args := []string{"--registry=replicated_log", "--work_dir=/var/lib/mesos"}
 		m := r.master(masterIP, nil, args...)
@@ -321,7 +323,7 @@ func TestMasterRestart(t *testing.T) {
 
 // TestRecoveredFramework: agents come back before the scheduler does.
 func TestRecoveredFramework(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		m := r.master(masterIP, nil)
 		a, b, s := running(r, framework("f"))
@@ -351,7 +353,7 @@ func TestRecoveredFramework(t *testing.T) {
 }
 
 func TestRolesFlag(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil, "--roles=web")
 		role := "db"
@@ -368,7 +370,7 @@ func TestRolesFlag(t *testing.T) {
 // TestRolesThatNobodyNamed: implicit roles came with 0.27.
 func TestRolesThatNobodyNamed(t *testing.T) {
 	for compat, refused := range map[string]bool{"0.26": true, "1.3": false} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := newRig(t)
 			r.master(masterIP, nil, "--compat="+compat)
 			role := "db"
@@ -386,7 +388,7 @@ func TestRolesThatNobodyNamed(t *testing.T) {
 // TestWhatHasEndedIsNotRecovered: a slave that remembers a framework without
 // any task brings a new master nothing to recover.
 func TestWhatHasEndedIsNotRecovered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a := newAgentDouble(r, "10.0.0.2")

@@ -12,6 +12,7 @@ import (
 	"github.com/mesoslab/lab/internal/labtest"
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/mesos/election"
+	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/master/flags"
 )
 
@@ -25,8 +26,9 @@ type rig struct {
 	net *labtest.Network
 	// generation is what situations run as: "1.3" unless said otherwise.
 	generation string
-	scheds     []*sched // all that subscribed
-	dir        string   // one folder for every host: hosts differ in their paths only
+	scheds     []*sched                // all that subscribed
+	keeper     func() cluster.Registry // of each run's registry; nil: as the flags say
+	dir        string                  // one folder for every host: hosts differ in their paths only
 }
 
 func newRig(t *testing.T) *rig {
@@ -71,6 +73,9 @@ func (r *rig) master(ip string, group election.Group, args ...string) *testMaste
 func (r *rig) start(env mini.Env, cfg flags.Config, group election.Group) *testMaster {
 	m := newMaster(env, cfg)
 	m.group = group
+	if r.keeper != nil {
+		m.keeper = r.keeper()
+	}
 	m.audit = func(err error) {
 		if err != nil {
 			r.t.Errorf("invariant broken: %v", err)

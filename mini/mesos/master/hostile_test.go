@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
@@ -64,7 +65,7 @@ func TestHostilePeers(t *testing.T) {
 		{"another upgrade", "GET " + wire.Path + " HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: close\r\n\r\n", "HTTP/1.1 426", introduction},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				r := newRig(t)
 				r.master(masterIP, nil)
 				conn := r.raw("10.0.6.6", "")
@@ -86,7 +87,7 @@ func TestHostilePeers(t *testing.T) {
 // TestSlowReader: who asks and does not take the answers is cut off, and what
 // waits for it is bounded.
 func TestSlowReader(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		for i := range 20 {
@@ -127,7 +128,7 @@ func TestManyConnections(t *testing.T) {
 	if testing.Short() {
 		n = 500
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a := r.agent("10.0.0.2")
@@ -156,7 +157,7 @@ func TestManyConnections(t *testing.T) {
 
 // TestLongBodies: what is too long is refused on every path that takes a body.
 func TestLongBodies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		for path, length := range map[string]int{"/api/v1/scheduler": 16<<20 + 1, "/master/api/v1": 16<<20 + 1, "/teardown": 1<<16 + 1, "/weights": 1<<16 + 1} {

@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // TestRefusals: status codes and texts of the scheduler API and /teardown as
 // measured on Mesos 1.3.2 (captures-mesos, v1sched-A-main).
 func TestRefusals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		s := r.scheduler(framework("f"))
@@ -119,7 +121,7 @@ func (r *rig) at(addr, method, path, body string, header map[string]string) (*ht
 
 // TestGuard: a web page of somebody else gets nothing.
 func TestGuard(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		if resp, _ := r.do("POST", "/teardown", "frameworkId=x", map[string]string{"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}); resp.StatusCode != 403 {
@@ -139,7 +141,7 @@ func TestGuard(t *testing.T) {
 }
 
 func TestWebPage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil, "--cluster=<b>lab</b>")
 		resp, body := r.get(masterAddr, "/")

@@ -39,6 +39,7 @@ func (m *master) elect(ctx context.Context, wg *sync.WaitGroup) error {
 
 func (m *master) contend(ctx context.Context, group election.Group, wg *sync.WaitGroup) error {
 	gone := make(chan struct{}) // closed when a candidacy is lost while leading
+	failed := make(chan error, 1)
 	wg.Go(func() {
 		for ctx.Err() == nil {
 			lost, err := group.Contend(ctx, m.info)
@@ -64,8 +65,10 @@ func (m *master) contend(ctx context.Context, group election.Group, wg *sync.Wai
 		select {
 		case <-gone:
 			return errLostLeadership
+		case err := <-failed:
+			return err
 		case leader := <-changes:
-			if err := m.follow(ctx, leader, wg); err != nil {
+			if err := m.follow(ctx, leader, wg, failed); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -89,10 +92,14 @@ func (m *master) detect(ctx context.Context, group election.Group, changes chan<
 	}
 }
 
-// follow takes note of a new leader; it may be this master.
-func (m *master) follow(ctx context.Context, leader election.Master, wg *sync.WaitGroup) error {
+// follow takes note of a new leader; it may be this master. The cluster that it
+// then leads may end by itself: failed is told why.
+func (m *master) follow(ctx context.Context, leader election.Master, wg *sync.WaitGroup, failed chan<- error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.closing {
+		return nil
+	}
 	m.leader = leader
 	switch {
 	case leader == m.info && m.reign == nil:
@@ -102,7 +109,11 @@ func (m *master) follow(ctx context.Context, leader election.Master, wg *sync.Wa
 			return err
 		}
 		m.reign = &reign{cluster: c}
-		wg.Go(func() { c.Run(ctx) })
+		wg.Go(func() {
+			if err := c.Run(ctx); err != nil {
+				failed <- err
+			}
+		})
 	case leader != m.info && m.reign != nil:
 		return errLostLeadership
 	case leader.PID == "":
@@ -133,7 +144,8 @@ func (m *master) clusterOptions() cluster.Options {
 	if m.cfg.Old {
 		o.Compat = cluster.V026
 	}
-	if m.cfg.WorkDir != "" {
+	o.Registry, o.StoreTimeout = m.keeper, m.cfg.StoreTimeout
+	if o.Registry == nil && m.cfg.WorkDir != "" {
 		o.Registry = registryFile(m.env.Path(m.cfg.WorkDir))
 	}
 	return o

@@ -13,8 +13,8 @@ import (
 	"github.com/mesoslab/lab/mini/mesos/master/endpoints"
 	"github.com/mesoslab/lab/mini/mesos/master/operatorapi"
 	"github.com/mesoslab/lab/mini/mesos/master/schedulerapi"
-	"github.com/mesoslab/lab/mini/mesos/master/v1call"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
+	"github.com/mesoslab/lab/mini/mesos/v1call"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
@@ -83,16 +83,20 @@ func (m *master) serveLeading(w http.ResponseWriter, r *http.Request, name strin
 
 func post(w http.ResponseWriter, r *http.Request, name string, c *cluster.Cluster) {
 	switch {
+	case strings.HasSuffix(name, "-volumes") && c.Generation() == cluster.V026: // they are later
+		w.WriteHeader(http.StatusNotFound)
 	case r.Method != http.MethodPost:
 		wrongMethod(w, r, "POST")
 	case name == "/teardown":
 		teardown(w, r, c)
 	case name == "/reserve":
-		reserve(w, r, c.Reserve, reservedStatus(c))
+		reserve(w, r, "resources", c.Reserve, reservedStatus(c))
 	case name == "/unreserve":
-		reserve(w, r, c.Unreserve, reservedStatus(c))
-	default:
-		refuse(w, http.StatusNotImplemented, fmt.Sprintf("This master has no %s", name))
+		reserve(w, r, "resources", c.Unreserve, reservedStatus(c))
+	case name == "/create-volumes":
+		reserve(w, r, "volumes", c.CreateVolumes, http.StatusAccepted)
+	case name == "/destroy-volumes":
+		reserve(w, r, "volumes", c.DestroyVolumes, http.StatusAccepted)
 	}
 }
 
@@ -143,7 +147,7 @@ func weights(w http.ResponseWriter, r *http.Request, c *cluster.Cluster) {
 		return
 	}
 	if err := c.SetWeights(call.WeightInfos); err != nil {
-		refuse(w, http.StatusBadRequest, err.Error())
+		refuseChange(w, err, err.Error())
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
@@ -33,7 +34,7 @@ func TestLossLaw(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		for _, offset := range []time.Duration{0, time.Millisecond, 700 * time.Millisecond, 1999 * time.Millisecond} {
 			t.Run(fmt.Sprintf("silent=%v/%v", silent, offset), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					r := newRig(t)
 					r.master(masterIP, nil, "--agent_ping_timeout=2secs", "--max_slave_ping_timeouts=3")
 					a, _, s := running(r, framework("f"))
@@ -65,7 +66,7 @@ func TestLossIsToldInOrder(t *testing.T) {
 		{"0.26", "Slave agent-10.0.0.2 removed: health check timed out"},
 		{"1.3", "Agent agent-10.0.0.2 is unreachable: health check timed out"},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := newRig(t)
 			r.master(masterIP, nil, "--compat="+c.compat, "--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=2")
 			a, _, s := running(r, framework("f"))
@@ -107,7 +108,7 @@ func TestLossIsToldInOrder(t *testing.T) {
 }
 
 func TestPongCancelsRemoval(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil, "--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=3")
 		a, _, s := running(r, framework("f"))
@@ -129,7 +130,7 @@ func TestPongCancelsRemoval(t *testing.T) {
 }
 
 func TestNoCheckpointLosesAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil, "--compat=1.3")
 		info := framework("f")
@@ -149,7 +150,7 @@ func TestNoCheckpointLosesAtOnce(t *testing.T) {
 }
 
 func TestAgentReturnsInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a, _, s := running(r, framework("f"))
@@ -174,7 +175,7 @@ func TestAgentReturnsInTime(t *testing.T) {
 }
 
 func TestKillWhileAgentIsAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a, _, s := running(r, framework("f"))
@@ -191,7 +192,7 @@ func TestKillWhileAgentIsAway(t *testing.T) {
 }
 
 func TestTaskForgottenByAgentIsReconciled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a, _, _ := running(r, framework("f"))
@@ -220,7 +221,7 @@ func TestTaskForgottenByAgentIsReconciled(t *testing.T) {
 // TestRemovedAgentReturns is where 0.26 and 1.3 differ.
 func TestRemovedAgentReturns(t *testing.T) {
 	t.Run("0.26", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := newRig(t)
 			r.master(masterIP, nil, "--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=2")
 			a, _, s := running(r, framework("f"))
@@ -246,7 +247,7 @@ func TestRemovedAgentReturns(t *testing.T) {
 		})
 	})
 	t.Run("1.3", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := newRig(t)
 			r.master(masterIP, nil, "--compat=1.3", "--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=2")
 			aware := framework("aware")
@@ -286,7 +287,7 @@ func TestRemovedAgentReturns(t *testing.T) {
 // TestNewProcessAtOldAddress: the old agent is gone when a new one registers
 // where it was.
 func TestNewProcessAtOldAddress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a, _, s := running(r, framework("f"))

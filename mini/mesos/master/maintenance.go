@@ -1,6 +1,7 @@
 package master
 
 import (
+	"errors"
 	"net/http"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -9,8 +10,8 @@ import (
 
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/master/endpoints"
-	"github.com/mesoslab/lab/mini/mesos/master/v1call"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
+	"github.com/mesoslab/lab/mini/mesos/v1call"
 )
 
 // maintain answers /maintenance/… and /machine/… (Mesos' docs/maintenance.md).
@@ -22,7 +23,7 @@ func maintain(w http.ResponseWriter, r *http.Request, name string, c *cluster.Cl
 			wrongMethod(w, r, "GET")
 			return
 		}
-		endpoints.Answer(w, r, mjson.Proto(ptr(endpoints.MaintenanceStatus(c.Machines()))))
+		endpoints.Answer(w, r, mjson.Proto(ptr(c.MaintenanceStatus())))
 	case "/maintenance/schedule":
 		switch {
 		case get:
@@ -67,8 +68,20 @@ func change(w http.ResponseWriter, r *http.Request, read func([]byte) error, do 
 		return
 	}
 	if err := do(); err != nil {
-		refuse(w, http.StatusBadRequest, err.Error())
+		refuseChange(w, err, err.Error())
 	}
+}
+
+// refuseChange answers with why the cluster has not changed anything.
+func refuseChange(w http.ResponseWriter, err error, text string) {
+	status := http.StatusBadRequest
+	switch {
+	case errors.Is(err, cluster.ErrOver): // of the real one nothing is left to answer
+		status = http.StatusServiceUnavailable
+	case errors.Is(err, cluster.ErrInsufficient):
+		status = http.StatusConflict
+	}
+	refuse(w, status, text)
 }
 
 func ptr[T any](v T) *T { return &v }

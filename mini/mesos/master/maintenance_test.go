@@ -16,6 +16,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // example reads a request or an answer of the operator API's documentation.
@@ -66,7 +67,7 @@ func unavailable(events []*scheduler.Event) map[string]int64 {
 func TestMaintenance(t *testing.T) {
 	for _, generation := range []string{"0.26", "1.3"} {
 		t.Run(generation, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				r := newRig(t)
 				r.generation = generation
 				m := r.realMaster()
@@ -80,7 +81,8 @@ func TestMaintenance(t *testing.T) {
 				start := time.Now().Add(time.Hour)
 				r.ask("POST", "/master/maintenance/schedule", schedule(start, strings.Replace(machine2, "agent-", "AGENT-", 1)), 200)
 				events := s.new()
-				if got := brief(events); !slices.Equal(got, []string{"RESCIND", "OFFERS 1"}) {
+				inverse := map[string]string{"0.26": "OFFERS 0", "1.3": "INVERSE_OFFERS 1"}[generation]
+				if got := brief(events); !slices.Equal(got, []string{"RESCIND", "OFFERS 1", inverse}) {
 					t.Errorf("when planned: %v", got)
 				}
 				if got := unavailable(events); got["agent-10.0.0.2"] != start.UnixNano() {
@@ -107,7 +109,8 @@ func TestMaintenance(t *testing.T) {
 				r.ask("POST", "/machine/down", "["+machine3+"]", 400)
 				r.ask("POST", "/machine/down", "["+machine2+"]", 200)
 				word := map[string]string{"0.26": "Slave", "1.3": "Agent"}[generation]
-				want := []string{"RESCIND", `t TASK_LOST REASON_AGENT_REMOVED "` + word + ` agent-10.0.0.2 removed: Operator initiated 'Machine DOWN'"`, "FAILURE"}
+				rescind := map[string]string{"0.26": "RESCIND", "1.3": "RESCIND_INVERSE_OFFER"}[generation]
+				want := []string{"RESCIND", rescind, `t TASK_LOST REASON_AGENT_REMOVED "` + word + ` agent-10.0.0.2 removed: Operator initiated 'Machine DOWN'"`, "FAILURE"}
 				if got := brief(s.new()); !slices.Equal(got, want) {
 					t.Errorf("when down: %v, want %v", got, want)
 				}
@@ -156,7 +159,7 @@ func TestMaintenance(t *testing.T) {
 // TestMaintenanceByOperators: the requests in the operator API's documentation
 // do the same, in the form that is documented.
 func TestMaintenanceByOperators(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		update := example(t, "master.UPDATE_MAINTENANCE_SCHEDULE.request")
 		r := newRig(t)
 		r.realMaster()
@@ -207,7 +210,7 @@ func forget(lines []string) []string {
 // TestMaintenanceRefusals: what cannot be, is refused in Mesos' words and
 // changes nothing.
 func TestMaintenanceRefusals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a := r.agent("10.0.0.2")
@@ -247,7 +250,7 @@ func TestMaintenanceRefusals(t *testing.T) {
 		if s := r.state(); s.Activated != 1 || a.agentID() == "" {
 			t.Errorf("%v agents", s.Activated)
 		}
-		// Answers to inverse offers are taken, as there is no inverse offer.
+		// Answers to inverse offers that are not there are passed over.
 		s := r.scheduler(framework("f"))
 		s.call(&scheduler.Call{Type: scheduler.Call_ACCEPT_INVERSE_OFFERS, AcceptInverseOffers: &scheduler.Call_AcceptInverseOffers{
 			InverseOfferIDs: []mesos.OfferID{{Value: "x"}}}})

@@ -4,13 +4,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/mesos/mesos-go/api/v1/lib/encoding/codecs"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // TestForeignClient leads mesos-go's scheduler client through a framework's
@@ -18,7 +19,7 @@ import (
 func TestForeignClient(t *testing.T) {
 	for _, media := range []string{codecs.MediaTypeJSON.ContentType(), codecs.MediaTypeProtobuf.ContentType()} {
 		t.Run(media, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				r := newRig(t)
 				r.master(masterIP, nil, "--compat=1.3")
 				a := r.agent("10.0.0.2")

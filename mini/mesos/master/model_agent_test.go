@@ -144,8 +144,10 @@ func (a *simAgent) handle(ctx context.Context, conn *wire.Conn, m wire.Message) 
 	defer a.mu.Unlock()
 	switch m := m.(type) {
 	case *wire.Registered:
+		a.m.registered(m.AgentID)
 		a.id = m.AgentID
 	case *wire.Reregistered:
+		a.m.registered(m.AgentID)
 		for _, ref := range m.Reconcile {
 			a.unknown(ctx, conn, ref)
 		}

@@ -117,6 +117,7 @@ func (s *simSched) react(e *scheduler.Event) []*scheduler.Call {
 	case scheduler.Event_UPDATE:
 		st := e.Update.Status
 		s.hear(st)
+		s.m.lost(st)
 		if len(st.UUID) > 0 {
 			s.m.heard(st.UUID)
 			return []*scheduler.Call{calls.Acknowledge(st.AgentID.Value, st.TaskID.Value, st.UUID).With(id())}

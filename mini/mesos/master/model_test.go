@@ -13,6 +13,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/mesos/election"
 	"github.com/mesoslab/lab/mini/mesos/master/resource"
 )
@@ -29,14 +30,15 @@ type model struct {
 	masters []*testMaster
 	agents  []*simAgent
 	scheds  []*simSched
+	disk    *slowDisk // the masters' registry, where it is looked at
 
 	mu     sync.Mutex
 	starts map[string]int
 	known  map[string]string // uuid of an update → "made", "heard" or "abandoned"
 }
 
-func newModel(r *rig, seed uint64) *model {
-	m := &model{rig: r, group: new(election.Memory), ips: []string{"10.0.0.1", "10.0.0.11", "10.0.0.12"},
+func newModel(r *rig, seed uint64, disk *slowDisk) *model {
+	m := &model{rig: r, disk: disk, group: new(election.Memory), ips: []string{"10.0.0.1", "10.0.0.11", "10.0.0.12"},
 		starts: map[string]int{}, known: map[string]string{}}
 	for i := range m.ips {
 		m.masters = append(m.masters, nil)
@@ -129,6 +131,23 @@ func (m *model) acked(id []byte) {
 	defer m.mu.Unlock()
 	if m.known[string(id)] != "heard" {
 		m.t.Errorf("an update was acknowledged that no scheduler heard (it is %q)", m.known[string(id)])
+	}
+}
+
+// registered: the registry has an agent that is told so.
+func (m *model) registered(id string) {
+	if m.disk == nil {
+		return
+	}
+	if _, ever, _ := m.disk.has(id); !ever {
+		m.t.Errorf("agent %s was told that it is registered, the registry does not know it", id)
+	}
+}
+
+// lost: the registry knows of the loss of an agent that a framework is told of.
+func (m *model) lost(st mesos.TaskStatus) {
+	if m.disk != nil && st.GetReason() == mesos.REASON_AGENT_REMOVED && !m.disk.knowsOf(st.GetTimestamp()) {
+		m.t.Errorf("task %s was reported lost with agent %s before that was stored", st.TaskID.Value, st.AgentID.Value)
 	}
 }
 
@@ -276,8 +295,8 @@ func TestModel(t *testing.T) {
 	happened := map[string]int{}
 	for seed := range seeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m := newModel(newRig(t), uint64(seed))
+			bubble.Test(t, func(t *testing.T) {
+				m := newModel(newRig(t), uint64(seed), nil)
 				rng := rand.New(rand.NewPCG(uint64(seed), 42))
 				cut := map[string]bool{}
 				time.Sleep(5 * time.Second)

@@ -13,8 +13,8 @@ import (
 	"github.com/mesoslab/lab/mini/mesos/master/resource"
 )
 
-// operatorChanges makes mesos-go's calls that change quota, reservations and
-// maintenance, and looks at what they did, with an agent that no task is on.
+// operatorChanges makes mesos-go's calls that change quota, reservations, volumes
+// and maintenance, and looks at what they did, with an agent that no task is on.
 func operatorChanges(t *testing.T, ask func(*operator.Call) *operator.Response, agent mesos.AgentInfo) {
 	t.Helper()
 	role := "web"
@@ -42,7 +42,27 @@ func operatorChanges(t *testing.T, ask func(*operator.Call) *operator.Response, 
 	if n := reservedThere(); n != 2 {
 		t.Errorf("%d resources are reserved", n)
 	}
-	ask(mcalls.UnreserveResources(*agent.ID, some...))
+	vol := volumeOf(disk(role, "ops", 64), "data", "d")
+	volumes := func() (n int) {
+		for _, a := range ask(mcalls.GetAgents()).GetAgents.Agents {
+			for _, r := range a.TotalResources {
+				if a.AgentInfo.ID.Value == agent.ID.Value && r.GetDisk().GetPersistence().GetID() == "data" && r.GetDisk().GetVolume().GetContainerPath() == "d" {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	ask(mcalls.ReserveResources(*agent.ID, disk(role, "ops", 64)))
+	ask(mcalls.CreateVolumes(*agent.ID, vol))
+	if n := volumes(); n != 1 {
+		t.Errorf("%d volumes", n)
+	}
+	ask(mcalls.DestroyVolumes(*agent.ID, vol))
+	if n := volumes(); n != 0 {
+		t.Errorf("%d volumes still", n)
+	}
+	ask(mcalls.UnreserveResources(*agent.ID, append(some, disk(role, "ops", 64))...))
 	if n := reservedThere(); n != 0 {
 		t.Errorf("%d resources are reserved still", n)
 	}

@@ -28,9 +28,10 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
-// subscriber reads the raw records of an operator's stream.
+// subscriber reads the raw records of a stream.
 type subscriber struct {
 	stop func()
 	done chan struct{}
@@ -43,8 +44,14 @@ type subscriber struct {
 
 func (r *rig) subscribe(accept string) *subscriber {
 	r.t.Helper()
+	return r.listen("/api/v1", `{"type":"SUBSCRIBE"}`, accept)
+}
+
+// listen subscribes at either API.
+func (r *rig) listen(path, body, accept string) *subscriber {
+	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.ctx)
-	req, err := http.NewRequestWithContext(ctx, "POST", "http://"+masterAddr+"/api/v1", strings.NewReader(`{"type":"SUBSCRIBE"}`))
+	req, err := http.NewRequestWithContext(ctx, "POST", "http://"+masterAddr+path, strings.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -106,7 +113,7 @@ func TestOperatorStream(t *testing.T) {
 	if len(real) < 9 {
 		t.Fatalf("only %d events in the capture", len(real))
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil, "--compat=1.3", "--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=2")
 		o := r.subscribe("application/json")
@@ -154,7 +161,7 @@ func TestOperatorStream(t *testing.T) {
 
 // TestOperatorStreamEnds: what a stopped master said goes out first.
 func TestOperatorStreamEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		m := r.master(masterIP, nil)
 		o := r.subscribe("application/json")
@@ -172,7 +179,7 @@ func TestOperatorStreamEnds(t *testing.T) {
 func TestOperatorClient(t *testing.T) {
 	for _, codec := range []encoding.Codec{codecs.ByMediaType[codecs.MediaTypeJSON], codecs.ByMediaType[codecs.MediaTypeProtobuf]} {
 		t.Run(codec.Type.ContentType(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				r := newRig(t)
 				r.capTaskRunning()
 				transport := &http.Transport{DialContext: r.net.Host("10.0.9.7").Dial}
@@ -241,7 +248,7 @@ func TestOperatorClient(t *testing.T) {
 
 // TestOperatorRefusals: the order of checks, status codes and texts.
 func TestOperatorRefusals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil, "--roles=web")
 		const api, validate = "/api/v1", "Failed to validate master::Call: "
@@ -270,7 +277,7 @@ func TestOperatorRefusals(t *testing.T) {
 			{"LIST_FILES", "POST", api, `{"type":"LIST_FILES","list_files":{"path":"/master/log"}}`, nil, 404, ""},
 			{"TEARDOWN alone", "POST", api, `{"type":"TEARDOWN"}`, nil, 400, validate + "Expecting 'teardown' to be present"},
 			{"TEARDOWN of nobody", "POST", api, `{"type":"TEARDOWN","teardown":{"framework_id":{"value":"x"}}}`, nil, 400, "No framework found with specified ID"},
-			{"volumes", "POST", api, `{"type":"CREATE_VOLUMES","create_volumes":{"agent_id":{"value":"x"}}}`, nil, 501, "This master has no CREATE_VOLUMES"},
+			{"volumes", "POST", api, `{"type":"CREATE_VOLUMES","create_volumes":{"agent_id":{"value":"x"}}}`, nil, 400, "No agent found with specified ID"},
 			{"unknown role", "POST", api, weight("db", 2), nil, 400, "Failed to validate update weights request JSON: Unknown role 'db'"},
 			{"bad role", "POST", api, weight("a/b", 2), nil, 400, "Failed to validate update weights request JSON: Invalid role 'a/b': Role name 'a/b' is invalid because it contains slash, backspace or whitespace"},
 			{"negative weight", "POST", api, weight("web", -1), nil, 400, "Failed to validate update weights request JSON for role 'web': Invalid weight '-1': Weights must be positive"},
@@ -296,7 +303,7 @@ func TestOperatorRefusals(t *testing.T) {
 // TestWeights: a new weight is kept over a restart, shares follow it, and the
 // offers that are out are taken back for it.
 func TestWeights(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		m := r.realMaster()
 		r.twoAgents()
@@ -348,7 +355,7 @@ func TestWeights(t *testing.T) {
 
 // TestOddIDs: an id that would lead out of a folder is taken from nobody.
 func TestOddIDs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		for _, id := range []string{"../../etc", "..", "a/b", `a\b`, "a\x00b", strings.Repeat("x", 256)} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/mesos/election"
 )
 
@@ -36,7 +37,7 @@ func (r *rig) pageOffers() (o struct {
 // TestOfferLog follows offers from their making over each of their ends to
 // the end of a filter.
 func TestOfferLog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a := r.agent("10.0.1.1")
@@ -81,7 +82,7 @@ func TestOfferLog(t *testing.T) {
 
 // TestOfferLogIsBounded: only the last ones are remembered, all are counted.
 func TestOfferLogIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a := r.agent("10.0.1.1")
@@ -101,7 +102,7 @@ func TestOfferLogIsBounded(t *testing.T) {
 
 // TestPageOfAStandby: it names the leader, and has nothing else to show.
 func TestPageOfAStandby(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		group := new(election.Memory)
 		r.master("10.0.0.1", group)
@@ -122,7 +123,7 @@ func TestPageOfAStandby(t *testing.T) {
 
 // TestPageAsksAgents: the master passes on what its page asks an agent.
 func TestPageAsksAgents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil)
 		a := r.agent("10.0.1.1")

@@ -10,8 +10,8 @@ import (
 
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/master/endpoints"
-	"github.com/mesoslab/lab/mini/mesos/master/v1call"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
+	"github.com/mesoslab/lab/mini/mesos/v1call"
 )
 
 // quotas answers GET and POST of /quota and DELETE of /quota/ROLE (Mesos'
@@ -44,11 +44,8 @@ func setQuota(w http.ResponseWriter, r *http.Request, c *cluster.Cluster) {
 		refuse(w, http.StatusBadRequest, fmt.Sprintf("Failed to %s set quota request JSON '%s': %v", step, short(body), err))
 		return
 	}
-	switch err := c.SetQuota(request); {
-	case errors.Is(err, cluster.ErrInsufficient):
-		refuse(w, http.StatusConflict, err.Error())
-	case err != nil:
-		refuse(w, http.StatusBadRequest, err.Error())
+	if err := c.SetQuota(request); err != nil {
+		refuseChange(w, err, err.Error())
 	}
 }
 
@@ -66,6 +63,6 @@ func removeQuota(w http.ResponseWriter, r *http.Request, c *cluster.Cluster) {
 	case errors.As(err, &unknown):
 		refuse(w, http.StatusBadRequest, fmt.Sprintf("Failed to validate remove quota request for path '%s': %v", path, err))
 	case err != nil:
-		refuse(w, http.StatusBadRequest, fmt.Sprintf("Failed to remove quota for path '%s': %v", path, err))
+		refuseChange(w, err, fmt.Sprintf("Failed to remove quota for path '%s': %v", path, err))
 	}
 }

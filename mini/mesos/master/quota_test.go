@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func quotaOf(role string, cpus float64) string {
@@ -17,7 +18,7 @@ func quotaOf(role string, cpus float64) string {
 // of it from others, and is known to the next master, which waits for agents
 // (docs/quota.md of Mesos).
 func TestQuota(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		m := r.realMaster()
 		a, b := r.twoAgents() // 4 cpus each
@@ -102,7 +103,7 @@ func TestQuota(t *testing.T) {
 
 // TestQuotaPatience: agents that never come back do not stop offers for ever.
 func TestQuotaPatience(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		m := r.realMaster()
 		for i := range 5 {
@@ -131,7 +132,7 @@ func TestQuotaPatience(t *testing.T) {
 // TestQuotaRefusals: Mesos' words, classic and as operator calls; nothing is
 // changed.
 func TestQuotaRefusals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.master(masterIP, nil, "--roles=web,dev", "--compat=1.3")
 		r.agent("10.0.0.2") // 4 cpus

@@ -11,6 +11,8 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // world is a cluster to which random things happen. After every change the
@@ -26,8 +28,10 @@ type world struct {
 	open   []map[string]mesos.Offer // offers each scheduler believes to hold
 	tasks  []map[string]bool        // live tasks as each scheduler knows them
 	next   int
-	// answers counts the statuses of operators' reservations
-	answers map[int]int
+	// answers and volumes count the statuses of operators' reservations and
+	// volumes, asked the inverse offers that were answered
+	answers, volumes map[int]int
+	asked            int
 }
 
 func TestRandomLife(t *testing.T) {
@@ -35,14 +39,14 @@ func TestRandomLife(t *testing.T) {
 	if testing.Short() {
 		seeds = 3
 	}
-	happened, answers := map[string]float64{}, map[int]int{}
+	happened, answers, volumes, asked := map[string]float64{}, map[int]int{}, map[int]int{}, 0
 	for seed := range seeds {
 		compat := []string{"0.26", "1.3"}[seed%2]
 		t.Run(fmt.Sprintf("%s/seed %d", compat, seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				r := newRig(t)
 				r.master(masterIP, nil, "--compat="+compat, "--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=2", "--quiet", "--roles=web")
-				w := &world{rig: r, rng: rand.New(rand.NewPCG(uint64(seed), 7)), answers: answers}
+				w := &world{rig: r, rng: rand.New(rand.NewPCG(uint64(seed), 7)), answers: answers, volumes: volumes}
 				for i := range 4 {
 					w.agents = append(w.agents, r.agent(fmt.Sprintf("10.0.1.%d", i+1)))
 					w.up = append(w.up, true)
@@ -58,6 +62,7 @@ func TestRandomLife(t *testing.T) {
 					w.observe()
 				}
 				w.settle()
+				asked += w.asked
 				for name, n := range w.counters() {
 					happened[name] += n
 				}
@@ -67,6 +72,9 @@ func TestRandomLife(t *testing.T) {
 	// A test in which nothing happens finds nothing.
 	if t.Logf("reservations: %v", answers); answers[200] == 0 || answers[202] == 0 || answers[409] == 0 {
 		t.Errorf("reservations were answered %v", answers)
+	}
+	if t.Logf("volumes: %v, inverse offers answered: %d", volumes, asked); !testing.Short() && (volumes[202] == 0 || volumes[400] == 0 || asked == 0) {
+		t.Errorf("volumes were answered %v, inverse offers %d times", volumes, asked)
 	}
 	for _, name := range []string{"messages_launch_tasks", "tasks_lost", "tasks_killed", "tasks_error", "slave_removals",
 		"slave_reregistrations", "messages_decline_offers", "messages_reregister_framework"} {
@@ -140,6 +148,10 @@ func (w *world) step() {
 		w.subscribe(i)
 	case n < 90:
 		w.reserve()
+	case n < 93:
+		w.volume()
+	case n < 95:
+		w.plan()
 	default:
 		time.Sleep(time.Duration(w.rng.IntN(1500)) * time.Millisecond)
 	}
@@ -170,6 +182,65 @@ func (w *world) reserve() {
 		w.next++
 		w.scheds[2].call(accept(o, op, calls.OpLaunch(t)))
 		return
+	}
+}
+
+// volume makes or destroys one of three volumes, and starts a task on it.
+func (w *world) volume() {
+	some := disk("web", "", 32)
+	v := volumeOf(some, fmt.Sprintf("v%d", w.rng.IntN(3)), "data")
+	create := w.rng.IntN(3) > 0
+	if w.rng.IntN(3) == 0 {
+		path, agent := "/destroy-volumes", w.agents[w.rng.IntN(len(w.agents))].agentID()
+		if create {
+			path = "/create-volumes"
+			w.do("POST", "/reserve", reserveForm(agent, []mesos.Resource{some}), nil)
+		}
+		resp, _ := w.do("POST", path, volumeForm(agent, v), nil)
+		w.volumes[resp.StatusCode]++
+		return
+	}
+	for id, o := range w.open[2] {
+		delete(w.open[2], id)
+		if !create {
+			w.scheds[2].call(accept(o, calls.OpDestroy(v)))
+			return
+		}
+		t := task(fmt.Sprintf("f2-t%d", w.next), o.AgentID.Value, 0.1, 32)
+		t.Resources = append(t.Resources, v)
+		w.next++
+		w.scheds[2].call(accept(o, calls.OpReserve(some), calls.OpCreate(v), calls.OpLaunch(t)))
+		return
+	}
+}
+
+// plan has some machines maintained, or none.
+func (w *world) plan() {
+	body := "{}"
+	var machines []string
+	for _, a := range w.agents {
+		if w.rng.IntN(2) == 0 {
+			machines = append(machines, fmt.Sprintf(`{"hostname":"agent-%[1]s","ip":"%[1]s"}`, a.ip))
+		}
+	}
+	if len(machines) > 0 {
+		body = schedule(time.Now().Add(time.Hour), machines...)
+	}
+	w.ask("POST", "/maintenance/schedule", body, 200)
+}
+
+// answer is a scheduler's to inverse offers.
+func (w *world) answer(s *sched, list []mesos.InverseOffer) {
+	for _, o := range list {
+		call := calls.AcceptInverseOffers(o.OfferID)
+		switch w.rng.IntN(3) {
+		case 0:
+			continue
+		case 1:
+			call = calls.DeclineInverseOffers(o.OfferID)
+		}
+		w.asked++
+		s.call(call.With(calls.RefuseSeconds(time.Duration(w.rng.IntN(3)) * time.Second)))
 	}
 }
 
@@ -233,6 +304,8 @@ func (w *world) observe() {
 				for _, o := range e.Offers.Offers {
 					w.open[i][o.ID.Value] = o
 				}
+			case scheduler.Event_INVERSE_OFFERS:
+				w.answer(s, e.InverseOffers.InverseOffers)
 			case scheduler.Event_RESCIND:
 				delete(w.open[i], e.Rescind.OfferID.Value)
 			case scheduler.Event_UPDATE:

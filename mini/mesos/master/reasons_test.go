@@ -14,6 +14,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
 )
 
@@ -66,7 +67,7 @@ func TestReasons(t *testing.T) {
 			}
 			stories := []func(*rig){(*rig).refusals, (*rig).reconciled, (*rig).unregistered, (*rig).lostLaunch}
 			for _, story := range stories {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					r := newRig(t)
 					r.generation = compat
 					story(r)

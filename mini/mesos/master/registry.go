@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 )
 
@@ -43,7 +44,7 @@ func (f registryFile) Load() (cluster.RegistryData, error) {
 	return d.RegistryData, nil
 }
 
-// Store replaces the file, by rename.
+// Store returns when the new content is on the disk.
 func (f registryFile) Store(d cluster.RegistryData) error {
 	b, err := json.Marshal(registryFormat{1, d})
 	if err != nil {
@@ -52,9 +53,5 @@ func (f registryFile) Store(d cluster.RegistryData) error {
 	if err := os.MkdirAll(string(f), 0o755); err != nil {
 		return err
 	}
-	tmp := f.path() + ".new"
-	if err := os.WriteFile(tmp, b, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, f.path())
+	return atomicfile.WriteSynced(f.path(), b, 0o644)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // executorEnded is the class of the event that an agent makes for a task whose
@@ -47,7 +48,6 @@ func since026() []difference {
 		{request: "/observe", what: "status", why: "it took reports of monitoring programs, did nothing with them and is gone since"},
 		{request: "/quota", what: "status", why: later},
 		{request: "/weights", what: "status", why: later},
-		{request: "/create-volumes", what: "status", why: later},
 		{request: "/reserve", what: "status", why: method},
 		{request: "/machine/…", what: "status", why: method},
 		{request: "/…", what: "status", why: standby, in: "nonleader"},
@@ -97,7 +97,7 @@ func TestReplay026(t *testing.T) {
 		captured++
 		t.Run(s.name+"/"+s.who, func(t *testing.T) {
 			ran++
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				r := newRig(t)
 				r.generation = "0.26"
 				addr := s.bring(r)

@@ -12,11 +12,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // difference is something in which this master's answers are not those of
@@ -313,7 +313,7 @@ func TestReplay(t *testing.T) {
 	for _, s := range situations() {
 		t.Run(s.name+"/"+s.who, func(t *testing.T) {
 			ran++
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				p := &replay{rig: newRig(t), situation: s.name, used: used}
 				addr := s.bring(p.rig)
 				for _, c := range captures(t, "1.3.2", s.name, s.who) {

@@ -1,7 +1,6 @@
 package master
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,13 +8,14 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
-	"github.com/mesoslab/lab/mini/mesos/master/v1call"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
+	"github.com/mesoslab/lab/mini/mesos/v1call"
 )
 
-// reserve answers POSTs of /reserve and /unreserve: a form with the agent as
-// slaveId and what to reserve as a JSON array.
-func reserve(w http.ResponseWriter, r *http.Request, do func(agent string, list []mesos.Resource) error, done int) {
+// reserve answers POSTs of /reserve and /unreserve, /create-volumes and
+// /destroy-volumes: a form with the agent as slaveId and, in a part of its own,
+// what to reserve, or the volumes, as a JSON array.
+func reserve(w http.ResponseWriter, r *http.Request, part string, do func(agent string, list []mesos.Resource) error, done int) {
 	body, err := v1call.Body(w, r, maxForm)
 	if err != nil {
 		v1call.Refuse(w, err)
@@ -29,23 +29,20 @@ func reserve(w http.ResponseWriter, r *http.Request, do func(agent string, list 
 	case !form.Has("slaveId"):
 		refuse(w, http.StatusBadRequest, "Missing 'slaveId' query parameter in the request body")
 		return
-	case !form.Has("resources"):
-		refuse(w, http.StatusBadRequest, "Missing 'resources' query parameter in the request body")
+	case !form.Has(part):
+		refuse(w, http.StatusBadRequest, "Missing '"+part+"' query parameter in the request body")
 		return
 	}
-	list, err := resourcesOf(form.Get("resources"))
+	list, err := resourcesOf(form.Get(part))
 	if err != nil {
-		refuse(w, http.StatusBadRequest, fmt.Sprintf("Error in parsing 'resources' query parameter in the request body: %v", err))
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("Error in parsing '%s' query parameter in the request body: %v", part, err))
 		return
 	}
-	switch err := do(form.Get("slaveId"), list); {
-	case errors.Is(err, cluster.ErrInsufficient):
-		refuse(w, http.StatusConflict, err.Error())
-	case err != nil:
-		refuse(w, http.StatusBadRequest, err.Error())
-	default:
-		w.WriteHeader(done)
+	if err := do(form.Get("slaveId"), list); err != nil {
+		refuseChange(w, err, err.Error())
+		return
 	}
+	w.WriteHeader(done)
 }
 
 // resourcesOf reads a JSON array of resources.

@@ -13,6 +13,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/mesos/master/resource"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
 	"github.com/mesoslab/lab/mini/mesos/wire"
@@ -89,7 +90,7 @@ func (a *agentDouble) reservedNow(t *testing.T) string {
 // on it at once; nobody else is offered it, whoever restarts; then it gives it
 // back (docs/reservation.md of Mesos).
 func TestReservations(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		m := r.realMaster()
 		a := r.agent("10.0.0.2") // 4 cpus, 2048 MB
@@ -188,7 +189,7 @@ func checkReserved(t *testing.T, r *rig, role string, cpus float64) {
 // TestReservationsDropped: what a framework may not reserve is dropped, and
 // its offer comes again as it was.
 func TestReservationsDropped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.realMaster()
 		a := r.agent("10.0.0.2")
@@ -220,7 +221,7 @@ func TestReservationsDropped(t *testing.T) {
 // TestReservationsByOperators: the requests of the operator API's
 // documentation, and the classic endpoints, with their refusals.
 func TestReservationsByOperators(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		reserve, unreserve := example(t, "master.RESERVE_RESOURCES.request"), example(t, "master.UNRESERVE_RESOURCES.request")
 		r := newRig(t)
 		r.realMaster()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/mesos/election"
+	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/master/endpoints"
 	"github.com/mesoslab/lab/mini/mesos/master/flags"
 )
@@ -62,8 +63,10 @@ type master struct {
 	started time.Time
 	log     *logger
 	info    election.Master
-	audit   func(error)    // see cluster.Options; for tests
-	group   election.Group // instead of ZooKeeper; for tests
+	// For tests:
+	audit  func(error)      // see cluster.Options
+	group  election.Group   // instead of ZooKeeper
+	keeper cluster.Registry // of the registry, instead of a file
 
 	mu       sync.Mutex
 	leader   election.Master
@@ -71,6 +74,9 @@ type master struct {
 	closing  bool
 	requests sync.WaitGroup // counted up under mu, while not closing
 }
+
+// farewell is how long a master that ends waits for its answers to go out.
+const farewell = 250 * time.Millisecond
 
 func (m *master) run(ctx context.Context) error {
 	host := "0.0.0.0"
@@ -104,10 +110,15 @@ func (m *master) run(ctx context.Context) error {
 	m.log.printf("master %s started on %s", m.info.ID, m.info.PID)
 	var wg sync.WaitGroup
 	wg.Go(func() { cancel(m.elect(ctx, &wg)) })
-	wg.Wait()
+	<-ctx.Done()
 	m.mu.Lock()
-	m.closing = true
+	m.closing, m.reign = true, nil // at once: the next leader may be there already
 	m.mu.Unlock()
+	wg.Wait()
+	// Streams that the cluster has closed may say their last.
+	parting, cancelParting := context.WithTimeout(base, farewell)
+	defer cancelParting()
+	server.Shutdown(parting) // its error: they took too long, and are cut
 	endRequests()
 	server.Close()
 	m.requests.Wait()

@@ -143,6 +143,8 @@ func brief(events []*scheduler.Event) []string {
 			}
 		case scheduler.Event_OFFERS:
 			s = fmt.Sprintf("OFFERS %d", len(e.Offers.Offers))
+		case scheduler.Event_INVERSE_OFFERS:
+			s = fmt.Sprintf("INVERSE_OFFERS %d", len(e.InverseOffers.InverseOffers))
 		case scheduler.Event_ERROR:
 			s = "ERROR " + e.Error.Message
 		}

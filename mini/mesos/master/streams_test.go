@@ -17,6 +17,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
 )
 
@@ -131,7 +132,7 @@ func ourEvents(t *testing.T, generation string) classes {
 		stories = append(stories, func(r *rig) { s.bring(r) })
 	}
 	for _, story := range stories {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := newRig(t)
 			r.generation = generation
 			story(r)

@@ -13,6 +13,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/zookeeper"
 )
 
@@ -23,13 +24,16 @@ type ensemble struct {
 	masters []*testMaster
 }
 
-func newEnsemble(r *rig) *ensemble {
+func newEnsemble(r *rig) *ensemble { return newEnsembleOn(r, func() error { return nil }) }
+
+// newEnsembleOn has a ZooKeeper on a disk, see zookeeper.OnDisk.
+func newEnsembleOn(r *rig, before func() error) *ensemble {
 	e := &ensemble{rig: r, ips: []string{"10.0.0.1", "10.0.0.11", "10.0.0.12"}}
 	ctx, cancel := context.WithCancel(r.ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		zookeeper.Run(ctx, r.env("10.0.0.99"))
+		zookeeper.OnDisk(before)(ctx, r.env("10.0.0.99"))
 	}()
 	r.t.Cleanup(func() { cancel(); <-done })
 	for i := range e.ips {
@@ -94,7 +98,7 @@ func (m *testMaster) isDone() bool {
 // s), agents register again, the scheduler subscribes under its id, and the
 // tasks were not disturbed. Twice, until the last one leads.
 func TestThreeMasters(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		e := newEnsemble(r)
 		addr := e.leader()
@@ -161,7 +165,7 @@ func TestThreeMasters(t *testing.T) {
 // TestOldLeaderInAPartition: a leading master that ZooKeeper does not hear
 // ends by itself; with it back as a follower there is still one leader only.
 func TestOldLeaderInAPartition(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		e := newEnsemble(r)
 		e.leader()

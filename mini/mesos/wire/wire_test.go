@@ -11,13 +11,13 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 )
 
@@ -105,7 +105,7 @@ func pair(t *testing.T, n *labtest.Network) (agent, master *Conn) {
 }
 
 func TestConversation(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		agent, master := pair(t, labtest.NewNetwork())
 		go func() {
 			for _, m := range messages() {
@@ -131,7 +131,7 @@ func TestConversation(t *testing.T) {
 }
 
 func TestReceiveEndsWithContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		agent, master := pair(t, labtest.NewNetwork())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -146,7 +146,7 @@ func TestReceiveEndsWithContext(t *testing.T) {
 
 // TestSilentPeer: a cut swallows messages; Send does not hang for ever.
 func TestSilentPeer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		agent, _ := pair(t, n)
 		n.Cut("10.0.0.1")
@@ -215,7 +215,7 @@ func TestBrokenFrames(t *testing.T) {
 }
 
 func TestHandshakeRefusals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		status, location := 503, ""
 		l, err := n.Host("10.0.0.1").Listen(t.Context(), "tcp", ":5050")
@@ -265,7 +265,7 @@ func TestHandshakeRefusals(t *testing.T) {
 }
 
 func TestAcceptNeedsUpgrade(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		pair(t, n)
 		c := mini.Env{Dial: n.Host("10.0.0.2").Dial}.HTTPClient()

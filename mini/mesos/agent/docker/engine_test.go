@@ -8,20 +8,21 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // both runs a test on Memory and on Moby in front of one.
 func both(t *testing.T, test func(t *testing.T, e Engine, m *Memory)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { m := &Memory{}; test(t, m, m) })
+		bubble.Test(t, func(t *testing.T) { m := &Memory{}; test(t, m, m) })
 	})
 	t.Run("moby", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			m := &Memory{}
 			e, _ := newMoby(t, m, "1.44")
 			test(t, e, m)
@@ -221,7 +222,7 @@ func TestLogs(t *testing.T) {
 // The library would speak 1.56 to whatever answers.
 func TestVersions(t *testing.T) {
 	for version, want := range map[string]string{"1.39": "speaks API 1.39 only", "": "not the answer of a docker engine"} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			e, s := newMoby(t, &Memory{}, version)
 			if err := e.Pull(t.Context(), "x", false); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%q: %v", version, err)
@@ -232,7 +233,7 @@ func TestVersions(t *testing.T) {
 		})
 	}
 	for version, want := range map[string]string{"1.44": "v1.44", "1.99": "v1.56"} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			m := &Memory{}
 			m.AddImage("x")
 			e, s := newMoby(t, m, version)
@@ -245,7 +246,7 @@ func TestVersions(t *testing.T) {
 }
 
 func TestCreateRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		m := &Memory{}
 		m.AddImage("i")
 		e, s := newMoby(t, m, "1.44")

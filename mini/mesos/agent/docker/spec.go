@@ -25,7 +25,13 @@ type Placement struct {
 	// Sandbox is the task's directory as the engine's host sees it, Mapped
 	// where it appears in the container.
 	Sandbox, Mapped string
+	// Volumes are the persistent volumes that the task uses.
+	Volumes []Mount
 }
+
+// Mount is a persistent volume: a folder as the engine's host sees it, and where
+// the task wants it, in its sandbox unless that is an absolute path.
+type Mount struct{ Source, Target string }
 
 // SpecOf translates a task into a container, as Mesos' docker containerizer
 // translates it into `docker run`. The error says what the task asks that
@@ -56,6 +62,12 @@ func SpecOf(task mesos.TaskInfo, p Placement) (Spec, error) {
 	}
 	s.Env = environment(task, p)
 	s.Binds = []string{p.Sandbox + ":" + p.Mapped}
+	for _, m := range p.Volumes {
+		if m.Target == "" || strings.Contains(m.Target, ":") {
+			return Spec{}, fmt.Errorf("persistent volume: %q cannot be a container path", m.Target)
+		}
+		s.Binds = append(s.Binds, m.Source+":"+inContainer(m.Target, p)+":rw")
+	}
 	for _, fill := range []func(*Spec, mesos.TaskInfo, Placement) error{command, networking, ports, volumes, parameters} {
 		if err := fill(&s, task, p); err != nil {
 			return Spec{}, err
@@ -165,15 +177,20 @@ func ownsPort(rs []mesos.Resource, port uint64) bool {
 	})
 }
 
+// inContainer is where a container path leads.
+func inContainer(name string, p Placement) string {
+	if path.IsAbs(name) {
+		return name
+	}
+	return path.Join(p.Mapped, name)
+}
+
 func volumes(s *Spec, task mesos.TaskInfo, p Placement) error {
 	for _, v := range task.Container.Volumes {
 		if v.Image != nil || v.Source != nil {
 			return fmt.Errorf("volume %s: images and sources are not supported, only host paths", v.ContainerPath)
 		}
-		target := v.ContainerPath
-		if !path.IsAbs(target) {
-			target = path.Join(p.Mapped, target)
-		}
+		target := inContainer(v.ContainerPath, p)
 		if v.HostPath == nil {
 			s.Volumes = append(s.Volumes, target)
 			continue

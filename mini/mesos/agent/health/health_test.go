@@ -4,10 +4,11 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -27,7 +28,7 @@ type outcome struct {
 // command, the last one repeated; -1 hangs.
 func play(t *testing.T, h *mesos.HealthCheck, codes []int, d time.Duration) (out []outcome) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), d)
 		defer cancel()

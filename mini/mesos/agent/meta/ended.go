@@ -3,6 +3,7 @@ package meta
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -37,13 +38,16 @@ func (s *Store) ended(agent string) []Ended {
 
 // SaveEnded remembers an ended task of an agent.
 func (s *Store) SaveEnded(agent string, e Ended) error {
-	return write(filepath.Join(s.agent(agent), "ended", e.Task.Container), e)
+	return s.write(filepath.Join(s.agent(agent), "ended", e.Task.Container), e)
 }
 
 // RemoveEnded forgets the ended task with this container, if it is remembered.
 func (s *Store) RemoveEnded(agent, container string) error {
 	if !SafeID(container) {
 		return nil
+	}
+	if err := s.before(); err != nil {
+		return fmt.Errorf("forget ended task: %w", err)
 	}
 	err := os.Remove(filepath.Join(s.agent(agent), "ended", container))
 	if errors.Is(err, fs.ErrNotExist) {

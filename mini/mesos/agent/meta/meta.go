@@ -8,7 +8,7 @@
 // in it as protobuf bytes):
 //
 //	meta/boot_id
-//	meta/resources/resources.info                  what is dynamically reserved
+//	meta/resources/resources.info                  what is dynamically reserved, or a volume
 //	meta/slaves/latest                             link to <agent>
 //	meta/slaves/<agent>/slave.info
 //	meta/slaves/<agent>/ended/<container>          a task whose end is acknowledged
@@ -34,6 +34,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
@@ -41,11 +42,23 @@ import (
 const format = 1
 
 // Store is the folder.
-type Store struct{ dir string }
+type Store struct {
+	dir string
+	// Before, if set, comes before each change; its error is the disk's. For
+	// tests of slow and full disks.
+	Before func() error
+}
 
 // NewStore returns the store in dir, a path this process can open. Nothing is
 // made before something is saved.
-func NewStore(dir string) *Store { return &Store{dir} }
+func NewStore(dir string) *Store { return &Store{dir: dir} }
+
+func (s *Store) before() error {
+	if s.Before == nil {
+		return nil
+	}
+	return s.Before()
+}
 
 // State is what was remembered.
 type State struct {
@@ -137,7 +150,7 @@ func (s *Store) SaveAgent(a wire.AgentInfo) error {
 	if !SafeID(id) {
 		return fmt.Errorf("agent id %q cannot be the name of a folder", id)
 	}
-	if err := write(filepath.Join(s.agent(id), "slave.info"), a); err != nil {
+	if err := s.write(filepath.Join(s.agent(id), "slave.info"), a); err != nil {
 		return err
 	}
 	temp := filepath.Join(s.dir, "slaves", ".latest")
@@ -152,17 +165,20 @@ func (s *Store) SaveAgent(a wire.AgentInfo) error {
 
 // SaveFramework remembers a framework of an agent.
 func (s *Store) SaveFramework(agent string, f wire.FrameworkInfo) error {
-	return write(filepath.Join(s.framework(agent, f.V.GetID().GetValue()), "framework.info"), f)
+	return s.write(filepath.Join(s.framework(agent, f.V.GetID().GetValue()), "framework.info"), f)
 }
 
 // SaveTask remembers a task of an agent.
 func (s *Store) SaveTask(agent string, t Task) error {
-	return write(filepath.Join(s.run(agent, t), "task"), t)
+	return s.write(filepath.Join(s.run(agent, t), "task"), t)
 }
 
 // RemoveTask forgets a task, all of it at one instant: a supervisor that comes
 // late must not find an order whose claim is gone already.
 func (s *Store) RemoveTask(agent string, t Task) error {
+	if err := s.before(); err != nil {
+		return fmt.Errorf("forget task: %w", err)
+	}
 	dir := filepath.Dir(filepath.Dir(s.run(agent, t)))
 	trash, err := os.MkdirTemp(s.dir, trashPrefix+"*")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -190,11 +206,17 @@ const trashPrefix = "gone-"
 
 // RemoveFramework forgets a framework with all its tasks.
 func (s *Store) RemoveFramework(agent, framework string) error {
+	if err := s.before(); err != nil {
+		return fmt.Errorf("forget framework: %w", err)
+	}
 	return os.RemoveAll(s.framework(agent, framework))
 }
 
 // Forget drops the agent: the next run starts under a new id.
 func (s *Store) Forget(agent string) error {
+	if err := s.before(); err != nil {
+		return fmt.Errorf("forget agent: %w", err)
+	}
 	err := os.Remove(filepath.Join(s.dir, "slaves", "latest"))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -213,7 +235,7 @@ func (s *Store) BootID() string {
 
 // SaveBootID remembers which boot of the machine this is.
 func (s *Store) SaveBootID(id string) error {
-	return replace(filepath.Join(s.dir, "boot_id"), []byte(id+"\n"))
+	return s.replace(filepath.Join(s.dir, "boot_id"), []byte(id+"\n"))
 }
 
 func (s *Store) agent(id string) string { return filepath.Join(s.dir, "slaves", id) }
@@ -261,31 +283,24 @@ func read[T any](name string, dst *T) error {
 	return nil
 }
 
-func write[T any](name string, v T) error {
-	b, err := json.Marshal(file[T]{format, v})
+func (s *Store) write(name string, v any) error {
+	b, err := json.Marshal(file[any]{format, v})
 	if err != nil {
 		return fmt.Errorf("checkpoint %s: %w", name, err)
 	}
-	return replace(name, b)
+	return s.replace(name, b)
 }
 
-// replace writes a file by temporary name, sync and rename.
-func replace(name string, data []byte) error {
+// replace returns when the new content is on the disk.
+func (s *Store) replace(name string, data []byte) error {
+	if err := s.before(); err != nil {
+		return fmt.Errorf("checkpoint %s: %w", name, err)
+	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
+	if err := atomicfile.WriteSynced(name, data, 0o600); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("checkpoint %s: %w", name, err)
 	}
 	return nil
 }

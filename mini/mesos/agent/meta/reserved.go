@@ -21,11 +21,14 @@ func (s *Store) Reserved() (list []wire.Resource, err error) {
 	return list, err
 }
 
-// SaveReserved remembers what is dynamically reserved, whatever id the agent
-// has: Forget does not touch it.
+// SaveReserved remembers what is dynamically reserved, or a volume, whatever id
+// the agent has: Forget does not touch it.
 func (s *Store) SaveReserved(list []wire.Resource) error {
 	if len(list) > 0 {
-		return write(s.reserved(), list)
+		return s.write(s.reserved(), list)
+	}
+	if err := s.before(); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
 	}
 	if err := os.Remove(s.reserved()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("checkpoint: %w", err)

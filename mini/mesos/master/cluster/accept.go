@@ -6,15 +6,22 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mallocator "github.com/mesos/mesos-go/api/v1/lib/allocator"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesoslab/lab/mini/mesos/master/resource"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
-// accept launches tasks on offers, and reserves and unreserves their resources. What is left of the offers is refused for
+// accept launches tasks on offers, reserves and unreserves their resources, and
+// makes and destroys volumes of them. What is left of the offers is refused for
 // as long as the call's filters say.
 func (c *Cluster) accept(f *framework, call *scheduler.Call_Accept) {
+	if ids := c.takeInverse(f, call.OfferIDs, mallocator.InverseOfferStatus_ACCEPT, call.Filters); len(ids) < len(call.OfferIDs) {
+		if call.OfferIDs = ids; len(ids) == 0 {
+			return
+		}
+	}
 	if why := c.checkOffers(f, call.OfferIDs); why != "" {
 		c.refuseLaunches(f, call.Operations, why)
 		for _, id := range call.OfferIDs { // the valid ones are used up
@@ -121,9 +128,13 @@ func (l *launch) operation(op *mesos.Offer_Operation) {
 			l.refuse(&tasks[i], mesos.REASON_TASK_GROUP_INVALID, "Task groups are not supported by this master")
 		}
 	case mesos.Offer_Operation_RESERVE:
-		l.reserve(reserving(op.GetReserve().GetResources()))
+		l.convert(reserving(op.GetReserve().GetResources()))
 	case mesos.Offer_Operation_UNRESERVE:
-		l.reserve(unreserving(op.GetUnreserve().GetResources()))
+		l.convert(unreserving(op.GetUnreserve().GetResources()))
+	case mesos.Offer_Operation_CREATE:
+		l.convert(creating(op.GetCreate().GetVolumes()))
+	case mesos.Offer_Operation_DESTROY:
+		l.convert(destroying(op.GetDestroy().GetVolumes()))
 	default:
 		l.c.o.Logf("framework %s: operation %v is not supported, dropped", l.fw.id, op.Type)
 	}

@@ -19,6 +19,8 @@ type agent struct {
 	version    string
 	checkpoint bool
 	total      resource.Set
+	admitted   bool // the registry has it; before, nobody hears of it
+	reg        *registrar
 
 	registered, reregistered time.Time
 
@@ -26,6 +28,7 @@ type agent struct {
 	tasks  map[taskKey]*task
 	offers map[string]*offer
 	killed map[taskKey]*time.Duration // tasks on their way out, with their grace
+	drain  drain
 
 	timer    *time.Timer
 	ping     uint64 // number of the ping last sent
@@ -37,8 +40,8 @@ func (a *agent) came() int       { return a.seq }
 func (a *agent) connected() bool { return a.link != nil }
 
 func (a *agent) send(m wire.Message) {
-	if a.link != nil {
-		a.link.Send(m)
+	if l := a.link; l != nil {
+		a.reg.say(func() { l.Send(m) })
 	}
 }
 
@@ -117,6 +120,9 @@ func (c *Cluster) register(l Link, m *wire.Register) error {
 		}
 	}
 	for _, old := range inOrder(before) {
+		if c.registerAgain(old, l, m) {
+			return nil
+		}
 		c.removeAgent(old, c.word("a new slave registered at the same address",
 			"a new agent registered at the same address"), "reason_registered")
 	}
@@ -134,11 +140,26 @@ func (c *Cluster) register(l Link, m *wire.Register) error {
 	return nil
 }
 
+// registerAgain gives an agent its new connection that has lost patience while
+// the registry takes it in, and says whether this is one.
+func (c *Cluster) registerAgain(a *agent, l Link, m *wire.Register) bool {
+	info := m.Agent.V
+	info.ID = a.info.ID
+	if a.admitted || !a.info.Equal(&info) {
+		return false
+	}
+	c.count("messages_register_slave")
+	c.relink(a, l, &wire.Reregister{Agent: wire.Of(info), PID: m.PID, Version: m.Version, Checkpoint: m.Checkpoint}, a.total)
+	a.reregistered = time.Time{}
+	a.send(&wire.Registered{AgentID: a.id, TotalPingTimeout: c.totalPingTimeout()})
+	return true
+}
+
 func (c *Cluster) addAgent(l Link, id string, info mesos.AgentInfo, pid, version string, checkpoint bool, total resource.Set) *agent {
 	a := &agent{
 		id: id, seq: c.seq(), info: info, pid: pid, version: version, checkpoint: checkpoint, total: total,
-		registered: time.Now(), link: l,
-		tasks: map[taskKey]*task{}, offers: map[string]*offer{}, killed: map[taskKey]*time.Duration{},
+		registered: time.Now(), link: l, reg: &c.reg.registrar,
+		tasks: map[taskKey]*task{}, offers: map[string]*offer{}, killed: map[taskKey]*time.Duration{}, drain: newDrain(),
 	}
 	c.agents[id] = a
 	c.links[l] = a
@@ -161,7 +182,9 @@ func (c *Cluster) totalPingTimeout() time.Duration {
 func (c *Cluster) sendPing(a *agent) {
 	a.ping++
 	a.ponged = false
-	a.send(&wire.Ping{Seq: a.ping, Connected: true})
+	if a.link != nil { // past all that waits for the registry: it says nothing
+		a.link.Send(&wire.Ping{Seq: a.ping, Connected: true})
+	}
 	a.timer = c.after(c.o.PingTimeout, func() { c.pingTimeout(a) })
 }
 
@@ -193,6 +216,7 @@ func (c *Cluster) markUnreachable(a *agent) {
 	}
 	since := time.Now()
 	c.reg.unreachable[a.id] = since
+	c.lostHere[a.id] = true
 	c.dropAgent(a, fmt.Sprintf("Agent %s is unreachable: health check timed out", a.info.Hostname), &since)
 	c.count("slave_removals")
 	c.count("slave_removals/reason_unhealthy")
@@ -216,6 +240,7 @@ func (c *Cluster) dropAgent(a *agent, why string, unreachable *time.Time) {
 	c.o.Logf("%s (%s)", why, a.id)
 	a.timer.Stop()
 	delete(c.agents, a.id)
+	c.expel(a.id)
 	c.rescindAll(a)
 	for _, t := range tasksInOrder(a.tasks) {
 		state := mesos.TASK_LOST
@@ -225,7 +250,6 @@ func (c *Cluster) dropAgent(a *agent, why string, unreachable *time.Time) {
 		c.lose(t, state, mesos.REASON_AGENT_REMOVED, why, unreachable)
 	}
 	c.alloc.RemoveAgent(a.id)
-	c.expel(a.id)
 	for _, f := range inOrder(c.frameworks) {
 		f.send(failureEvent(a.id))
 	}
@@ -234,14 +258,15 @@ func (c *Cluster) dropAgent(a *agent, why string, unreachable *time.Time) {
 		a.link = nil
 		delete(c.links, l)
 		if c.o.Compat == V026 {
-			l.Send(&wire.Shutdown{Message: why})
+			c.reg.say(func() { l.Send(&wire.Shutdown{Message: why}) })
 		}
-		l.Close()
+		c.reg.say(l.Close)
 	}
 }
 
-// rescindAll takes back the offers on an agent.
+// rescindAll takes back the offers on an agent, also the inverse ones.
 func (c *Cluster) rescindAll(a *agent) {
+	defer c.rescindInverses(a)
 	for _, o := range inOrder(a.offers) {
 		c.rescind(o)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
 	"github.com/mesoslab/lab/mini/mesos/master/resource"
 )
 
@@ -33,6 +35,14 @@ func (c *Cluster) verify() error {
 	for id, o := range c.offers {
 		if o.fw.offers[id] != o || o.agent.offers[id] != o || c.agents[o.agent.id] != o.agent {
 			bad("offer %s is known to some only", id)
+		}
+	}
+	for id, i := range c.inverses {
+		if c.agents[i.agent.id] != i.agent || c.frameworks[i.fw.id] != i.fw || !i.fw.connected() || !i.agent.connected() {
+			bad("inverse offer %s is held by who is gone", id)
+		}
+		if c.upkeep.mode(i.agent.machine()) != mesos.DRAINING {
+			bad("inverse offer %s for agent %s, whose machine is not on the schedule", id, i.agent.id)
 		}
 	}
 	return errors.Join(errs...)

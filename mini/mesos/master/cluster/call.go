@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 
+	"github.com/mesos/mesos-go/api/v1/lib/allocator"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 )
 
@@ -51,8 +52,13 @@ func (c *Cluster) Call(call *scheduler.Call, streamID string) error {
 		c.accept(f, call.Accept)
 	case scheduler.Call_DECLINE:
 		c.decline(f, call.Decline.OfferIDs, call.Decline.Filters)
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
+		c.answerInverse(f, call.AcceptInverseOffers.InverseOfferIDs, allocator.InverseOfferStatus_ACCEPT, call.AcceptInverseOffers.Filters)
+	case scheduler.Call_DECLINE_INVERSE_OFFERS:
+		c.answerInverse(f, call.DeclineInverseOffers.InverseOfferIDs, allocator.InverseOfferStatus_DECLINE, call.DeclineInverseOffers.Filters)
 	case scheduler.Call_REVIVE:
 		c.alloc.Revive(f.id, call.GetRevive().GetRoles())
+		c.forgetQuiet(f)
 		c.allocate()
 	case scheduler.Call_SUPPRESS:
 		c.alloc.Suppress(f.id, call.GetSuppress().GetRoles())

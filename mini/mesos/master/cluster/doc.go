@@ -6,7 +6,8 @@
 // offers, and listed until its pings went unanswered for so long that it is
 // removed. A framework is connected while its Stream stands; a disconnected
 // one is kept for its failover time-out. An offer is a grant of the allocator
-// that its framework has not answered. A task holds resources from its launch
+// that its framework has not answered; an inverse offer asks a framework to leave
+// an agent whose machine will be maintained. A task holds resources from its launch
 // until its last state; it is forgotten when the scheduler acknowledged that.
 //
 // What happens when is Mesos' behaviour as measured on 0.26.2 and 1.3.2
@@ -20,13 +21,14 @@
 // Options.Audit hears of it if that should ever be untrue.
 //
 // Memory only: what a restarted master must know (which agents there are,
-// weights, quotas, planned maintenance) goes through Options.Registry;
-// everything else, dynamic reservations too, comes back from agents and
-// schedulers.
+// weights, quotas, planned maintenance) goes through Options.Registry, beside
+// the lock: what rests on a change leaves when that is stored (registrar), and
+// the cluster ends if it cannot be. Everything else, dynamic reservations and
+// volumes too, comes back from agents and schedulers.
 //
-// Not here, on purpose: custom executors, task groups, persistent volumes,
-// inverse offers. Tasks that need them get
-// TASK_ERROR, operations are dropped.
+// Not here, on purpose: custom executors, task groups, shared volumes, volumes on
+// disks of their own. Tasks that need them get TASK_ERROR,
+// operations are dropped.
 package cluster
 
 import (
@@ -91,7 +93,9 @@ type Options struct {
 	// How much of what is over is remembered.
 	MaxCompletedFrameworks, MaxCompletedTasks, MaxUnreachableTasks int
 	Registry                                                       Registry
-	Logf                                                           func(format string, args ...any)
+	// StoreTimeout is how long the Registry may take to store.
+	StoreTimeout time.Duration
+	Logf         func(format string, args ...any)
 	// Audit, if set, is called after every change with the invariants'
 	// verdict, nil if they hold. For tests: it looks at everything.
 	Audit func(error)
@@ -111,9 +115,11 @@ type Cluster struct {
 	frameworks map[string]*framework
 	completed  []*framework
 	offers     map[string]*offer
+	inverses   map[string]*inverse
 	ends       offerEnds
 	reg        registered
 	removed    map[string]bool // agents that must not come back
+	lostHere   map[string]bool // those that this master, no former one, found unreachable
 	metrics    map[string]float64
 	weights    map[string]float64      // by role; never written to, only replaced
 	quotas     map[string]resource.Set // by role; never written to, only replaced
@@ -136,7 +142,9 @@ func New(o Options) (*Cluster, error) {
 		links:      map[Link]*agent{},
 		frameworks: map[string]*framework{},
 		offers:     map[string]*offer{},
+		inverses:   map[string]*inverse{},
 		removed:    map[string]bool{},
+		lostHere:   map[string]bool{},
 		metrics:    map[string]float64{},
 		observers:  map[Observer]bool{},
 	}
@@ -146,9 +154,20 @@ func New(o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// Run makes offers every allocation interval until ctx ends; then all links
-// and streams are closed and all timers stopped.
-func (c *Cluster) Run(ctx context.Context) {
+// Run makes offers every allocation interval until ctx ends, or until the
+// registry cannot be stored, which is an error; then all links and streams are
+// closed and all timers stopped.
+func (c *Cluster) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var failed error
+	var keeper sync.WaitGroup
+	defer keeper.Wait()
+	keeper.Go(func() {
+		if failed = c.keepRegistry(ctx); failed != nil {
+			cancel(failed)
+		}
+	})
 	tick := time.NewTicker(c.o.AllocationInterval)
 	defer tick.Stop()
 	c.lock()
@@ -163,7 +182,8 @@ func (c *Cluster) Run(ctx context.Context) {
 			c.unlock()
 		case <-ctx.Done():
 			c.close()
-			return
+			keeper.Wait()
+			return failed
 		}
 	}
 }
@@ -172,6 +192,7 @@ func (c *Cluster) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
+	close(c.reg.over)
 	for _, a := range c.agents {
 		a.timer.Stop()
 	}
@@ -193,6 +214,9 @@ func (c *Cluster) close() {
 		if o.timer != nil {
 			o.timer.Stop()
 		}
+	}
+	for _, i := range c.inverses {
+		c.removeInverse(i)
 	}
 }
 

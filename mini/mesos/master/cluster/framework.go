@@ -17,6 +17,7 @@ type framework struct {
 	seq  int
 	info mesos.FrameworkInfo
 
+	reg       *registrar
 	stream    Stream // nil while disconnected
 	streamID  string
 	recovered bool // known from agents only, not subscribed to this master
@@ -34,8 +35,8 @@ func (f *framework) came() int       { return f.seq }
 func (f *framework) connected() bool { return f.stream != nil }
 
 func (f *framework) send(e *scheduler.Event) {
-	if f.stream != nil {
-		f.stream.Send(e)
+	if s := f.stream; s != nil {
+		f.reg.say(func() { s.Send(e) })
 	}
 }
 
@@ -110,8 +111,9 @@ func (c *Cluster) Subscribe(info mesos.FrameworkInfo, suppressed []string, s Str
 			a.send(&wire.UpdateFramework{FrameworkID: f.id})
 		}
 	}
-	f.send(c.subscribedEvent(id))
-	f.send(&scheduler.Event{Type: scheduler.Event_HEARTBEAT})
+	// Past all that waits for the registry: it does not rest on that.
+	s.Send(c.subscribedEvent(id))
+	s.Send(&scheduler.Event{Type: scheduler.Event_HEARTBEAT})
 	c.alloc.AddFramework(allocator.Framework{
 		ID: id, Roles: f.roles(), Checkpoint: f.checkpoint(), Suppressed: suppressed,
 	})
@@ -150,7 +152,7 @@ func (c *Cluster) refuse(info mesos.FrameworkInfo, id string) string {
 
 func (c *Cluster) addFramework(id string, info mesos.FrameworkInfo) *framework {
 	f := &framework{
-		id: id, seq: c.seq(), info: info, registered: time.Now(),
+		id: id, seq: c.seq(), info: info, registered: time.Now(), reg: &c.reg.registrar,
 		tasks: map[string]*task{}, offers: map[string]*offer{},
 	}
 	f.info.ID = &mesos.FrameworkID{Value: id}
@@ -161,8 +163,8 @@ func (c *Cluster) addFramework(id string, info mesos.FrameworkInfo) *framework {
 // takeOver ends what the framework's former scheduler had.
 func (c *Cluster) takeOver(f *framework, info mesos.FrameworkInfo) {
 	if f.stream != nil {
-		f.stream.Send(errorEvent("Framework failed over"))
-		f.stream.Close()
+		f.send(errorEvent("Framework failed over"))
+		c.reg.say(f.stream.Close)
 		f.stream = nil
 	}
 	if f.timer != nil {
@@ -233,7 +235,7 @@ func (c *Cluster) removeFramework(f *framework) {
 		f.timer.Stop()
 	}
 	if f.stream != nil {
-		f.stream.Close()
+		c.reg.say(f.stream.Close)
 		f.stream = nil
 	}
 	c.withdrawOffers(f)

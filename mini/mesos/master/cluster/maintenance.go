@@ -84,11 +84,14 @@ func (c *Cluster) Machines() []mesos.MachineInfo {
 
 // SetSchedule replaces the maintenance schedule and writes it into the
 // registry. Offers of agents on the machines of the old and of the new one are
-// rescinded and made anew, with the unavailability. The error is in Mesos'
+// rescinded and made anew, with the unavailability, and so are inverse offers;
+// what frameworks answered to those is forgotten. The error is in Mesos'
 // words and nothing was changed.
 func (c *Cluster) SetSchedule(s maintenance.Schedule) error {
-	c.lock()
-	defer c.unlock()
+	return c.change(func() error { return c.setSchedule(s) })
+}
+
+func (c *Cluster) setSchedule(s maintenance.Schedule) error {
 	if err := c.checkSchedule(s); err != nil {
 		return err
 	}
@@ -106,6 +109,7 @@ func (c *Cluster) offerAnew(on func(machine) bool) {
 	for _, a := range inOrder(c.agents) {
 		if on(a.machine()) {
 			c.rescindAll(a)
+			a.drain = newDrain()
 			c.allocate(a.id)
 		}
 	}
@@ -156,8 +160,10 @@ func checkMachines(ids []mesos.MachineID, listed map[machine]bool) error {
 // shut down and removed, so that their tasks are lost, and none may register
 // from there. The error is in Mesos' words and nothing was changed.
 func (c *Cluster) StartMaintenance(ids []mesos.MachineID) error {
-	c.lock()
-	defer c.unlock()
+	return c.change(func() error { return c.startMaintenance(ids) })
+}
+
+func (c *Cluster) startMaintenance(ids []mesos.MachineID) error {
 	if err := c.checkMode(ids, mesos.DRAINING, "brought down"); err != nil {
 		return err
 	}
@@ -187,8 +193,10 @@ func (c *Cluster) StartMaintenance(ids []mesos.MachineID) error {
 // schedule: agents may register from there again. The error is in Mesos' words
 // and nothing was changed.
 func (c *Cluster) StopMaintenance(ids []mesos.MachineID) error {
-	c.lock()
-	defer c.unlock()
+	return c.change(func() error { return c.stopMaintenance(ids) })
+}
+
+func (c *Cluster) stopMaintenance(ids []mesos.MachineID) error {
 	if err := c.checkMode(ids, mesos.DOWN, "brought up"); err != nil {
 		return err
 	}
@@ -242,7 +250,7 @@ func (c *Cluster) refuseDown(l Link, hostname, pid string) bool {
 		return false
 	}
 	c.o.Logf("refusing the agent at %s (%s): its machine is down for maintenance", pid, hostname)
-	l.Send(&wire.Shutdown{Message: "Machine is `DOWN`"})
+	c.reg.say(func() { l.Send(&wire.Shutdown{Message: "Machine is `DOWN`"}) })
 	return true
 }
 

@@ -56,7 +56,7 @@ func (c *Cluster) tell(make func() Change) {
 	}
 	change := make()
 	for o := range c.observers {
-		o.Changed(change)
+		c.reg.say(func() { o.Changed(change) })
 	}
 }
 

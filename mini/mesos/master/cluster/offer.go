@@ -9,6 +9,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mallocator "github.com/mesos/mesos-go/api/v1/lib/allocator"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesoslab/lab/mini/mesos/master/allocator"
@@ -32,7 +33,7 @@ type offer struct {
 func (o *offer) came() int { return o.seq }
 
 // allocate turns what the allocator grants into offers, one event for each
-// framework.
+// framework, and makes the inverse offers that are due.
 func (c *Cluster) allocate(agents ...string) {
 	if c.holdsOff() {
 		return
@@ -58,6 +59,7 @@ func (c *Cluster) allocate(agents ...string) {
 	for _, f := range receivers {
 		f.send(&scheduler.Event{Type: scheduler.Event_OFFERS, Offers: &scheduler.Event_Offers{Offers: batch[f]}})
 	}
+	c.askToLeave(agents)
 }
 
 func (c *Cluster) addOffer(g allocator.Grant, f *framework, a *agent) *offer {
@@ -141,6 +143,7 @@ func (c *Cluster) rescindFor(o *offer, away time.Duration) {
 // withdrawOffers takes back all offers of a framework that has no scheduler
 // to tell.
 func (c *Cluster) withdrawOffers(f *framework) {
+	c.withdrawInverses(f)
 	for _, o := range inOrder(f.offers) {
 		c.removeOffer(o)
 		c.alloc.Recover(o.agent.id, f.id, o.role, o.resources, 0, time.Now())
@@ -149,6 +152,7 @@ func (c *Cluster) withdrawOffers(f *framework) {
 
 // decline gives an offer back and keeps its resources away for a while.
 func (c *Cluster) decline(f *framework, ids []mesos.OfferID, filters *mesos.Filters) {
+	ids = c.takeInverse(f, ids, mallocator.InverseOfferStatus_DECLINE, filters)
 	for _, id := range ids {
 		o := c.offers[id.Value]
 		if o == nil || o.fw != f {

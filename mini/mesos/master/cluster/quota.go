@@ -48,8 +48,10 @@ func (c *Cluster) Quotas() quota.QuotaStatus {
 // Errors are in Mesos' words and nothing was changed; ErrInsufficient if the
 // cluster is too small, which r.Force overrides.
 func (c *Cluster) SetQuota(r quota.QuotaRequest) error {
-	c.lock()
-	defer c.unlock()
+	return c.change(func() error { return c.setQuota(r) })
+}
+
+func (c *Cluster) setQuota(r quota.QuotaRequest) error {
 	const prefix = "Failed to validate set quota request: "
 	guarantee, why := c.checkQuota(r)
 	switch {
@@ -73,8 +75,10 @@ func (c *Cluster) SetQuota(r quota.QuotaRequest) error {
 // RemoveQuota takes a role's quota back; the error is an *UnknownRoleError or
 // a *NoQuotaError.
 func (c *Cluster) RemoveQuota(role string) error {
-	c.lock()
-	defer c.unlock()
+	return c.change(func() error { return c.removeQuota(role) })
+}
+
+func (c *Cluster) removeQuota(role string) error {
 	switch {
 	case !c.mayExist(role):
 		return &UnknownRoleError{role}

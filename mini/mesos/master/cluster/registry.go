@@ -11,11 +11,13 @@ import (
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
-// Registry keeps what a restarted master must know of its agents. Its
-// methods are called with the cluster's lock held.
+// Registry keeps what a restarted master must know of its agents. It is used by
+// one goroutine at a time.
 type Registry interface {
 	// Load returns what was stored last, or the zero value.
 	Load() (RegistryData, error)
+	// Store returns when a power cut can do it no harm any more. It may take
+	// its time.
 	Store(RegistryData) error
 }
 
@@ -36,6 +38,7 @@ type RegistryData struct {
 
 // registered is the registry in memory.
 type registered struct {
+	registrar
 	admitted    map[string]mesos.AgentInfo
 	unreachable map[string]time.Time
 	// recovered are admitted agents that this master has not seen yet.
@@ -44,6 +47,7 @@ type registered struct {
 
 func (c *Cluster) recoverRegistry() error {
 	c.reg = registered{
+		registrar:   newRegistrar(),
 		admitted:    map[string]mesos.AgentInfo{},
 		unreachable: map[string]time.Time{},
 		recovered:   map[string]mesos.AgentInfo{},
@@ -74,10 +78,17 @@ func (c *Cluster) recoverRegistry() error {
 	return nil
 }
 
+// admit writes an agent into the registry, unless it is there as it is.
 func (c *Cluster) admit(a *agent) {
+	known, there := c.reg.admitted[a.id]
+	_, gone := c.reg.unreachable[a.id]
 	delete(c.reg.recovered, a.id)
+	delete(c.reg.unreachable, a.id)
 	c.reg.admitted[a.id] = a.info
-	c.store()
+	if !there || gone || !known.Equal(&a.info) {
+		c.store()
+	}
+	c.reg.say(func() { a.admitted = true })
 }
 
 func (c *Cluster) expel(id string) {
@@ -104,14 +115,20 @@ func (c *Cluster) Registry() RegistryView {
 	return v
 }
 
-// dropRecovered gives up on agents that did not come back to this master.
+// dropRecovered gives up on agents that did not come back to this master. One
+// that comes later is shut down by 0.26; by 1.3 it is taken in as if it had come
+// in time, as no task was reported lost.
 func (c *Cluster) dropRecovered() {
 	for id, info := range c.reg.recovered {
 		c.o.Logf("agent %s (%s) did not re-register within %v", id, info.Hostname, c.o.ReregisterTimeout)
 		c.count("recovery_slave_removals")
+		c.count("slave_removals")
+		c.count("slave_removals/reason_unhealthy")
 		if c.o.Compat == V026 {
 			c.removed[id] = true
 		} else {
+			c.count("slave_unreachable_scheduled")
+			c.count("slave_unreachable_completed")
 			c.reg.unreachable[id] = time.Now()
 		}
 		c.expel(id)
@@ -121,17 +138,20 @@ func (c *Cluster) dropRecovered() {
 	}
 }
 
+// store has the registry stored as it is now.
 func (c *Cluster) store() {
-	if c.o.Registry == nil {
-		return
+	if c.o.Registry != nil {
+		c.reg.ask()
 	}
-	d := RegistryData{Unreachable: c.reg.unreachable, Weights: c.weights}
+}
+
+// registryData is what is to be stored.
+func (c *Cluster) registryData() RegistryData {
+	d := RegistryData{Unreachable: maps.Clone(c.reg.unreachable), Weights: c.weights}
 	for _, info := range c.reg.admitted {
 		d.Admitted = append(d.Admitted, wire.Of(info))
 	}
 	c.keepQuotas(&d)
 	c.upkeep.keep(&d)
-	if err := c.o.Registry.Store(d); err != nil {
-		c.o.Logf("registry: %v", err)
-	}
+	return d
 }

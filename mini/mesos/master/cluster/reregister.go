@@ -27,7 +27,7 @@ func (c *Cluster) reregister(l Link, m *wire.Reregister) error {
 	reserved := m.Reserved
 	known := c.agents[id]
 	if known != nil { // the last word on reservations may not have come through
-		reserved = wire.All(known.total.Dynamic().Proto(""))
+		reserved = wire.All(known.total.Kept().Proto(""))
 	}
 	total, err := totalOf(info, reserved)
 	if err != nil {
@@ -35,27 +35,30 @@ func (c *Cluster) reregister(l Link, m *wire.Reregister) error {
 	}
 	if c.removed[id] {
 		c.o.Logf("agent %s attempted to re-register after removal: shutting it down", id)
-		l.Send(&wire.Shutdown{Message: c.word("Slave", "Agent") + " attempted to re-register after removal"})
+		c.reg.say(func() {
+			l.Send(&wire.Shutdown{Message: c.word("Slave", "Agent") + " attempted to re-register after removal"})
+		})
 		return nil
 	}
 	if c.refuseDown(l, info.Hostname, m.PID) {
 		return nil
 	}
-	_, wasUnreachable := c.reg.unreachable[id]
+	// A master that took over has reported no tasks of it lost.
+	wasLost := c.lostHere[id]
 	a := known
 	if a != nil {
 		c.relink(a, l, m, total)
 	} else {
 		a = c.addAgent(l, id, info, m.PID, m.Version, m.Checkpoint, total)
 		a.reregistered = time.Now()
-		delete(c.reg.unreachable, id)
+		delete(c.lostHere, id)
 		c.admit(a)
 		c.tellAdded(a)
 	}
 	c.count("messages_reregister_slave")
 	c.count("slave_reregistrations")
 	c.o.Logf("re-registered agent %s at %s (%s), %d tasks", id, m.PID, info.Hostname, len(m.Tasks))
-	stop := c.adoptFrameworks(m, wasUnreachable)
+	stop := c.adoptFrameworks(m, wasLost)
 	missing := c.adoptTasks(a, m.Tasks, stop)
 	a.send(&wire.Reregistered{AgentID: id, TotalPingTimeout: c.totalPingTimeout(), Reconcile: missing})
 	if known != nil {
@@ -77,7 +80,7 @@ func (c *Cluster) relink(a *agent, l Link, m *wire.Reregister, total resource.Se
 	if a.link != nil && a.link != l { // the old one was not seen to break
 		old := a.link
 		delete(c.links, old)
-		old.Close()
+		c.reg.say(old.Close)
 		c.rescindAll(a)
 	}
 	id := a.info.ID
@@ -91,7 +94,7 @@ func (c *Cluster) relink(a *agent, l Link, m *wire.Reregister, total resource.Se
 
 // adoptFrameworks learns of frameworks that a former master had, and returns
 // those that must not run on this agent any more.
-func (c *Cluster) adoptFrameworks(m *wire.Reregister, wasUnreachable bool) (stop map[string]bool) {
+func (c *Cluster) adoptFrameworks(m *wire.Reregister, wasLost bool) (stop map[string]bool) {
 	stop = map[string]bool{}
 	for _, f := range m.Frameworks {
 		id := f.V.GetID().GetValue()
@@ -104,7 +107,7 @@ func (c *Cluster) adoptFrameworks(m *wire.Reregister, wasUnreachable bool) (stop
 			// 0.26 the master drops what such an agent still remembers).
 		case known == nil:
 			c.recoverFramework(f.V)
-		case wasUnreachable && !known.partitionAware():
+		case wasLost && !known.partitionAware():
 			stop[id] = true // its tasks were reported lost: let them be it
 		}
 	}

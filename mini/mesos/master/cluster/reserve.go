@@ -26,7 +26,8 @@ type shortage string
 func (e shortage) Error() string { return string(e) }
 func (e shortage) Unwrap() error { return ErrInsufficient }
 
-// conversion is one RESERVE or UNRESERVE: from what into what resources.
+// conversion is one RESERVE, UNRESERVE, CREATE or DESTROY: from what into what
+// resources.
 type conversion struct {
 	name     string
 	from, to resource.Set
@@ -34,11 +35,18 @@ type conversion struct {
 
 func reserving(list []mesos.Resource) (conversion, error) {
 	to, err := resource.FromReserved(list)
+	if v := to.Volumes(); err == nil && !v.Empty() {
+		err = fmt.Errorf("A persistent volume %s must already be reserved", v) //lint:ignore ST1005 Mesos' words
+	}
 	return conversion{"RESERVE", to.Freed(), to}, err
 }
 
 func unreserving(list []mesos.Resource) (conversion, error) {
 	from, err := resource.FromReserved(list)
+	if v := from.Volumes(); err == nil && !v.Empty() {
+		//lint:ignore ST1005 Mesos' words
+		err = fmt.Errorf("A dynamically reserved persistent volume %s cannot be unreserved directly. Please destroy the persistent volume first then unreserve the resource", v)
+	}
 	return conversion{"UNRESERVE", from, from.Freed()}, err
 }
 
@@ -80,6 +88,9 @@ func (c *Cluster) operate(agentID string, v conversion, invalid error) error {
 			return refusalText(fmt.Sprintf("Invalid %s operation: %s", v.name, why))
 		}
 	}
+	if why := a.checkVolumes(v); why != "" {
+		return refusalText(fmt.Sprintf("Invalid %s operation: %s", v.name, why))
+	}
 	// What offers hold would do, too, if it is not free.
 	reach := c.alloc.Free(a.id)
 	for _, o := range a.offers {
@@ -111,14 +122,17 @@ func (c *Cluster) convert(a *agent, v conversion) {
 }
 
 func (a *agent) sendReserved() {
-	a.send(&wire.CheckpointResources{Resources: wire.All(a.total.Dynamic().Proto(""))})
+	a.send(&wire.CheckpointResources{Resources: wire.All(a.total.Kept().Proto(""))})
 }
 
-// reserve does a framework's RESERVE or UNRESERVE with what is left of its
-// offers. What cannot be done is dropped, as it is by Mesos.
-func (l *launch) reserve(v conversion, err error) {
+// convert does a framework's RESERVE, UNRESERVE, CREATE or DESTROY with what is
+// left of its offers. What cannot be done is dropped, as it is by Mesos.
+func (l *launch) convert(v conversion, err error) {
 	if err == nil {
 		err = l.mayReserve(v)
+	}
+	if err == nil {
+		err = l.mayCreate(v)
 	}
 	if err == nil {
 		err = v.within(l.left)
@@ -155,19 +169,19 @@ func (l *launch) mayReserve(v conversion) error {
 }
 
 // totalOf is what an agent has: what it was started with, of which some is
-// reserved.
+// reserved, and some of that volumes.
 func totalOf(info mesos.AgentInfo, reserved []wire.Resource) (resource.Set, error) {
 	static, err := resource.FromProto(info.Resources)
 	if err != nil {
 		return static, err
 	}
-	dynamic, err := resource.FromReserved(wire.Values(reserved))
+	kept, err := resource.FromKept(wire.Values(reserved))
 	if err != nil {
 		return static, err
 	}
-	total, ok := static.WithReservations(dynamic)
+	total, ok := static.WithReservations(kept)
 	if !ok {
-		return static, fmt.Errorf("checkpointed resources %s are incompatible with agent resources %s", dynamic, static)
+		return static, fmt.Errorf("checkpointed resources %s are incompatible with agent resources %s", kept, static)
 	}
 	return total, nil
 }

@@ -93,7 +93,9 @@ func (c *Cluster) snapshot() Snapshot {
 		Counters: maps.Clone(c.metrics), Weights: c.weights, Quotas: c.quotas, Roles: c.explicitRoles(),
 	}
 	for _, a := range inOrder(c.agents) {
-		s.Agents = append(s.Agents, a.view())
+		if a.admitted {
+			s.Agents = append(s.Agents, a.view())
+		}
 	}
 	for _, info := range c.reg.recovered {
 		s.Recovered = append(s.Recovered, info)

@@ -15,8 +15,10 @@ import (
 // so that the next allocation follows the new ones. The error is in Mesos'
 // words and nothing was changed.
 func (c *Cluster) SetWeights(list []mesos.WeightInfo) error {
-	c.lock()
-	defer c.unlock()
+	return c.change(func() error { return c.setWeights(list) })
+}
+
+func (c *Cluster) setWeights(list []mesos.WeightInfo) error {
 	for i := range list {
 		if err := c.checkWeight(list[i].GetRole(), list[i].Weight); err != nil {
 			return err

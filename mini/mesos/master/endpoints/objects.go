@@ -116,6 +116,9 @@ func full(byRole map[string]resource.Set) mjson.Array {
 			if r.Reservation != nil {
 				o = o.Put("reservation", mjson.ProtoByNumber(r.Reservation))
 			}
+			if r.Disk != nil {
+				o = o.Put("disk", mjson.ProtoByNumber(r.Disk))
+			}
 			list = append(list, o.
 				PutIf(role != "", "allocation_info", mjson.Object{}.Put("role", role)))
 		}

@@ -40,6 +40,7 @@ type Config struct {
 
 	PingTimeout, ReregisterTimeout   time.Duration
 	MaxPings                         int
+	StoreTimeout                     time.Duration // of the registry
 	AllocationInterval, OfferTimeout time.Duration
 	Roles                            []string
 	Weights                          map[string]float64
@@ -76,6 +77,7 @@ func Parse(args []string, src Source) (Config, error) {
 		PingTimeout:        r.duration("agent_ping_timeout", time.Second, 15*time.Minute),
 		ReregisterTimeout:  r.duration("agent_reregister_timeout", 10*time.Minute, 0),
 		MaxPings:           r.number("max_agent_ping_timeouts", 1, 1<<30),
+		StoreTimeout:       r.duration("registry_store_timeout", time.Millisecond, 0),
 		AllocationInterval: r.duration("allocation_interval", time.Millisecond, 0),
 		Roles:              split(values["roles"]), Weights: r.weights(),
 		MaxCompletedFrameworks: r.number("max_completed_frameworks", 0, 1<<30),

@@ -59,7 +59,7 @@ func table() []known {
 		{"registry_gc_interval", "15mins", false, false},
 		{"registry_max_agent_age", "2weeks", false, false},
 		{"registry_max_agent_count", "102400", false, false},
-		{"registry_store_timeout", "20secs", false, false},
+		{"registry_store_timeout", "20secs", false, true},
 		{"registry_strict", "false", true, false},
 		{"root_submissions", "true", true, false},
 		{"user_sorter", "drf", false, false},

@@ -8,7 +8,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
-	"github.com/mesoslab/lab/mini/mesos/master/v1call"
+	"github.com/mesoslab/lab/mini/mesos/v1call"
 )
 
 // change does what a call asks for; done is false for a call that changes
@@ -30,7 +30,7 @@ func (a API) change(w http.ResponseWriter, call *master.Call) (done bool, err er
 		err = conflict(a.Cluster.SetQuota(call.SetQuota.QuotaRequest))
 	case master.Call_REMOVE_QUOTA:
 		if err = a.Cluster.RemoveQuota(call.RemoveQuota.Role); err != nil {
-			err = v1call.BadRequest("Failed to remove quota: %v", err)
+			err = refused(err, "Failed to remove quota: "+err.Error())
 		}
 	case master.Call_RESERVE_RESOURCES:
 		c := call.ReserveResources
@@ -38,6 +38,12 @@ func (a API) change(w http.ResponseWriter, call *master.Call) (done bool, err er
 	case master.Call_UNRESERVE_RESOURCES:
 		c := call.UnreserveResources
 		err = accepted(w, a.Cluster.Unreserve(c.AgentID.Value, c.Resources))
+	case master.Call_CREATE_VOLUMES:
+		c := call.CreateVolumes
+		err = accepted(w, a.Cluster.CreateVolumes(c.AgentID.Value, c.Volumes))
+	case master.Call_DESTROY_VOLUMES:
+		c := call.DestroyVolumes
+		err = accepted(w, a.Cluster.DestroyVolumes(c.AgentID.Value, c.Volumes))
 	case master.Call_TEARDOWN:
 		if !a.Cluster.Teardown(call.Teardown.FrameworkID.Value) {
 			err = v1call.BadRequest("No framework found with specified ID")
@@ -53,7 +59,17 @@ func badRequest(err error) error {
 	if err == nil {
 		return nil
 	}
-	return v1call.BadRequest("%v", err)
+	return refused(err, err.Error())
+}
+
+// refused is the answer for what the cluster has not changed: 503 if it could
+// not be written down, of which nothing but silence comes from the real one.
+func refused(err error, text string) error {
+	status := http.StatusBadRequest
+	if errors.Is(err, cluster.ErrOver) {
+		status = http.StatusServiceUnavailable
+	}
+	return &v1call.Error{Status: status, Text: text}
 }
 
 // conflict is 409 if there was not enough of something, or badRequest.

@@ -11,7 +11,7 @@
 // heartbeats nor framework events here, and says nothing when an agent turns
 // unreachable. A subscriber that is too far behind is cut off.
 //
-// Answered with 501: volumes, of which this master has none. Calls of later versions are
-// unknown, as they are to 1.3.2. There are no files: LIST_FILES and READ_FILE
-// find nothing. Who leads is asked before a request comes here.
+// Calls of later versions are unknown, as they are to 1.3.2. There are no files:
+// LIST_FILES and READ_FILE find nothing. Who leads is asked before a request
+// comes here.
 package operatorapi

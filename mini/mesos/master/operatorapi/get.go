@@ -43,7 +43,7 @@ func (a API) get(call master.Call_Type) *master.Response {
 		info := a.Cluster.Master()
 		r.GetMaster = &master.Response_GetMaster{MasterInfo: &info}
 	case master.Call_GET_MAINTENANCE_STATUS:
-		r.GetMaintenanceStatus = &master.Response_GetMaintenanceStatus{Status: endpoints.MaintenanceStatus(a.Cluster.Machines())}
+		r.GetMaintenanceStatus = &master.Response_GetMaintenanceStatus{Status: a.Cluster.MaintenanceStatus()}
 	case master.Call_GET_MAINTENANCE_SCHEDULE:
 		r.GetMaintenanceSchedule = &master.Response_GetMaintenanceSchedule{Schedule: a.Cluster.Schedule()}
 	case master.Call_GET_QUOTA:

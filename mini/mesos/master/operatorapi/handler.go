@@ -9,7 +9,7 @@ import (
 
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/master/endpoints"
-	"github.com/mesoslab/lab/mini/mesos/master/v1call"
+	"github.com/mesoslab/lab/mini/mesos/v1call"
 )
 
 // newest is the last call that 1.3.2 knows.

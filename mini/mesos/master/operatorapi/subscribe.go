@@ -8,7 +8,7 @@ import (
 
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/master/outbox"
-	"github.com/mesoslab/lab/mini/mesos/master/v1call"
+	"github.com/mesoslab/lab/mini/mesos/v1call"
 )
 
 // maxBehind is how many events may wait for a slow subscriber.

@@ -1,6 +1,10 @@
 // Package outbox decouples who decides from who writes: the cluster's state
 // machine pushes messages while it holds its lock, and one goroutine for each
 // connection takes them out and writes them.
+//
+// It owns the queue between the two and its bound: a peer that is too far behind
+// loses its connection instead of eating memory. What a message is, how it is
+// written and what its loss means is not known here.
 package outbox
 
 import (

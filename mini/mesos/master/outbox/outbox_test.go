@@ -6,10 +6,12 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func TestOrderAndClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		q := New[int](10)
 		var got []int
 		done := make(chan error, 1)
@@ -37,7 +39,7 @@ func TestOverflow(t *testing.T) {
 }
 
 func TestReaderStops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		q := New[int](2)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)

@@ -17,6 +17,9 @@ func FromProto(list []mesos.Resource) (Set, error) {
 	var s Set
 	for i := range list {
 		it, err := fromProto(&list[i])
+		if _, said := err.(diskError); said {
+			return Set{}, err
+		}
 		if err != nil {
 			return Set{}, fmt.Errorf("resource %q: %w", list[i].Name, err)
 		}
@@ -35,10 +38,13 @@ func fromProto(r *mesos.Resource) (Item, error) {
 		return it, errors.New("no name")
 	case r.Type == nil:
 		return it, errors.New("no type")
-	case r.Revocable != nil || r.Shared != nil || r.Disk != nil || r.ProviderID != nil:
+	case r.Revocable != nil || r.Shared != nil || r.ProviderID != nil:
 		return it, ErrUnsupported
 	}
 	if err := it.reserve(r); err != nil {
+		return it, err
+	}
+	if err := it.volume(r); err != nil {
 		return it, err
 	}
 	switch *r.Type {
@@ -94,7 +100,7 @@ func (it *Item) reserve(r *mesos.Resource) (err error) {
 func (s Set) Proto(allocated string) []mesos.Resource {
 	out := make([]mesos.Resource, 0, len(s.items))
 	for _, it := range s.items {
-		r := mesos.Resource{Name: it.Name, Role: &it.Role, Reservation: it.Reserved.proto()}
+		r := mesos.Resource{Name: it.Name, Role: &it.Role, Reservation: it.Reserved.proto(), Disk: it.Volume.proto()}
 		if allocated != "" {
 			r.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &allocated}
 		}

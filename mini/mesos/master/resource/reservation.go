@@ -37,11 +37,12 @@ func (s Set) Dynamic() Set {
 	return s.filter(func(it Item) bool { return it.Reserved.Dynamic() })
 }
 
-// Freed returns s as it is when its dynamic reservations are undone:
-// everybody's.
+// Freed returns s as it is when its dynamic reservations are undone: everybody's.
+// Volumes are plain disk then.
 func (s Set) Freed() Set {
 	var out Set
 	for _, it := range s.items {
+		it.Volume = nil
 		if it.Reserved.Dynamic() {
 			it.Role, it.Reserved = "*", Reservation{}
 		}
@@ -50,14 +51,14 @@ func (s Set) Freed() Set {
 	return out
 }
 
-// WithReservations returns an agent's resources with some of them dynamically
-// reserved. False: the unreserved ones are not as many.
-func (s Set) WithReservations(dynamic Set) (Set, bool) {
-	from := dynamic.Freed()
+// WithReservations returns an agent's resources with what it keeps (Kept):
+// some of them dynamically reserved, or volumes. False: there are not as many.
+func (s Set) WithReservations(kept Set) (Set, bool) {
+	from := kept.Freed()
 	if !s.Contains(from) {
 		return s, false
 	}
-	return s.Sub(from).Add(dynamic), true
+	return s.Sub(from).Add(kept), true
 }
 
 // FromReserved is FromProto for the resources of an operation that reserves

@@ -7,9 +7,10 @@
 // of ranges ("ports") or a list of words.
 //
 // Understood are unreserved resources and those that are reserved, statically
-// by an agent's flags or dynamically. Persistent volumes, refined reservations,
-// revocable and shared resources are refused by FromProto with ErrUnsupported:
-// this master makes no offers from which they could come.
+// by an agent's flags or dynamically, and persistent volumes on reserved disk.
+// Refined reservations, revocable and shared resources and disks of their own
+// (MOUNT, PATH) are refused by FromProto with ErrUnsupported: this master makes
+// no offers from which they could come.
 //
 // The package is pure.
 package resource
@@ -26,6 +27,7 @@ import (
 type Item struct {
 	Name, Role string
 	Reserved   Reservation // dynamically, for Role
+	Volume     *Volume     // a disk that is one; never written to
 	Kind       Kind
 	Milli      int64    // Scalar: thousandths
 	Ranges     []Range  // Ranges: sorted, neither overlapping nor adjacent
@@ -107,6 +109,9 @@ func (s Set) Contains(t Set) bool {
 		if !ok && !it.empty() || !it.minus(have).empty() {
 			return false
 		}
+		if it.Volume != nil && it.Milli != have.Milli { // they are not divided
+			return false
+		}
 	}
 	return true
 }
@@ -168,7 +173,7 @@ func (s Set) Flat() Set {
 	}
 	var out Set
 	for _, it := range s.items {
-		it.Role, it.Reserved = "*", Reservation{}
+		it.Role, it.Reserved, it.Volume = "*", Reservation{}, nil
 		out = out.add(it)
 	}
 	return out
@@ -186,7 +191,7 @@ func (s Set) Text(allocated string) string {
 		if p := it.Reserved.Principal(); p != "" {
 			role += ", " + p
 		}
-		parts = append(parts, fmt.Sprintf("%s(%s)%s:%s", it.Name, role, to, it.Value()))
+		parts = append(parts, fmt.Sprintf("%s(%s)%s%s:%s", it.Name, role, to, it.Volume.text(), it.Value()))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -228,7 +233,7 @@ func (s Set) find(like Item) (Item, bool) {
 			return it, true
 		}
 	}
-	return Item{Name: like.Name, Role: like.Role, Reserved: like.Reserved, Kind: like.Kind}, false
+	return Item{Name: like.Name, Role: like.Role, Reserved: like.Reserved, Volume: like.Volume, Kind: like.Kind}, false
 }
 
 func (s Set) add(it Item) Set {
@@ -245,7 +250,7 @@ func (s Set) add(it Item) Set {
 }
 
 func (it Item) same(o Item) bool {
-	return it.Name == o.Name && it.Role == o.Role && it.Reserved == o.Reserved && it.Kind == o.Kind
+	return it.Name == o.Name && it.Role == o.Role && it.Reserved == o.Reserved && it.Kind == o.Kind && it.Volume.id() == o.Volume.id()
 }
 
 func (it Item) empty() bool {

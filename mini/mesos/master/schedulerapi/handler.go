@@ -22,7 +22,7 @@ import (
 
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/master/outbox"
-	"github.com/mesoslab/lab/mini/mesos/master/v1call"
+	"github.com/mesoslab/lab/mini/mesos/v1call"
 )
 
 const (
@@ -105,6 +105,10 @@ func validate(call *scheduler.Call) error {
 		return expect(call.Message != nil, "message")
 	case scheduler.Call_REQUEST:
 		return expect(call.Request != nil, "request")
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
+		return expect(call.AcceptInverseOffers != nil, "accept_inverse_offers")
+	case scheduler.Call_DECLINE_INVERSE_OFFERS:
+		return expect(call.DeclineInverseOffers != nil, "decline_inverse_offers")
 	}
 	return nil
 }
@@ -112,10 +116,17 @@ func validate(call *scheduler.Call) error {
 // stream hands a scheduler's events from the cluster to the one goroutine
 // that writes them.
 type stream struct {
-	*outbox.Queue[*scheduler.Event]
+	*outbox.Queue[v1call.Message]
+	old bool // as 0.26 has them
 }
 
-func (s stream) Send(e *scheduler.Event) { s.Push(e) }
+func (s stream) Send(e *scheduler.Event) {
+	if s.old && e.Type == scheduler.Event_INVERSE_OFFERS {
+		s.Push(inverse026(e.InverseOffers))
+		return
+	}
+	s.Push(e)
+}
 
 func subscribe(w http.ResponseWriter, r *http.Request, c *cluster.Cluster, call *scheduler.Call) error {
 	media, err := v1call.Accepted(r)
@@ -125,12 +136,12 @@ func subscribe(w http.ResponseWriter, r *http.Request, c *cluster.Cluster, call 
 	if r.Header.Get(streamHeader) != "" {
 		return v1call.BadRequest("Subscribe calls should not include the 'Mesos-Stream-Id' header")
 	}
-	s := &stream{outbox.New[*scheduler.Event](maxBehind)}
+	s := &stream{outbox.New[v1call.Message](maxBehind), c.Generation() == cluster.V026}
 	id := uuid.NewString()
 	c.Subscribe(*call.Subscribe.FrameworkInfo, call.Subscribe.SuppressedRoles, s, id)
 	defer c.StreamClosed(s)
 	w.Header().Set(streamHeader, id)
-	return v1call.Pump(r.Context(), w, s.Queue, media, v1call.Heartbeat[*scheduler.Event]{
+	return v1call.Pump(r.Context(), w, s.Queue, media, v1call.Heartbeat[v1call.Message]{
 		Interval: cluster.HeartbeatInterval, Event: &scheduler.Event{Type: scheduler.Event_HEARTBEAT},
 	})
 }

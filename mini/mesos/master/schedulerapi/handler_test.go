@@ -7,17 +7,17 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/master/endpoints"
 	"github.com/mesoslab/lab/mini/mesos/master/resource"
-	"github.com/mesoslab/lab/mini/mesos/master/v1call"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
+	"github.com/mesoslab/lab/mini/mesos/v1call"
 	"github.com/mesoslab/lab/mini/mesos/wire"
 )
 
@@ -112,7 +112,7 @@ func subscribes(body []byte) (yes bool) {
 
 // TestRecordIO: one record is one write: its length, a newline, the record.
 func TestRecordIO(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		body := `{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"root","name":"g"}}}`
 		r := httptest.NewRequestWithContext(ctx, "POST", "/api/v1/scheduler", strings.NewReader(body))

@@ -7,9 +7,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/mesos/master/cluster"
 	"github.com/mesoslab/lab/mini/mesos/master/resource"
 	"github.com/mesoslab/lab/mini/mesos/mjson"
@@ -130,7 +130,7 @@ func TestAgent(t *testing.T) {
 // TestSilentAgent: an agent that does not answer is told of, and waited for
 // no longer than agentPatience.
 func TestSilentAgent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		client := &http.Client{Transport: agent(func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()

@@ -1,4 +1,4 @@
-// Package v1call is what the two v1 APIs of a master have in common: how a
+// Package v1call is what the v1 APIs of masters and agents have in common: how a
 // call is read from a request, how an answer or a stream of events is written,
 // and how a call is refused.
 //
