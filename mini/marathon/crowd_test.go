@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // TestManyConnections: thousands of clients that are silent, stop in the middle
@@ -19,7 +20,7 @@ import (
 // may be that nothing happens.
 func TestManyConnections(t *testing.T) {
 	n := 5000
-	if testing.Short() || labtest.Race {
+	if testing.Short() || bubble.Race {
 		n = 500
 	}
 	const host = "Host: " + firstHost + ":8080\r\n"

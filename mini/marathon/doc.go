@@ -9,14 +9,14 @@
 // who asked), core (one term of leadership), api (REST) and ui (the page).
 //
 // Run listens on --http_port, keeps state and leadership under --zk, and
-// subscribes to the Mesos that --master names (1.0 or later). It survives
-// the loss of any of them: without ZooKeeper it answers 503 and comes back; a
-// master that goes makes it give up its leadership and stand again, as
-// 1.1.1 does (SchedulerCallbacksServiceAdapter: "Abdicate leadership when we
-// become disconnected from the Mesos master"), and then it waits; tasks are
-// never touched by its own stop or start. It ends with its context (exit code 143, as a JVM on SIGTERM), with
-// 1 for wrong flags or a port that is taken, and with 9 when Mesos refuses
-// the framework.
+// subscribes to the Mesos that --master names (1.0 or later). It survives the
+// loss of any of them: without ZooKeeper it answers 503 and comes back; a
+// master that goes makes it give up its leadership and stand again, as 1.1.1
+// does (SchedulerCallbacksServiceAdapter: "Abdicate leadership when we become
+// disconnected from the Mesos master"), and then it waits; tasks are never
+// touched by its own stop or start. It ends with its context (exit code 143, as
+// a JVM on SIGTERM), with 1 for wrong flags or a port that is taken, and with 9
+// when Mesos refuses the framework.
 //
 // Left out: HTTPS, authentication and authorization by plugins, plugins, the
 // artifact store, resident apps (persistent and external volumes), ip-per-task,

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/marathon/scheduler"
 	"github.com/mesoslab/lab/mini/marathon/store"
@@ -39,7 +40,8 @@ type world struct {
 	// stopMesos ends the twin's server; serveMesos starts it again.
 	stopMesos func()
 	mu        sync.Mutex
-	root      string // ZooKeeper's disk
+	root      string               // ZooKeeper's disk
+	flush     func() time.Duration // what it takes, nil is nothing
 	all       []*program
 }
 
@@ -111,9 +113,9 @@ func (p *program) end() int {
 func inWorld(t *testing.T, fn func(t *testing.T, w *world)) {
 	t.Helper()
 	root := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := &world{t: t, net: labtest.NewNetwork(), root: root}
-		w.zk = w.start(zookeeper.Run, zkHost)
+		w.zk = w.start(zookeeper.OnDisk(w.write), zkHost)
 		twin := scheduler.NewTwin()
 		twin.StartDelay, twin.StopDelay = 200*time.Millisecond, 100*time.Millisecond
 		for i := range 2 {
@@ -133,6 +135,25 @@ func inWorld(t *testing.T, fn func(t *testing.T, w *world)) {
 			t.Errorf("never to happen: %s", v)
 		}
 	})
+}
+
+// write is what ZooKeeper does before each write.
+func (w *world) write() error {
+	w.mu.Lock()
+	takes := time.Duration(0)
+	if w.flush != nil {
+		takes = w.flush()
+	}
+	w.mu.Unlock()
+	time.Sleep(takes)
+	return nil
+}
+
+// slow says what ZooKeeper's disk takes from now on.
+func (w *world) slow(flush func() time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.flush = flush
 }
 
 // serveMesos puts the twin on a host's port 5050.

@@ -5,10 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	minimesos "github.com/mesoslab/lab/mini/mesos"
 	"github.com/mesoslab/lab/mini/zookeeper"
 )
@@ -35,7 +35,7 @@ func emptyEngine(w http.ResponseWriter, r *http.Request) {
 // word of its end coming back are what is looked at.
 func TestSpeaksToTheMiniMesos(t *testing.T) {
 	root, agentRoot := t.TempDir(), t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := &world{t: t, net: labtest.NewNetwork(), root: root}
 		defer w.endAll()
 		w.start(zookeeper.Run, zkHost)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
-	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/zookeeper"
 )
@@ -140,7 +140,7 @@ func TestWithoutZooKeeperItAnswers503AndComesBack(t *testing.T) {
 // own way. The client library (go-zookeeper/zk 1.0.4) has a race of its own
 // there: sendSetWatches reads the last zxid while recvLoop may write it.
 func TestARestartedZooKeeperKnowsItsSessions(t *testing.T) {
-	if labtest.Race {
+	if bubble.Race {
 		t.Skip("the ZooKeeper client library races by itself when it sets its watches anew")
 	}
 	inWorld(t, func(t *testing.T, w *world) {

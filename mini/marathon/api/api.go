@@ -25,6 +25,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mesoslab/lab/mini/marathon/app"
@@ -95,13 +96,13 @@ func (s *Server) Handler() http.Handler {
 		// An id may be given with its slash: /v2/apps//nginx.
 		if strings.Contains(r.URL.Path, "//") {
 			r = r.Clone(r.Context())
-			r.URL.Path, r.URL.RawPath = slashes.ReplaceAllString(r.URL.Path, "/"), ""
+			r.URL.Path, r.URL.RawPath = slashes().ReplaceAllString(r.URL.Path, "/"), ""
 		}
 		mux.ServeHTTP(w, r)
 	}))
 }
 
-var slashes = regexp.MustCompile("/{2,}")
+var slashes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("/{2,}") })
 
 // request is one request served by the leading core.
 type request struct {

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/marathon/api"
 	"github.com/mesoslab/lab/mini/marathon/core"
 	"github.com/mesoslab/lab/mini/marathon/event"
@@ -83,7 +84,7 @@ func (r *rest) Abdicate()       { r.abdicted++ }
 // inBubble plays fn over a leading Marathon with two agents.
 func inBubble(t *testing.T, fn func(t *testing.T, r *rest)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		twin := scheduler.NewTwin()
 		twin.StartDelay, twin.StopDelay = 200*time.Millisecond, 100*time.Millisecond
 		for i := range 2 {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // selector is a parsed label selector: all terms must hold.
@@ -17,7 +18,9 @@ type term struct {
 	values []string
 }
 
-var termForm = regexp.MustCompile(`^((?:[-A-Za-z0-9_.]|\\.)+)\s*(?:(==|!=)\s*((?:[-A-Za-z0-9_.]|\\.)+)|(in|notin)\s*\(([^()]*)\))?$`)
+var termForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^((?:[-A-Za-z0-9_.]|\\.)+)\s*(?:(==|!=)\s*((?:[-A-Za-z0-9_.]|\\.)+)|(in|notin)\s*\(([^()]*)\))?$`)
+})
 
 // parseSelector reads the label parameter; "" selects everything.
 func parseSelector(s string) (selector, error) {
@@ -27,7 +30,7 @@ func parseSelector(s string) (selector, error) {
 		if part == "" && strings.TrimSpace(s) == "" {
 			continue
 		}
-		m := termForm.FindStringSubmatch(part)
+		m := termForm().FindStringSubmatch(part)
 		if m == nil {
 			return nil, &illegalError{http.StatusUnprocessableEntity, "Can not parse label selector '" + s + "'"}
 		}
@@ -70,9 +73,9 @@ func split(s string) []string {
 	return append(parts, s[from:])
 }
 
-var escape = regexp.MustCompile(`\\(.)`)
+var escape = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\(.)`) })
 
-func unescape(s string) string { return escape.ReplaceAllString(s, "$1") }
+func unescape(s string) string { return escape().ReplaceAllString(s, "$1") }
 
 // match reports whether labels satisfy every term. All terms ask for the
 // label to be there.

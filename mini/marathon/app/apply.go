@@ -3,6 +3,7 @@ package app
 import (
 	"regexp"
 	"slices"
+	"sync"
 )
 
 // contradictions records what u says twice and differently; 1.1.1 finds that
@@ -27,7 +28,7 @@ func (u Update) contradictions(v Value) {
 }
 
 // archive are the names that 1.1.1 has unpacked when they come as uris.
-var archive = regexp.MustCompile(`\.(tgz|tar\.gz|tbz2|tar\.bz2|txz|tar\.xz|zip)$`)
+var archive = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\.(tgz|tar\.gz|tbz2|tar\.bz2|txz|tar\.xz|zip)$`) })
 
 // Apply merges u into base. Id, version and version info stay base's; the
 // result still needs Normalize.
@@ -69,7 +70,7 @@ func (u Update) applyFetch(a *App) {
 	case u.URIs != nil:
 		a.Fetch = []Fetch{}
 		for _, uri := range *u.URIs {
-			a.Fetch = append(a.Fetch, Fetch{URI: uri, Extract: archive.MatchString(uri)})
+			a.Fetch = append(a.Fetch, Fetch{URI: uri, Extract: archive().MatchString(uri)})
 		}
 	default:
 		return

@@ -3,12 +3,15 @@ package app
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // segment is one part of an id between slashes (contracts 2.1): dot-separated
 // labels of [a-z0-9] with inner dashes. No underscore: it is the separator in
 // task ids.
-var segment = regexp.MustCompile(`^(([a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9])\.)*([a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9])$`)
+var segment = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(([a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9])\.)*([a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9])$`)
+})
 
 // Absolute turns an id that may be relative ("nginx", "../db") into an
 // absolute one, seen from the group base. Empty and "." parts vanish.
@@ -53,7 +56,7 @@ func Within(id, group string) bool {
 // ValidID reports whether every part of an absolute id is well formed.
 func ValidID(id string) bool {
 	for _, s := range Segments(id) {
-		if !segment.MatchString(s) {
+		if !segment().MatchString(s) {
 			return false
 		}
 	}

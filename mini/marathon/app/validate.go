@@ -5,9 +5,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
-var portName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+var portName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9-]*$`) })
 
 // checker collects problems of one app.
 type checker struct{ problems []Problem }
@@ -49,7 +50,7 @@ func (c *checker) port(path string, p int) {
 func (a App) Validate() error {
 	c := &checker{}
 	if !ValidID(a.ID) {
-		c.bad("/id", "must fully match regular expression '%s' in every part between slashes", segment)
+		c.bad("/id", "must fully match regular expression '%s' in every part between slashes", segment())
 	}
 	a.checkCommand(c)
 	a.checkNumbers(c)
@@ -119,8 +120,8 @@ func (a App) checkPorts(c *checker) {
 }
 
 func checkName(c *checker, path, name string, seen []string) []string {
-	if !portName.MatchString(name) {
-		c.bad(path+"/name", "must fully match regular expression '%s'", portName)
+	if !portName().MatchString(name) {
+		c.bad(path+"/name", "must fully match regular expression '%s'", portName())
 	}
 	if slices.Contains(seen, name) {
 		c.bad(path[:strings.LastIndexByte(path, '(')], "Port names must be unique.")

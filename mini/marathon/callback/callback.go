@@ -28,6 +28,7 @@ import (
 	"github.com/mesoslab/lab/mini/marathon/app"
 	"github.com/mesoslab/lab/mini/marathon/event"
 	"github.com/mesoslab/lab/mini/marathon/store"
+	"github.com/mesoslab/lab/mini/marathon/turn"
 )
 
 // key is where the endpoints lie; state of other kinds never begins so.
@@ -55,14 +56,16 @@ type Service struct {
 	ctx context.Context
 	wg  sync.WaitGroup
 
-	mu   sync.Mutex
+	changes *turn.Turn // orders Subscribe and Unsubscribe
+	stop    map[string]context.CancelFunc
+
+	mu   sync.Mutex // guards urls, which only who has the turn replaces
 	urls []string
-	stop map[string]context.CancelFunc
 }
 
 // New loads the endpoints and begins to post to them until ctx ends.
 func New(ctx context.Context, d Deps) (*Service, error) {
-	s := &Service{Deps: d, ctx: ctx, stop: map[string]context.CancelFunc{}}
+	s := &Service{Deps: d, ctx: ctx, changes: turn.New(), stop: map[string]context.CancelFunc{}}
 	data, err := d.Store.Get(ctx, key)
 	if err == nil {
 		err = json.Unmarshal(data, &s.urls)
@@ -100,8 +103,10 @@ func (s *Service) Subscribe(ctx context.Context, endpoint string) error {
 		return &app.InvalidError{Problems: []app.Problem{{Path: "/callbackUrl", Errors: []string{
 			fmt.Sprintf("%q is no http or https URL with a host", endpoint)}}}}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.changes.Take(ctx); err != nil {
+		return fmt.Errorf("subscribe %s: %w", endpoint, err)
+	}
+	defer s.changes.Give()
 	if slices.Contains(s.urls, endpoint) {
 		return nil
 	}
@@ -118,8 +123,10 @@ func (s *Service) Subscribe(ctx context.Context, endpoint string) error {
 
 // Unsubscribe removes an endpoint; an unknown one is no error.
 func (s *Service) Unsubscribe(ctx context.Context, endpoint string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.changes.Take(ctx); err != nil {
+		return fmt.Errorf("unsubscribe %s: %w", endpoint, err)
+	}
+	defer s.changes.Give()
 	if err := s.save(ctx, slices.DeleteFunc(slices.Clone(s.urls), func(u string) bool { return u == endpoint })); err != nil {
 		return err
 	}
@@ -139,6 +146,8 @@ func (s *Service) save(ctx context.Context, urls []string) error {
 	if err := s.Store.Put(ctx, key, data); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.urls = urls
 	return nil
 }

@@ -15,10 +15,11 @@
 // is written to the Store before it takes effect: a task before it is
 // launched, a change before it is deployed.
 //
-// The order of locks: Core's own, then Bus or Client; nobody calls into
-// Core while holding theirs. Rules: contracts sections 2.3–2.6 and 4,
-// Marathon 1.1.1. Left out: readiness of resident tasks, authentication,
-// artifact resolving.
+// The order of locks: Core's own, then Bus or Client; nobody calls into Core
+// while holding theirs. Core's own is held over what is written to the Store,
+// which bounds how long that takes: it is a turn, not a mutex. Rules: contracts
+// sections 2.3–2.6 and 4, Marathon 1.1.1. Left out: readiness of resident
+// tasks, authentication, artifact resolving.
 package core
 
 import (
@@ -40,6 +41,7 @@ import (
 	"github.com/mesoslab/lab/mini/marathon/scheduler"
 	"github.com/mesoslab/lab/mini/marathon/store"
 	"github.com/mesoslab/lab/mini/marathon/task"
+	"github.com/mesoslab/lab/mini/marathon/turn"
 )
 
 // Config is what Marathon's flags say about the core.
@@ -96,7 +98,7 @@ type Core struct {
 	ctx context.Context
 	wg  sync.WaitGroup
 
-	mu          sync.Mutex
+	turn        *turn.Turn // guards all below
 	book        *record.Book
 	frameworkID string
 	master      string // host:port while subscribed
@@ -130,7 +132,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Core, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load state: %w", err)
 	}
-	c := &Core{cfg: cfg, Deps: deps, ctx: ctx, book: book, frameworkID: s.FrameworkID, root: s.Root, lastVersion: s.Root.Version,
+	c := &Core{cfg: cfg, Deps: deps, ctx: ctx, turn: turn.New(), book: book, frameworkID: s.FrameworkID, root: s.Root, lastVersion: s.Root.Version,
 		tasks: map[string]*task.Task{}, byApp: map[string][]*task.Task{}, failures: s.Failures, tokens: cfg.LaunchTokens,
 		checks: map[checkKey]context.CancelFunc{}, readiness: map[string]health.Readiness{}}
 	for _, t := range slices.SortedFunc(maps.Values(s.Tasks), task.ByAge) {
@@ -138,7 +140,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Core, error) {
 	}
 	c.wakeup = time.AfterFunc(time.Hour, c.backoffEnded)
 	c.wakeup.Stop()
-	c.mu.Lock()
+	c.turn.Insist()
 	defer c.leave()
 	for id, a := range c.root.Apps {
 		c.startChecks(a)
@@ -157,27 +159,20 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Core, error) {
 // Wait returns when the term is over and everything it started has ended.
 func (c *Core) Wait() {
 	<-c.ctx.Done()
-	c.mu.Lock()
+	c.turn.Insist()
 	c.wakeup.Stop()
-	c.mu.Unlock()
+	c.turn.Give()
 	c.wg.Wait()
 }
 
 // enter takes the lock; false means that the term is over.
-func (c *Core) enter() bool {
-	c.mu.Lock()
-	if c.ctx.Err() != nil {
-		c.mu.Unlock()
-		return false
-	}
-	return true
-}
+func (c *Core) enter() bool { return c.turn.Take(c.ctx) == nil }
 
 // leave gives the lock back after doing what the changes call for: asking
 // for offers, waking up for the next back-off.
 func (c *Core) leave() {
 	c.settleOffers()
-	c.mu.Unlock()
+	c.turn.Give()
 }
 
 // every runs fn under the lock, first after delay, then each interval.

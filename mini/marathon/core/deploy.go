@@ -62,11 +62,11 @@ func (c *Core) deploy(to group.Root, kill map[string][]string, force bool) (*dep
 	}
 	if len(d.Steps) > 0 {
 		if err := c.book.Write(c.ctx, record.DeploymentKey(d.ID), d.Plan); err != nil {
+			c.book.Drop(c.ctx, record.DeploymentKey(d.ID))
 			return nil, err
 		}
 	}
-	if err := c.book.SaveRoot(c.ctx, c.root, to); err != nil {
-		c.book.Drop(c.ctx, record.DeploymentKey(d.ID))
+	if err := c.book.SaveRoot(c.ctx, c.root, to, d.ID); err != nil {
 		return nil, err
 	}
 	for _, o := range others {

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/marathon/app"
 	"github.com/mesoslab/lab/mini/marathon/change"
 	"github.com/mesoslab/lab/mini/marathon/core"
@@ -29,10 +30,12 @@ type lab struct {
 	t      *testing.T
 	twin   *scheduler.Twin
 	store  *store.Memory
+	disk   *disk // what store is on
 	log    *eventLog
 	sick   *sickness
 	cancel context.CancelFunc
 	done   chan struct{}
+	began  time.Time // the term
 	cfg    core.Config
 	faults *faults // nil: nothing goes wrong by itself
 }
@@ -113,13 +116,14 @@ func runWith(t *testing.T, cfg core.Config, fn func(t *testing.T, l *lab)) {
 
 func runFaulty(t *testing.T, cfg core.Config, f *faults, fn func(t *testing.T, l *lab)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		twin := scheduler.NewTwin()
 		twin.StartDelay, twin.StopDelay = 200*time.Millisecond, 100*time.Millisecond
 		for i, rack := range []string{"r1", "r1", "r2"} {
 			twin.AddAgent(fmt.Sprintf("S%d", i), fmt.Sprintf("10.0.0.%d", i+1), 4, 4096, map[string]string{"rack": rack})
 		}
-		l := &lab{t: t, twin: twin, store: store.NewMemory("me:8080"), sick: &sickness{status: map[string]int{}, all: 200}, cfg: cfg, faults: f}
+		mem := store.NewMemory("me:8080")
+		l := &lab{t: t, twin: twin, store: mem, disk: newDisk(mem), sick: &sickness{status: map[string]int{}, all: 200}, cfg: cfg, faults: f}
 		if f != nil {
 			twin.Faults = f.of(l.store)
 		}
@@ -147,12 +151,17 @@ func (l *lab) start() {
 			l.log.mu.Unlock()
 		}
 	}()
-	c, err := core.New(ctx, l.cfg, core.Deps{Store: l.store, Mesos: l.twin, Bus: bus, Probe: health.Prober{Dial: l.sick.dial},
-		Rand: rand.New(rand.NewPCG(1, 2)), Log: l.t.Logf})
+	deps := core.Deps{Store: l.disk, Mesos: l.twin, Bus: bus, Probe: health.Prober{Dial: l.sick.dial},
+		Rand: rand.New(rand.NewPCG(1, 2)), Log: l.t.Logf}
+	c, err := core.New(ctx, l.cfg, deps)
+	for errors.Is(err, store.ErrUnavailable) { // an elected leader tries again, too
+		l.pass(time.Second)
+		c, err = core.New(ctx, l.cfg, deps)
+	}
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.Core = c
+	l.Core, l.began = c, time.Now()
 	go func() {
 		defer close(l.done)
 		l.twin.Attach(ctx, c)
@@ -197,13 +206,23 @@ func (l *lab) create(body string) view.App {
 // update changes an app.
 func (l *lab) update(id, body string, force bool) (core.Result, error) {
 	l.t.Helper()
+	res, err := l.ask(id, body, force)()
+	synctest.Wait()
+	return res, err
+}
+
+// ask is update for those who do not wait for all that comes of it.
+func (l *lab) ask(id, body string, force bool) func() (core.Result, error) {
+	l.t.Helper()
 	u, err := app.ParseUpdate([]byte(body))
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	res, _, err := change.UpdateApp(l.Core, id, u, force)
-	synctest.Wait()
-	return res, err
+	c := l.Core
+	return func() (core.Result, error) {
+		res, _, err := change.UpdateApp(c, id, u, force)
+		return res, err
+	}
 }
 
 // running lists the ids of an app's tasks that Mesos runs.

@@ -102,6 +102,7 @@ func (c *Core) newTask(a app.App, b *basket, slot match.Slot) (*task.Task, error
 	t := &task.Task{ID: app.Underscored(a.ID) + "." + id.String(), AppID: a.ID, AgentID: b.AgentID.Value, Host: b.Hostname,
 		Attributes: b.Attributes, Ports: slot.Ports, Version: a.Version, ConfigVersion: a.ConfigVersion(), StagedAt: now()}
 	if err := c.book.Write(c.ctx, record.TaskKey(t.ID), t); err != nil {
+		c.book.Drop(c.ctx, record.TaskKey(t.ID))
 		return nil, err
 	}
 	c.add(t)

@@ -98,7 +98,7 @@ func (s State) Deployments() []Deployment {
 // Framework is the id Mesos gave us ("" before the first subscription) and
 // the master we are subscribed at ("" while we are not).
 func (c *Core) Framework() (id, master string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn.Insist()
+	defer c.turn.Give()
 	return c.frameworkID, c.master
 }

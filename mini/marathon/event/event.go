@@ -1,10 +1,11 @@
 // Package event is Marathon's event bus: what happens is published once and
 // goes, in the JSON of contracts section 3, to everybody who listens.
 //
-// Nouns: Bus, Message (one event, printed), Subscription. Publish never
-// blocks: a listener that has 50 events outstanding (or as many as the flag
-// says) loses the newest, as in 1.1.1. There is no replay. Closing the Bus ends all subscriptions; later
-// events go nowhere. Everything is safe for concurrent use.
+// Nouns: Bus, Message (one event, printed), Subscription. Publish never blocks:
+// a listener that has 50 events outstanding (or as many as the flag says) loses
+// the newest, as in 1.1.1. There is no replay. Closing the Bus ends all
+// subscriptions; later events go nowhere. Everything is safe for concurrent
+// use.
 package event
 
 import (

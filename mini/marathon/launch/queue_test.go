@@ -2,14 +2,14 @@ package launch
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/marathon/app"
 )
 
 func TestBackOffOfAConfiguration(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var q Queue
 		a := app.Default("/a")
 		a.Version = app.At(time.Now())

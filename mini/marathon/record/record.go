@@ -14,8 +14,11 @@
 //	taskFailure:a:b           an app's last failed task
 //
 // Write fails when the store does; Keep and Drop record what has happened
-// already and are tried again by Flush until they succeed. A Book has no
-// lock of its own.
+// already and are tried again by Flush until they succeed. A write that failed
+// may be in the store after all, or come there later: who gives up what was to
+// be written drops it. A tree is stored after its plan and the versions of its
+// apps; what is newer than the tree belongs to a change that was refused, or
+// cut off, and Load drops it. A Book has no lock of its own.
 package record
 
 import (
@@ -63,6 +66,7 @@ type Book struct {
 	versions map[string][]app.Time // of an app, oldest first
 	history  []app.Time            // of the tree
 	unsaved  map[string][]byte     // nil deletes
+	orphans  []string              // to be dropped once the tree is settled
 }
 
 // State is what Load found.
@@ -137,6 +141,14 @@ func (b *Book) Flush(ctx context.Context) {
 			return
 		}
 	}
+	b.dropOrphans(ctx)
+}
+
+func (b *Book) dropOrphans(ctx context.Context) {
+	for _, key := range b.orphans {
+		b.Drop(ctx, key)
+	}
+	b.orphans = nil
 }
 
 // Load reads the whole state. An empty store gives an empty tree of version
@@ -155,7 +167,48 @@ func (b *Book) Load(ctx context.Context, now app.Time) (State, error) {
 		}
 	}
 	slices.SortFunc(s.Plans, func(a, b group.Plan) int { return a.Version.Compare(b.Version.Time) })
+	b.dropNewer(ctx, s.Root.Version)
+	s.Plans = b.dropPlans(ctx, s.Plans, s.Root.Version)
 	return s, nil
+}
+
+// dropNewer drops versions that never counted: they are newer than the tree.
+func (b *Book) dropNewer(ctx context.Context, root app.Time) {
+	newer := func(v app.Time) bool { return v.After(root.Time) }
+	for id, vs := range b.versions {
+		for _, v := range vs {
+			if newer(v) {
+				b.Drop(ctx, versionKey(id, v))
+			}
+		}
+		b.versions[id] = slices.DeleteFunc(vs, newer)
+	}
+	for _, v := range b.history {
+		if newer(v) {
+			b.Drop(ctx, historyKey(v))
+		}
+	}
+	b.history = slices.DeleteFunc(b.history, newer)
+}
+
+// dropPlans drops plans, of which there are some oldest first, that are not
+// under way: newer ones than the tree, whose change never counted, and those
+// that a newer one has cancelled, as only one plan may hold an app.
+func (b *Book) dropPlans(ctx context.Context, plans []group.Plan, root app.Time) (left []group.Plan) {
+	held := map[string]bool{}
+	for _, p := range slices.Backward(plans) {
+		apps := p.Affected()
+		if p.Version.After(root.Time) || slices.ContainsFunc(apps, func(id string) bool { return held[id] }) {
+			b.Drop(ctx, DeploymentKey(p.ID))
+			continue
+		}
+		for _, id := range apps {
+			held[id] = true
+		}
+		left = append(left, p)
+	}
+	slices.Reverse(left)
+	return left
 }
 
 func (b *Book) loadOne(ctx context.Context, s *State, key string) error {
@@ -213,26 +266,19 @@ func (b *Book) noteVersion(kind, rest string) error {
 }
 
 // SaveRoot writes a new tree and its changed apps, and drops versions that
-// are too old to keep.
-func (b *Book) SaveRoot(ctx context.Context, from, to group.Root) error {
-	for id, a := range to.Apps {
-		if a.Version.Equal(from.Apps[id].Version) {
-			continue
-		}
-		if err := b.Write(ctx, versionKey(id, a.Version), a); err != nil {
-			return err
-		}
-		b.versions[id] = append(b.versions[id], a.Version)
+// are too old to keep. After an error the tree is from, unless the context has
+// ended: then the next Load finds out.
+func (b *Book) SaveRoot(ctx context.Context, from, to group.Root, plan string) error {
+	if err := b.writeRoot(ctx, from, to); err != nil {
+		b.retract(ctx, from, to, plan)
+		return err
+	}
+	for _, id := range changed(from, to) {
+		b.versions[id] = append(b.versions[id], to.Apps[id].Version)
 		for len(b.versions[id]) > b.MaxVersions {
 			b.Drop(ctx, versionKey(id, b.versions[id][0]))
 			b.versions[id] = b.versions[id][1:]
 		}
-	}
-	if err := b.Write(ctx, historyKey(to.Version), to); err != nil {
-		return err
-	}
-	if err := b.Write(ctx, rootKey, to); err != nil {
-		return err
 	}
 	b.history = append(b.history, to.Version)
 	for len(b.history) > b.MaxVersions {
@@ -240,6 +286,43 @@ func (b *Book) SaveRoot(ctx context.Context, from, to group.Root) error {
 		b.history = b.history[1:]
 	}
 	return nil
+}
+
+// changed lists the apps of to that have a version of their own there.
+func changed(from, to group.Root) (ids []string) {
+	for id, a := range to.Apps {
+		if !a.Version.Equal(from.Apps[id].Version) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (b *Book) writeRoot(ctx context.Context, from, to group.Root) error {
+	for _, id := range changed(from, to) {
+		if err := b.Write(ctx, versionKey(id, to.Apps[id].Version), to.Apps[id]); err != nil {
+			return err
+		}
+	}
+	if err := b.Write(ctx, historyKey(to.Version), to); err != nil {
+		return err
+	}
+	return b.Write(ctx, rootKey, to)
+}
+
+// retract takes back what a writeRoot has done that failed, and perhaps did
+// not. The plan goes last: the new tree without it would be one that nobody
+// makes true.
+func (b *Book) retract(ctx context.Context, from, to group.Root, plan string) {
+	back := b.Keep(ctx, rootKey, from)
+	for _, id := range changed(from, to) {
+		b.Drop(ctx, versionKey(id, to.Apps[id].Version))
+	}
+	b.Drop(ctx, historyKey(to.Version))
+	b.orphans = append(b.orphans, DeploymentKey(plan))
+	if back {
+		b.dropOrphans(ctx)
+	}
 }
 
 // ForgetApp drops everything about an app that is no more.

@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func TestWhatIsWrittenIsFoundAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.SaveRoot(ctx, root, next); err != nil {
+		if err := b.SaveRoot(ctx, root, next, ""); err != nil {
 			t.Fatal(err)
 		}
 		root = next
@@ -93,5 +94,70 @@ func TestWhatCannotBeWrittenIsWrittenLater(t *testing.T) {
 	b.Flush(ctx)
 	if keys, _ := m.Keys(ctx); !slices.Equal(keys, []string{"task:a"}) {
 		t.Errorf("keys %v", keys)
+	}
+}
+
+// TestWhatNeverCountedIsDropped: a leader ended in the midst of a change, or of
+// cancelling a plan for another.
+func TestWhatNeverCountedIsDropped(t *testing.T) {
+	m, ctx := store.NewMemory(""), t.Context()
+	b, s := open(t, m)
+	a, other := app.Default("/a"), app.Default("/other")
+	commit := func(from group.Root, n int, apps ...app.App) group.Root {
+		to := from
+		for _, x := range apps {
+			x.Instances = n
+			to = to.WithApp(x)
+		}
+		to, err := group.Commit(from, to, at(n), group.PortRange{Min: 10000, Max: 10010})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	plan := func(from, to group.Root) group.Plan {
+		p := group.NewPlan(from, to, nil)
+		b.Keep(ctx, DeploymentKey(p.ID), p)
+		return p
+	}
+	one := commit(s.Root, 1, a, other)
+	two := commit(one, 2, one.Apps["/a"])
+	three := commit(two, 3, two.Apps["/other"])
+	four := commit(three, 4, three.Apps["/a"])
+	five := commit(four, 5, four.Apps["/a"])
+	for _, step := range [][2]group.Root{{s.Root, one}, {one, two}, {two, three}, {three, four}} {
+		if err := b.SaveRoot(ctx, step[0], step[1], ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan(one, two) // cancelled by that of four
+	kept, newest := plan(two, three), plan(three, four)
+	plan(four, five) // its tree was never written
+	if err := b.Write(ctx, versionKey("/a", at(5)), five.Apps["/a"]); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Write(ctx, historyKey(at(5)), five); err != nil {
+		t.Fatal(err)
+	}
+
+	b, s = open(t, m)
+	if len(s.Plans) != 2 || s.Plans[0].ID != kept.ID || s.Plans[1].ID != newest.ID {
+		t.Errorf("plans %+v", s.Plans)
+	}
+	if vs, h := b.Versions("/a"), b.History(); !vs[0].Equal(at(4)) || !h[0].Equal(at(4)) {
+		t.Errorf("versions %v, history %v", vs, h)
+	}
+	if keys, _ := m.Keys(ctx); slices.Contains(keys, versionKey("/a", at(5))) || slices.Contains(keys, historyKey(at(5))) {
+		t.Errorf("keys %v", keys)
+	}
+	plans := 0
+	keys, _ := m.Keys(ctx)
+	for _, k := range keys {
+		if strings.HasPrefix(k, "deployment:") {
+			plans++
+		}
+	}
+	if plans != 2 {
+		t.Errorf("%d plans are in the store", plans)
 	}
 }

@@ -179,6 +179,7 @@ func (c *Client) subscribe(ctx context.Context, to string) (subscribed bool, err
 			}
 			return subscribed, err
 		}
+		watchdog.Stop() // a handler may take its time: then it is not the stream that is silent
 		if e.Type == scheduler.Event_SUBSCRIBED && e.Subscribed.GetFrameworkID() != nil {
 			subscribed = true
 			s.framework = e.Subscribed.FrameworkID

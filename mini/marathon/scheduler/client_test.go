@@ -18,6 +18,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 )
 
@@ -25,6 +26,7 @@ import (
 type journal struct {
 	mu    sync.Mutex
 	lines []string
+	takes time.Duration // what AgentLost takes
 }
 
 func (j *journal) note(format string, args ...any) {
@@ -54,9 +56,12 @@ func (j *journal) Update(_ context.Context, s mesos.TaskStatus) {
 func (j *journal) Message(a mesos.AgentID, e mesos.ExecutorID, data []byte) {
 	j.note("message %s %s %s", a.Value, e.Value, data)
 }
-func (j *journal) AgentLost(id mesos.AgentID) { j.note("lost %s", id.Value) }
-func (j *journal) Undelivered(c *Call)        { j.note("undelivered %s", c.Type) }
-func (j *journal) Fatal(m string)             { j.note("fatal %s", m) }
+func (j *journal) AgentLost(id mesos.AgentID) {
+	time.Sleep(j.takes)
+	j.note("lost %s", id.Value)
+}
+func (j *journal) Undelivered(c *Call) { j.note("undelivered %s", c.Type) }
+func (j *journal) Fatal(m string)      { j.note("fatal %s", m) }
 
 // chosen is a Detector that tests steer.
 type chosen struct {
@@ -100,7 +105,7 @@ type world struct {
 
 func inBubble(t *testing.T, fn func(t *testing.T, w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := &world{net: labtest.NewNetwork(), twin: &TwinServer{Twin: NewTwin()}, told: &journal{}, detect: &chosen{changed: make(chan struct{})}}
 		w.twin.AddAgent("S0", "10.0.1.1", 1, 512, nil)
 		defer w.serve(t, "10.0.0.1", w.twin)()
@@ -259,5 +264,17 @@ func FuzzRecord(f *testing.F) {
 				t.Fatalf("read %d bytes of %d", read, len(b))
 			}
 		}
+	})
+}
+
+// TestSlowHandlerIsNoDeadStream: while a handler waits for its store nobody
+// reads the stream, which is no reason to give it up.
+func TestSlowHandlerIsNoDeadStream(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.detect.set("10.0.0.1:5050")
+		w.expect(t, time.Second, "subscribed twin-0000 at 10.0.0.1:5050", "1 offers")
+		w.told.takes = 3 * time.Minute
+		w.twin.RemoveAgent("S0")
+		w.expect(t, 5*time.Minute, "lost S0")
 	})
 }

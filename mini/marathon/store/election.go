@@ -53,22 +53,20 @@ func (z *ZooKeeper) candidacy(ctx context.Context, lead func(context.Context)) e
 	if err := z.awaitSession(ctx); err != nil {
 		return err
 	}
-	if err := z.withdrawRemains(ctx); err != nil {
+	dir := path.Join(z.cfg.URL.Path, "leader")
+	if err := z.withdrawRemains(ctx, dir); err != nil {
 		return err
 	}
 	z.mu.Lock()
 	session := z.expired
 	z.mu.Unlock()
-	dir := path.Join(z.cfg.URL.Path, "leader")
 	mine, err := z.offer(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		// Ends the candidacy for the others, too.
-		if err := z.withdraw(context.WithoutCancel(ctx), mine); err != nil {
-			z.remains = append(z.remains, mine)
-		}
+		// Ends the candidacy for the others, too. What fails is left to the next.
+		_ = z.withdraw(context.WithoutCancel(ctx), mine)
 	}()
 	for {
 		first, watch, err := z.first(ctx, dir)
@@ -95,18 +93,55 @@ func (z *ZooKeeper) withdraw(ctx context.Context, node string) error {
 	return err
 }
 
-// withdrawRemains removes nodes of candidacies that ended while ZooKeeper was
-// away. A server that was restarted gives sessions their whole time-out again:
-// ours goes on, and with it a node that nobody watches, in front of all others.
-func (z *ZooKeeper) withdrawRemains(ctx context.Context) error {
-	for len(z.remains) > 0 {
-		if err := z.withdraw(ctx, z.remains[0]); err != nil {
+// withdrawRemains removes nodes of candidacies that ended, or began, while
+// ZooKeeper was away: a session goes on over its server's restart, and of a node
+// that was made when the connection broke nobody has told us the name. Nobody
+// watches them, and they would stand in front of all others as long as our
+// session lives.
+func (z *ZooKeeper) withdrawRemains(ctx context.Context, dir string) error {
+	names, err := z.candidates(ctx, dir)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		node := path.Join(dir, name)
+		owner := make(chan int64, 1)
+		err := z.do(ctx, "look at a candidacy", func() error {
+			_, stat, err := z.conn.Exists(node)
+			if err == nil {
+				owner <- stat.EphemeralOwner
+			}
+			return err
+		})
+		if err == nil && <-owner == z.conn.SessionID() {
+			err = z.withdraw(ctx, node)
+		}
+		if err != nil {
 			return err
 		}
-		z.remains = z.remains[1:]
 	}
 	return nil
 }
+
+func (z *ZooKeeper) candidates(ctx context.Context, dir string) ([]string, error) {
+	names := make(chan []string, 1)
+	err := z.do(ctx, "look for candidacies", func() error {
+		all, _, err := z.conn.Children(dir)
+		if err == nil {
+			names <- slices.DeleteFunc(all, notCandidate)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return <-names, nil
+}
+
+func notCandidate(name string) bool { return !strings.HasPrefix(name, "member_") }
 
 // offer makes our candidate node. One whose making took longer than anybody
 // waited is removed as soon as it is there: nobody would watch it, and it would
@@ -119,6 +154,12 @@ func (z *ZooKeeper) offer(ctx context.Context, dir string) (string, error) {
 	err := z.do(ctx, "offer candidacy", func() error {
 		if err := z.ensure(dir); err != nil {
 			return err
+		}
+		mu.Lock()
+		given := late
+		mu.Unlock()
+		if given {
+			return context.DeadlineExceeded // nobody waits for it, or looks for it, any more
 		}
 		node, err := z.conn.Create(dir+"/member_", []byte(z.cfg.Address), zk.FlagEphemeral|zk.FlagSequence, zk.WorldACL(zk.PermAll))
 		if err != nil {
@@ -187,7 +228,7 @@ func (z *ZooKeeper) first(ctx context.Context, dir string) (string, <-chan zk.Ev
 	if err != nil {
 		return "", nil, err
 	}
-	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, "member_") })
+	names = slices.DeleteFunc(names, notCandidate)
 	if len(names) == 0 {
 		return "", nil, errors.New("no candidate is left")
 	}

@@ -37,7 +37,10 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("the value has %d bytes, a node of the state store holds %d", e.Size, e.Max)
 }
 
-// Store is a flat map that outlives the process. Keys hold no slash.
+// Store is a flat map that outlives the process. Keys hold no slash. Calls take
+// effect in their order, also one that failed and does so later: after
+// ErrUnavailable nobody knows. One whose context has ended before it does
+// nothing.
 type Store interface {
 	Keys(ctx context.Context) ([]string, error)
 	Get(ctx context.Context, key string) ([]byte, error)

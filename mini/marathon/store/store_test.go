@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/zookeeper"
 )
@@ -28,7 +29,7 @@ type ensemble struct {
 func inBubble(t *testing.T, fn func(t *testing.T, e *ensemble)) {
 	t.Helper()
 	root := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		e := &ensemble{t: t, net: labtest.NewNetwork()}
 		ctx, cancel := context.WithCancel(t.Context())
 		h := e.net.Host(zkHost)

@@ -34,9 +34,6 @@ type Config struct {
 type ZooKeeper struct {
 	cfg  Config
 	conn *zk.Conn
-	// remains are candidates' nodes of ours that could not be withdrawn. They
-	// belong to Run.
-	remains []string
 
 	mu      sync.Mutex
 	leader  string
@@ -140,6 +137,9 @@ func (z *ZooKeeper) onEvent(e zk.Event) {
 // do runs one call with the time-out of the configuration. After an error the
 // call may go on: what it writes must not be looked at then.
 func (z *ZooKeeper) do(ctx context.Context, what string, fn func() error) error {
+	if err := ctx.Err(); err != nil { // a term that is over writes nothing more
+		return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
+	}
 	if z.conn.State() != zk.StateHasSession {
 		return fmt.Errorf("%s: %w", what, ErrUnavailable)
 	}
