@@ -10,6 +10,7 @@ import (
 // null and empty mean the same (Marathon ≥ 1.5 omits what 1.1.1 prints).
 type app struct {
 	ID              string            `json:"id"`
+	Version         string            `json:"version"`
 	Instances       int               `json:"instances"`
 	Labels          map[string]string `json:"labels"`
 	HealthChecks    []healthCheck     `json:"healthChecks"`

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/mini/marathonlb/haproxy"
 	"github.com/mesoslab/lab/mini/marathonlb/proxy"
 )
@@ -21,25 +22,11 @@ type configuration struct {
 	text     string
 }
 
-// unbound is the claim of the service whose port err says cannot be bound, or
-// "".
-func (c *configuration) unbound(err error) string {
-	var e *proxy.BindError
-	if !errors.As(err, &e) {
-		return ""
-	}
-	for _, s := range c.services {
-		if s.name() == e.Frontend {
-			return s.claim()
-		}
-	}
-	return ""
-}
-
 // balancer is what balances: it takes a configuration and serves it.
 type balancer interface {
 	// Apply brings a configuration into force, all or nothing. A service port
-	// that cannot be bound is a *proxy.BindError.
+	// that cannot be bound is a *proxy.BindError, lines that a real HAProxy does
+	// not take are a *haproxy.RefusedError.
 	Apply(ctx context.Context, c *configuration) error
 	// Stats returns rows as HAProxy's statistics have them.
 	Stats(ctx context.Context) ([]proxy.Stat, error)
@@ -89,7 +76,7 @@ func (lb *balance) choose(ctx context.Context) (balancer, error) {
 		return inGo(), nil
 	}
 	var real *haproxy.HAProxy
-	program, err := haproxy.Find(ctx, lb.env, lb.options.haproxy)
+	program, err := lb.find(ctx)
 	if err == nil {
 		real, err = haproxy.Start(ctx, lb.env, haproxy.Options{Program: program, Folder: runFolder + lb.options.statsPort, Limits: lb.limits, Log: lb.log})
 	}
@@ -117,17 +104,8 @@ func writeFile(name, content string) (bool, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return false, fmt.Errorf("write configuration: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".haproxy-*")
-	if err != nil {
+	if err := atomicfile.Write(name, []byte(content), 0o644); err != nil {
 		return false, fmt.Errorf("write configuration: %w", err)
-	}
-	_, err = f.WriteString(content)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return false, errors.Join(fmt.Errorf("write configuration: %w", err), os.Remove(f.Name()))
 	}
 	return true, nil
 }

@@ -7,11 +7,11 @@
 // A balancer is what a configuration is given to: the proxy in Go or a real
 // HAProxy (package haproxy).
 //
-// Who balances. --haproxy never (the default) is the proxy in Go, in this
-// process. --haproxy auto is the real HAProxy where one of 2.2 or later is
-// installed and starts, else the proxy in Go; the log says which, and why.
-// --haproxy PATH is that program or an error. What marathon-lb writes, answers
-// and refuses is the same with either.
+// Who balances. --haproxy auto (the default) is the real HAProxy where one of
+// 2.2 or later is installed and starts, else the proxy in Go, in this process;
+// the log says which, and why. --haproxy never is the proxy in Go, --haproxy PATH
+// that program or an error. What marathon-lb writes, answers and refuses is the
+// same with either.
 //
 // Words. "start-marathonlb.sh" (the seed's image; environment LOCAL_IP,
 // MARATHON_URL, LAB_DONT_BIND_HTTP_HTTPS, LAB_LB_STATS_PORT), "run sse" and
@@ -49,8 +49,10 @@
 //
 // Mistakes. A value that int(…) or HAProxy would refuse, a service port that
 // cannot be bound, and one that another app has spoil the app that brings them,
-// and no other: it goes on being served by the labels by which it was served
-// before (towards its tasks of now); one that never was is left out. Log and
+// and no other: it goes on being served by the labels and health checks by which
+// it was served before (towards its tasks of now); one that never was is left
+// out. What a real HAProxy refuses beyond that is its lines' app, and where it
+// names none the first with which it does refuse (haproxy -c, by halves). Log and
 // statistics' page name it and why until it is mended. Nothing is remembered
 // past the end of the process. With --strict it is as in 1.3.0, where a mistake
 // makes the whole configuration invalid: the old one stays in force and every
@@ -60,9 +62,10 @@
 // _STARTED_AT, _TARGET_INSTANCES): the two apps of a group share one backend
 // in which drained tasks of the old one are disabled.
 //
-// Ports: the service ports; 9090 with the statistics and /_haproxy_*
-// (guarded; the others are open, they are meant to be visited); 80 (virtual
-// hosts) and 9091 (X-Marathon-App-Id) where they can be bound at the start.
+// Ports: the service ports; 9090 with the statistics, /_haproxy_* and, our own,
+// /_lab_spoilt, the mistakes as JSON (guarded; the others are open, they are
+// meant to be visited); 80 (virtual hosts) and 9091 (X-Marathon-App-Id) where
+// they can be bound at the start.
 // Files: /etc/haproxy/haproxy.cfg, replaced by rename; with a real HAProxy its
 // folder /var/run/marathon-lb/9090 (the statistics' port). HAProxy's processes
 // end with this one; else there are none: --command is accepted and not run.

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // A drained server answers what is under way, and says in the statistics how
 // much that still is; nothing new goes there. An upgrade kills its task by that
 // (contracts 11.5).
 func TestDrainedServerAnswersWhatIsUnderWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := start(t, n)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 const (
@@ -51,7 +52,7 @@ func (l *lab) config() string {
 
 // Tasks come and go; each event is in force at once (no fake time passes).
 func TestFollowsTasks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := start(t, n)
@@ -82,7 +83,7 @@ func TestFollowsTasks(t *testing.T) {
 }
 
 func TestTriggers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := start(t, n)
@@ -124,7 +125,7 @@ func TestTriggers(t *testing.T) {
 
 // A broken stream is opened again, and the state read anew.
 func TestReconnects(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		serve(t, n, one)
 		l := start(t, n)
@@ -146,7 +147,7 @@ func TestReconnects(t *testing.T) {
 
 // A stream that a cut has made silent is given up after a minute.
 func TestSilentStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.5"))
 		l := startWith(t, n, "MARATHON_URL=http://10.0.0.5:8080")
@@ -189,7 +190,7 @@ func TestBackoff(t *testing.T) {
 
 // Strict, one bad label freezes everything, until it is mended.
 func TestBadLabelFreezes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := start(t, n, "--strict")
@@ -219,7 +220,7 @@ func TestBadLabelFreezes(t *testing.T) {
 
 // Strict, a service port that is taken freezes, too, and is tried again.
 func TestTakenPortFreezes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		taken, err := n.Host("10.0.0.1").Listen(t.Context(), "tcp", ":10001")
 		if err != nil {
@@ -244,7 +245,7 @@ func TestTakenPortFreezes(t *testing.T) {
 // A task that crashed is still listed until Marathon says so: its requests
 // are redispatched at once.
 func TestCrashedTask(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := start(t, n)
@@ -272,7 +273,7 @@ func TestCrashedTask(t *testing.T) {
 }
 
 func TestFailedReadIsRepeated(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := start(t, n)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini/marathonlb/proxy"
 )
 
@@ -40,7 +41,7 @@ func TestManyConnections(t *testing.T) {
 		"an app's port, an answer that nobody asks": {"10000", "HTTP/1.1 200 OK\r\n\r\n", time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				network := labtest.NewNetwork()
 				m := startMarathon(t, network.Host("10.0.0.1"))
 				l := start(t, network)

@@ -6,16 +6,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 )
 
 // Deployment events hold two group trees and are very large; what comes
 // after one is still heard.
 func TestLargeEvents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		h := n.Host("10.0.0.1")
 		l, err := h.Listen(t.Context(), "tcp", ":8080")

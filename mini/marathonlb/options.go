@@ -134,7 +134,7 @@ func (o *options) flags(args []string) error {
 	both("l", "listening", func(n string) { set.BoolVar(&listening, n, false, "") })
 	both("H", "health-check", func(n string) { set.BoolVar(&o.healthy, n, false, "") })
 	both("d", "dry", func(n string) { set.BoolVar(&o.dry, n, false, "") })
-	set.StringVar(&o.haproxy, "haproxy", "never", "")
+	set.StringVar(&o.haproxy, "haproxy", "auto", "")
 	set.BoolVar(&o.strict, "strict", false, "")
 	set.BoolVar(&o.vhostMap, "haproxy-map", false, "")
 	dontBind := set.Bool("dont-bind-http-https", false, "")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 )
 
@@ -72,7 +73,7 @@ func TestWrongUse(t *testing.T) {
 }
 
 func TestDry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		h := n.Host("10.0.0.1")
 		m := startMarathon(t, h)
@@ -87,7 +88,7 @@ func TestDry(t *testing.T) {
 }
 
 func TestStatsPortTaken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := labtest.NewNetwork().Host("10.0.0.1")
 		l, err := h.Listen(t.Context(), "tcp", ":9090")
 		if err != nil {
@@ -102,7 +103,7 @@ func TestStatsPortTaken(t *testing.T) {
 
 // run poll needs no events.
 func TestPolls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := run(t, n, mini.Env{Args: strings.Fields("run poll -m http://10.0.0.1:8080 --group external"), Environ: []string{"POLL_INTERVAL=5"}})
@@ -120,7 +121,7 @@ func TestPolls(t *testing.T) {
 // Without a HAProxy that can be run, auto is the proxy in Go, and a path is an
 // error.
 func TestHAProxyThatIsNotThere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := start(t, n, "--haproxy", "auto")
@@ -132,7 +133,7 @@ func TestHAProxyThatIsNotThere(t *testing.T) {
 			t.Errorf("log:\n%s", l.log.String())
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := labtest.NewNetwork().Host("10.0.0.1")
 		var log logText
 		env := mini.Env{Args: []string{"start-marathonlb.sh", "--haproxy", "/opt/haproxy"}, Root: t.TempDir(), Listen: h.Listen, Dial: h.Dial, Stdout: io.Discard, Stderr: &log}

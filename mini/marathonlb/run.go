@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/mini"
+	"github.com/mesoslab/lab/mini/marathonlb/haproxy"
 	"github.com/mesoslab/lab/mini/marathonlb/proxy"
 )
 
@@ -46,6 +47,7 @@ type balance struct {
 	env      mini.Env
 	options  options
 	limits   proxy.Limits
+	find     func(context.Context) (haproxy.Program, error) // the HAProxy that is asked for
 	marathon *marathon
 	builder  builder
 	balancer balancer
@@ -62,6 +64,7 @@ func newBalance(env mini.Env, o options) *balance {
 		marathon: &marathon{client: env.HTTPClient(), urls: o.marathon, user: o.user, pass: o.pass},
 		builder:  builder{groups: o.groups, healthy: o.healthy, strict: o.strict},
 		reported: map[string]bool{},
+		find:     func(ctx context.Context) (haproxy.Program, error) { return haproxy.Find(ctx, env, o.haproxy) },
 	}
 }
 
@@ -159,9 +162,9 @@ func (lb *balance) probeShared(ctx context.Context) {
 	lb.builder.reserve(lb.open, lb.options.statsPort)
 }
 
-// configure builds the configuration for apps. Refused are claims that could
-// not be brought into force.
-func (lb *balance) configure(apps []app, refused map[string]error) (*configuration, error) {
+// configure builds the configuration for apps. Refused is what could not be
+// brought into force; nil is nothing.
+func (lb *balance) configure(apps []app, refused *refusals) (*configuration, error) {
 	services, problems, err := lb.builder.build(apps, refused)
 	if err != nil {
 		return nil, err
@@ -196,27 +199,6 @@ func (lb *balance) refresh(ctx context.Context, base string) error {
 		lb.log("invalid configuration, skipping reload, the old one stays in force: %v", err)
 	}
 	return nil
-}
-
-// follow brings what the apps ask for into force: all of it or, unless strict,
-// as much as can be.
-func (lb *balance) follow(ctx context.Context, apps []app) error {
-	refused := map[string]error{}
-	for {
-		c, err := lb.configure(apps, refused)
-		if err != nil {
-			return err
-		}
-		err = lb.apply(ctx, c)
-		if claim := c.unbound(err); claim != "" && refused[claim] == nil && !lb.options.strict {
-			refused[claim] = err
-			continue // without it
-		}
-		if err == nil {
-			lb.report(c.problems)
-		}
-		return err
-	}
 }
 
 func (lb *balance) apply(ctx context.Context, c *configuration) error {

@@ -6,7 +6,9 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +32,19 @@ type service struct {
 	weighted bool
 	check    *proxy.Check
 	servers  []taskServer
-	labels   map[string]string // of the app, by which all this was decided
+	said     // what of the app decided all this
+}
+
+// said is what an app says of how it wants to be served.
+type said struct {
+	labels map[string]string
+	checks []healthCheck
+}
+
+func (a app) said() said { return said{a.Labels, a.HealthChecks} }
+
+func (s said) equal(o said) bool {
+	return maps.Equal(s.labels, o.labels) && slices.EqualFunc(s.checks, o.checks, func(x, y healthCheck) bool { return reflect.DeepEqual(x, y) })
 }
 
 // taskServer is a task as a server.
@@ -55,8 +69,8 @@ type builder struct {
 
 // build returns the services of the apps in the order of haproxy.cfg. Strict,
 // any invalid label makes the whole of it an error; else it is a problem of its
-// app (settle). Refused are claims that could not be brought into force.
-func (b *builder) build(apps []app, refused map[string]error) ([]service, []problem, error) {
+// app (settle). Refused is what could not be brought into force.
+func (b *builder) build(apps []app, refused *refusals) ([]service, []problem, error) {
 	wishes := b.wishes(b.mergeDeployments(apps))
 	services, problems, err := []service(nil), []problem(nil), error(nil)
 	if b.strict {
@@ -94,7 +108,7 @@ func (b *builder) wishes(apps []app) []wish {
 // newService reads what an app says of one of its service ports; servers are
 // not yet there.
 func newService(a app, index int) (service, error) {
-	s := service{appID: a.ID, index: index, port: a.servicePorts()[index], bindAddr: "*", mode: proxy.TCP, balance: proxy.RoundRobin, labels: a.Labels}
+	s := service{appID: a.ID, index: index, port: a.servicePorts()[index], bindAddr: "*", mode: proxy.TCP, balance: proxy.RoundRobin, said: a.said()}
 	s.setCheck(a.check(index))
 	if err := s.labelled(a, index); err != nil {
 		return s, err

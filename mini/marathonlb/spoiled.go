@@ -27,9 +27,9 @@ type portID struct {
 
 func (w wish) id() portID { return portID{w.app.ID, w.index} }
 
-// served is a service port that was in force: the labels by which it was.
+// served is a service port that was in force: what the app said by which it was.
 type served struct {
-	labels  map[string]string
+	said
 	claim   string
 	serving bool // it is in force now
 }
@@ -37,18 +37,22 @@ type served struct {
 // problem is a service port that is not served as its labels say.
 type problem struct {
 	appID   string
+	version string // of the app, in which it was found
 	index   int
 	err     error
-	earlier bool // it is served by the labels that it had before, else not at all
+	earlier string // by what of before it is served, "" for not at all
 }
 
 func (p problem) String() string {
 	how := "it is left out"
-	if p.earlier {
-		how = "it is served by its earlier labels"
+	if p.earlier != "" {
+		how = "it is served by its earlier " + p.earlier
 	}
-	return fmt.Sprintf("%s; %s, all other apps are served", strings.ReplaceAll(p.err.Error(), "\n", "; "), how)
+	return fmt.Sprintf("%s; %s, all other apps are served", p.words(), how)
 }
+
+// words say what is wrong, in one line.
+func (p problem) words() string { return strings.ReplaceAll(p.err.Error(), "\n", "; ") }
 
 // claim is what only one service can have: its name and its port.
 func (s service) claim() string { return s.name() + " " + s.bind() }
@@ -57,9 +61,9 @@ func (s service) claim() string { return s.name() + " " + s.bind() }
 // a wrong label costs its app the change that came with it. The app is served
 // by the labels that it was served by before, towards its tasks of now; one
 // that never was is left out. Of several apps that claim a port, who has it
-// keeps it; else it is the first one's by id. Refused are claims that could
-// not be brought into force.
-func (b *builder) settle(wishes []wish, refused map[string]error) ([]service, []problem) {
+// keeps it; else it is the first one's by id. Refused is what could not be
+// brought into force.
+func (b *builder) settle(wishes []wish, refused *refusals) ([]service, []problem) {
 	order := slices.Clone(wishes)
 	slices.SortStableFunc(order, func(x, y wish) int { return cmp.Compare(b.rank(x), b.rank(y)) })
 	t := taken{names: map[string]string{}, ports: map[int][]service{}, reserved: b.reserved, refused: refused}
@@ -77,11 +81,14 @@ func (b *builder) settle(wishes []wish, refused map[string]error) ([]service, []
 			services = append(services, w.service)
 			continue
 		}
-		earlier, known := b.earlier(w)
-		if known = known && t.take(earlier) == nil; known && len(earlier.servers) > 0 {
+		earlier, by := b.earlier(w)
+		if by != "" && t.take(earlier) != nil {
+			by = ""
+		}
+		if by != "" && len(earlier.servers) > 0 {
 			services = append(services, earlier)
 		}
-		problems = append(problems, problem{w.app.ID, w.index, err, known})
+		problems = append(problems, problem{w.app.ID, w.app.Version, w.index, err, by})
 	}
 	slices.SortStableFunc(problems, func(x, y problem) int { return cmp.Or(cmp.Compare(x.appID, y.appID), cmp.Compare(x.index, y.index)) })
 	return services, problems
@@ -99,18 +106,25 @@ func (b *builder) rank(w wish) int {
 	return 0
 }
 
-// earlier is the service by the labels that it was last served by, if those
-// are other ones.
-func (b *builder) earlier(w wish) (service, bool) {
+// earlier is the service by what the app said when it was last served, if that
+// was something else, and what of it was: "" if there is none.
+func (b *builder) earlier(w wish) (service, string) {
 	before, known := b.good[w.id()]
-	if !known || maps.Equal(before.labels, w.app.Labels) {
-		return service{}, false
+	if !known || before.said.equal(w.app.said()) {
+		return service{}, ""
+	}
+	by := "labels"
+	if maps.Equal(before.labels, w.app.Labels) {
+		by = "health checks"
 	}
 	a := w.app
-	a.Labels = before.labels
+	a.Labels, a.HealthChecks = before.labels, before.checks
 	s, err := newService(a, w.index)
+	if err != nil {
+		return service{}, ""
+	}
 	s.servers = w.servers
-	return s, err == nil
+	return s, by
 }
 
 // remember notes what has come into force.
@@ -123,7 +137,7 @@ func (b *builder) remember(services []service) {
 		b.good[id] = s
 	}
 	for _, s := range services {
-		b.good[portID{s.appID, s.index}] = served{labels: s.labels, claim: s.claim(), serving: true}
+		b.good[portID{s.appID, s.index}] = served{said: s.said, claim: s.claim(), serving: true}
 	}
 }
 
@@ -141,12 +155,12 @@ type taken struct {
 	names    map[string]string // to the app
 	ports    map[int][]service
 	reserved map[int]string // ports to what has them
-	refused  map[string]error
+	refused  *refusals
 }
 
 // take claims name and port of s, or says who has them.
 func (t taken) take(s service) error {
-	if err := t.refused[s.claim()]; err != nil {
+	if err := t.refused.of(s); err != nil {
 		return fmt.Errorf("app %s: %w", s.appID, err)
 	}
 	if who, ok := t.reserved[s.port]; ok {

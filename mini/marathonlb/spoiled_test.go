@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // webApp is an app with a service port and one task, and labels in pairs.
@@ -82,9 +83,9 @@ func TestOnlyTheSpoiltAppSuffers(t *testing.T) {
 			b := builder{groups: map[string]bool{"external": true}}
 			b.reserve(shared{}, "9090")
 			for i, s := range steps {
-				refused := map[string]error{}
+				refused := &refusals{claims: map[string]error{}}
 				if s.refused != "" {
-					refused[s.refused] = errors.New("in use")
+					refused.claims[s.refused] = errors.New("in use")
 				}
 				services, problems, err := b.build(appsOf(t, s.apps...), refused)
 				var got []string
@@ -109,13 +110,22 @@ func TestOnlyTheSpoiltAppSuffers(t *testing.T) {
 // TestBadLabelSpoilsOneApp: the others are followed, log and page say what is
 // wrong, and the label can be mended.
 func TestBadLabelSpoilsOneApp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := start(t, n)
 		serve(t, n, one)
 		serve(t, n, two)
 		bad := webApp("/bad", 10001, two, "HAPROXY_0_BALANCE", "roundrobbin")
+		bad["version"] = "2016-07-06T13:18:47.123Z"
+		wantSpoilt := func(want string) {
+			t.Helper()
+			if status, body := l.get(":9090" + spoiltPath); status != 200 || body != want+"\n" {
+				t.Errorf("for programs: %d %s, want %s", status, body, want)
+			}
+		}
+		synctest.Wait()
+		wantSpoilt("[]")
 		m.set(nginx(one), bad)
 		synctest.Wait()
 		l.wantAnswers(one)
@@ -134,8 +144,10 @@ func TestBadLabelSpoilsOneApp(t *testing.T) {
 		if strings.Count(l.log.String(), "app /bad: "+says) != 1 {
 			t.Errorf("the log must name it once:\n%s", l.log.String())
 		}
+		wantSpoilt(`[{"app":"/bad","version":"2016-07-06T13:18:47.123Z","port_index":0,"problem":"app /bad: label HAPROXY_0_BALANCE=\"roundrobbin\": balance \"roundrobbin\" is not an algorithm of HAProxy"}]`)
 		m.set(nginx(one, two), label(bad, "HAPROXY_0_BALANCE", "roundrobin"))
 		synctest.Wait()
+		wantSpoilt("[]")
 		if status, body := l.get(":10001/"); status != 200 || body != two {
 			t.Errorf("mended: %d %s", status, body)
 		}
@@ -150,7 +162,7 @@ func TestBadLabelSpoilsOneApp(t *testing.T) {
 
 // TestTakenPortSpoilsOneApp: it is tried again whenever something changes.
 func TestTakenPortSpoilsOneApp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		taken, err := n.Host("10.0.0.1").Listen(t.Context(), "tcp", ":10001")
 		if err != nil {

@@ -2,6 +2,7 @@ package marathonlb
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -11,7 +12,10 @@ import (
 	"github.com/mesoslab/lab/mini/marathonlb/proxy"
 )
 
-const healthPath = "/_haproxy_health_check"
+const (
+	healthPath = "/_haproxy_health_check"
+	spoiltPath = "/_lab_spoilt" // ours; the original knows no such app
+)
 
 // stats serves the statistics' port.
 func (lb *balance) stats() http.Handler {
@@ -38,6 +42,7 @@ func (lb *balance) stats() http.Handler {
 		}
 		return ""
 	})
+	mux.HandleFunc("GET "+spoiltPath, lb.serveSpoilt)
 	plain("/_haproxy_getvhostmap", lb.vhostMap)
 	plain("/_haproxy_getpids", func(ctx context.Context) string {
 		list, err := lb.balancer.Pids(ctx)
@@ -51,6 +56,32 @@ func (lb *balance) stats() http.Handler {
 		return strings.Join(pids, " ") + "\n"
 	})
 	return mux
+}
+
+// spoilt is a service port that is not served as its app asks, for programs.
+type spoilt struct {
+	App       string `json:"app"`
+	Version   string `json:"version"` // Marathon's, in which it was found
+	PortIndex int    `json:"port_index"`
+	Problem   string `json:"problem"`
+	ServedBy  string `json:"served_by,omitempty"` // "earlier labels"; absent: it is left out
+}
+
+// serveSpoilt lists them, as a JSON array.
+func (lb *balance) serveSpoilt(w http.ResponseWriter, _ *http.Request) {
+	list := []spoilt{}
+	if problems := lb.problems.Load(); problems != nil {
+		for _, p := range *problems {
+			s := spoilt{App: p.appID, Version: p.version, PortIndex: p.index, Problem: p.words()}
+			if p.earlier != "" {
+				s.ServedBy = "earlier " + p.earlier
+			}
+			list = append(list, s)
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-cache")
+	_ = json.NewEncoder(w).Encode(list) // a client that is gone misses it
 }
 
 // vhostMap lists host and backend, one a line, if --haproxy-map was given.

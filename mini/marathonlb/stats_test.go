@@ -8,10 +8,11 @@ import (
 	"testing/synctest"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func TestStatsPort(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := start(t, n, "--haproxy-map")
@@ -69,7 +70,7 @@ func TestStatsPort(t *testing.T) {
 
 // The statistics are guarded, the applications are not.
 func TestGuard(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := start(t, n)
@@ -86,7 +87,7 @@ func TestGuard(t *testing.T) {
 }
 
 func TestVirtualHostsAndAppIDs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		m := startMarathon(t, n.Host("10.0.0.1"))
 		l := start(t, n)
@@ -116,7 +117,7 @@ func TestVirtualHostsAndAppIDs(t *testing.T) {
 // Where port 80 is taken or not wanted, everything else works.
 func TestWithoutPort80(t *testing.T) {
 	for _, environ := range []string{"", "LAB_DONT_BIND_HTTP_HTTPS=1"} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n := labtest.NewNetwork()
 			if environ == "" {
 				taken, err := n.Host("10.0.0.1").Listen(t.Context(), "tcp", ":80")

@@ -1,6 +1,7 @@
 package haproxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,9 @@ type Program struct {
 var ErrNone = errors.New("no HAProxy 2.2 or later")
 
 // Find looks for HAProxy at a path, or for "auto" in PATH and where packages
-// put it. ErrNone (wrapped, with the reason) says that there is none, that it
-// is too old, or that this process cannot run programs.
+// put it, for the first that can be used. ErrNone (wrapped, with the reason) says
+// that there is none, that it is too old, or that this process cannot run
+// programs.
 func Find(ctx context.Context, env mini.Env, path string) (Program, error) {
 	if env.Children == nil {
 		return Program{}, fmt.Errorf("%w: programs cannot be run here", ErrNone)
@@ -42,15 +44,22 @@ func Find(ctx context.Context, env mini.Env, path string) (Program, error) {
 			}
 		}
 	}
+	var first error // the first that is there has the best reason
 	for _, name := range candidates {
 		if i, err := os.Stat(name); err != nil || !i.Mode().IsRegular() || i.Mode()&0o111 == 0 {
 			continue
 		}
 		p := Program{Path: name}
 		err := p.identify(ctx, env)
-		return p, err
+		if err == nil {
+			return p, nil
+		}
+		first = cmp.Or(first, err)
 	}
-	if path != "auto" {
+	switch {
+	case first != nil:
+		return Program{}, first
+	case path != "auto":
 		return Program{}, fmt.Errorf("%w: %s is no program", ErrNone, path)
 	}
 	return Program{}, fmt.Errorf("%w: it is not installed", ErrNone)

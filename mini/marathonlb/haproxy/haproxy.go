@@ -7,10 +7,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/internal/proctab"
 	"github.com/mesoslab/lab/mini"
 	"github.com/mesoslab/lab/mini/marathonlb/proxy"
@@ -37,6 +40,8 @@ type HAProxy struct {
 
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
+
+	supervisor atomic.Int64 // the pid of id, for who shall not wait for a reload
 
 	mu         sync.Mutex
 	runner     runner
@@ -110,7 +115,7 @@ func (h *HAProxy) prepare(ctx context.Context) error {
 // serves. The caller holds the lock.
 func (h *HAProxy) begin(ctx context.Context) error {
 	h.generation++
-	if err := h.write(configFile, h.head()+h.sections); err != nil {
+	if err := h.write(configFile, h.sized(h.sections)); err != nil {
 		return err
 	}
 	if err := h.write(stateFile, "1\n"); err != nil { // no state yet, in its format
@@ -122,16 +127,13 @@ func (h *HAProxy) begin(ctx context.Context) error {
 		return err
 	}
 	h.id = id
+	h.supervisor.Store(int64(id.PID))
 	return h.ready(ctx)
 }
 
 // write replaces a file of the folder.
 func (h *HAProxy) write(name, text string) error {
-	name = filepath.Join(h.runner.dir, name)
-	if err := os.WriteFile(name+".new", []byte(text), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(name+".new", name)
+	return atomicfile.Write(filepath.Join(h.runner.dir, name), []byte(text), 0o600)
 }
 
 // ready waits until a worker of the newest generation answers.
@@ -202,8 +204,20 @@ func (h *HAProxy) Stats(ctx context.Context) ([]proxy.Stat, error) {
 	return parseStat(text)
 }
 
-// Pids are the workers, also old ones that still have connections.
+// Pids are the workers, also old ones that still have connections. Where the
+// system lists processes they are looked up there, as the original does: a master
+// that replaces itself answers nobody meanwhile.
 func (h *HAProxy) Pids(ctx context.Context) ([]int, error) {
+	var pids []int
+	for _, master := range proctab.Children(int(h.supervisor.Load())) {
+		for _, worker := range proctab.Children(master.PID) {
+			pids = append(pids, worker.PID)
+		}
+	}
+	if len(pids) > 0 {
+		slices.SortFunc(pids, func(a, b int) int { return b - a }) // the newest first, as the master has them
+		return pids, nil
+	}
 	text, err := h.tell(ctx, "show proc")
 	if err != nil {
 		return nil, err
@@ -236,14 +250,13 @@ func (h *HAProxy) stop() {
 	}
 }
 
-// head is the global and the defaults section.
-func (h *HAProxy) head() string {
-	l := h.options.Limits
+// head is the global and the defaults section, for so many clients.
+func (h *HAProxy) head(clients int) string {
 	var w strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&w, "  "+format+"\n", args...) }
 	w.WriteString("global\n")
 	line("description %s", h.description())
-	line("maxconn %d", maxConnections(l.MaxConnection))
+	line("maxconn %d", clients)
 	line("nbthread 1") // a machine's size, and 1.6's
 	line("stats socket unix@worker.sock mode 600 level admin expose-fd listeners")
 	line("server-state-base %s", quoted(h.runner.dir))

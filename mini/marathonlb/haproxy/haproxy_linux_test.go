@@ -105,6 +105,16 @@ func TestRefusedKeepsTheOld(t *testing.T) {
 	if body, err := r.get(10000); err != nil || body != "2" {
 		t.Errorf("the old configuration: %q, %v", body, err)
 	}
+	// A server that is wrong is not looked for before the reload.
+	var refused *RefusedError
+	if err := r.give(10000, "a..b:80"); !errors.As(err, &refused) || refused.Alerts[0].Section != "backend web" {
+		t.Errorf("a wrong server: %v", err)
+	}
+	if body, err := r.get(10000); err != nil || body != "2" {
+		t.Errorf("after a wrong server: %q, %v", body, err)
+	}
+	r.must(r.give(10000, a, r.web("3", nil)))
+	r.must(r.give(10000, a))
 	taken.Close()
 	r.must(two())
 	if body, err := r.get(10001); err != nil || body != "2" {
@@ -132,8 +142,12 @@ func TestRefusedKeepsTheOld(t *testing.T) {
 func TestStartsAgain(t *testing.T) {
 	r := newRig(t)
 	r.must(r.give(10000, r.web("2", nil)))
-	before, err := r.Pids(t.Context())
-	r.must(err)
+	var before []int
+	r.until("the first worker to be gone", func() (ok bool) {
+		var err error
+		before, err = r.Pids(t.Context())
+		return err == nil && len(before) == 1
+	})
 	r.must(syscall.Kill(before[0], syscall.SIGKILL)) // the master follows its worker
 	r.until("it serves again", func() bool { body, err := r.get(10000); return err == nil && body == "2" })
 	after, err := r.Pids(t.Context())

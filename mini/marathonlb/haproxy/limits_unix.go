@@ -4,16 +4,11 @@ package haproxy
 
 import "syscall"
 
-// maxConnections is how many clients HAProxy takes at once: as many as wanted,
-// if descriptors suffice for both sides of each.
-func maxConnections(wanted int) int {
+// descriptors is how many HAProxy may have; 0 is as many as it likes.
+func descriptors() uint64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return wanted
+		return 0
 	}
-	const others = 200 // listeners, checks, sockets of its own
-	if limit.Max <= 2*others {
-		return others / 2
-	}
-	return int(min(uint64(wanted), (uint64(limit.Max)-others)/2))
+	return uint64(limit.Max) // HAProxy raises its own to this
 }

@@ -16,7 +16,8 @@ import (
 )
 
 // TestMain makes this test binary the supervisor, and a process that runs a
-// HAProxy until it is killed: "serve ROOT IP" prints the workers.
+// HAProxy until it is killed: "serve ROOT IP" prints the workers, "few ROOT IP
+// SERVER" has few descriptors (serveWithFew).
 func TestMain(m *testing.M) {
 	if len(os.Args) < 3 || strings.HasPrefix(os.Args[1], "-") {
 		os.Exit(m.Run())
@@ -24,16 +25,21 @@ func TestMain(m *testing.M) {
 	switch os.Args[1] {
 	case "mini":
 		os.Exit(supervise.Run(os.Args[3:], os.Environ(), os.Stderr))
-	case "serve":
-		if err := serveUntilKilled(os.Args[2], os.Args[3]); err != nil {
+	case "serve", "few":
+		if err := serveUntilKilled(os.Args[2], os.Args[3], os.Args[4:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 	}
 }
 
-func serveUntilKilled(root, ip string) error {
+func serveUntilKilled(root, ip string, server []string) error {
 	ctx := context.Background()
+	if len(server) > 0 {
+		if err := takeFew(); err != nil {
+			return err
+		}
+	}
 	env := envAt(root, ip)
 	p, err := Find(ctx, env, "auto")
 	if err != nil {
@@ -42,6 +48,10 @@ func serveUntilKilled(root, ip string) error {
 	h, err := Start(ctx, env, Options{Program: p, Folder: folder, Limits: proxy.DefaultLimits(), Log: func(string, ...any) {}})
 	if err != nil {
 		return err
+	}
+	if len(server) > 0 {
+		serveWithFew(ctx, h, server[0])
+		select {}
 	}
 	pids, err := h.Pids(ctx)
 	if err != nil {

@@ -83,6 +83,47 @@ func TestParseWorkers(t *testing.T) {
 	}
 }
 
+// TestRefused reads what HAProxy 2.6 says of wrong texts.
+func TestRefused(t *testing.T) {
+	const text = "global\n  maxconn 10\n\nfrontend web\n  bind *:80\n\nbackend web\n  balance roundrobbin\n  server a b check inter 9999999s\n"
+	for said, want := range map[string]string{
+		"[NOTICE]   (7) : haproxy version is 2.6.12\n" +
+			"[ALERT]    (7) : config : parsing [candidate.cfg:8] : balance only supports 'roundrobin'\n" +
+			"[ALERT]    (7) : config : [candidate.cfg:9] : 'server web/a' : timer overflow\n" +
+			"[ALERT]    (7) : config : Error(s) found in configuration file : candidate.cfg\n" +
+			"[ALERT]    (7) : config : Fatal errors found in configuration.\n": "HAProxy refuses it: balance only supports 'roundrobin' (backend web: balance roundrobbin); 'server web/a' : timer overflow (backend web: server a b check inter 9999999s)",
+		"[ALERT]    (7) : Binding [haproxy.cfg:5] for frontend web: cannot bind socket\n": "HAProxy refuses it: for frontend web: cannot bind socket (frontend web: bind *:80)",
+		"[ALERT] 333/041547 (7) : parsing [/dir/candidate.cfg:8]: no\n":                   "HAProxy refuses it: no (backend web: balance roundrobbin)",
+		"[ALERT] (7) : config : Proxy 'web': unable to find required use_backend: 'x'.\n": "HAProxy refuses it: Proxy 'web': unable to find required use_backend: 'x'.",
+		"[ALERT] (7) : config : parsing [candidate.cfg:99] : what\n":                      "HAProxy refuses it: parsing [candidate.cfg:99] : what",
+		"[WARNING] (7) : config : parsing [candidate.cfg:8] : old\n":                      "",
+		"haproxy: error while loading shared libraries\n":                                 "",
+	} {
+		got := ""
+		if e := refused(said, text); e != nil {
+			got = e.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", said, got, want)
+		}
+	}
+}
+
+func TestOrdinary(t *testing.T) {
+	for words, want := range map[string]bool{
+		"Proxy <HTTPCLIENT> stopped (cumulated conns: FE: 0, BE: 0).": true,
+		"Proxy nginx_10000 stopped (cumulated conns: FE: 9, BE: 0).":  true,
+		"Former worker (361) exited with code 0 (Exit)":               true,
+		"Former worker (361) exited with code 137 (Killed)":           false,
+		"Current worker (361) exited with code 0 (Exit)":              false,
+		"Server web/a is DOWN.":                                       false,
+	} {
+		if ordinary.MatchString(words) != want {
+			t.Errorf("%s: ordinary %v", words, !want)
+		}
+	}
+}
+
 func TestLogLines(t *testing.T) {
 	for line, want := range map[string][2]string{
 		"[ALERT]    (32141) : Binding [x:24] for frontend x: cannot bind socket": {"ALERT", "Binding [x:24] for frontend x: cannot bind socket"},
@@ -106,6 +147,7 @@ func FuzzAnswers(f *testing.F) {
 		parseWorkers(text)
 		alerts(text)
 		field(text, "description")
+		refused(text, text)
 		if v, ok := parseVersion(text); ok {
 			recent(v)
 		}

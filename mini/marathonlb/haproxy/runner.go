@@ -40,7 +40,7 @@ func (r *runner) start(ctx context.Context, output string, args ...string) (id p
 }
 
 // run runs it until it ends and returns what it said. An exit code that is not
-// 0 is an error with the alerts that explain it.
+// 0 is an error with the alerts that explain it; only then are both returned.
 func (r *runner) run(ctx context.Context, args ...string) (string, error) {
 	output := "output"
 	defer os.Remove(filepath.Join(r.dir, output))
@@ -62,7 +62,7 @@ func (r *runner) run(ctx context.Context, args ...string) (string, error) {
 	}
 	_ = os.Remove(result)
 	if end.Code() != 0 {
-		return "", fmt.Errorf("haproxy %s %s: %s", args[0], end, alerts(string(said)))
+		return string(said), fmt.Errorf("haproxy %s %s: %s", args[0], end, alerts(string(said)))
 	}
 	return string(said), nil
 }

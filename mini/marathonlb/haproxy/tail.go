@@ -67,6 +67,9 @@ func (t *tail) failure() (error, bool) {
 	return errors.New(alerts(said)), true
 }
 
+// What every reload says: the old worker's proxies stop, and then it has ended.
+var ordinary = regexp.MustCompile(`^(Proxy \S+ stopped|Former worker \([0-9]+\) exited with code 0 )`)
+
 // follow passes warnings and alerts on until ctx ends.
 func (t *tail) follow(ctx context.Context) {
 	look := time.NewTicker(500 * time.Millisecond)
@@ -89,8 +92,7 @@ func (t *tail) pass() {
 	t.passed += int64(len(text))
 	for line := range strings.Lines(text) {
 		severity, words := logLine(line)
-		// Every reload says that the old worker's inner proxies stop.
-		if severity == "ALERT" || severity == "WARNING" && !strings.HasPrefix(words, "Proxy <") {
+		if severity == "ALERT" || severity == "WARNING" && !ordinary.MatchString(words) {
 			t.log("haproxy: %s", words)
 		}
 	}

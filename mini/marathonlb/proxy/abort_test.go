@@ -8,12 +8,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // A client that ends its side, or both, during the pauses does not end its
 // request: HAProxy tells the two apart no earlier than when it answers.
 func TestClientLeavesDuringRetries(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.apply(web(a))
 		c := l.dial("10000")
@@ -30,7 +32,7 @@ func TestClientLeavesDuringRetries(t *testing.T) {
 // A client whose machine answers with resets ends its request; no retry is
 // made for nobody.
 func TestClientCrashesDuringRetries(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.apply(web(a))
 		c := l.dial("10000")
@@ -47,7 +49,7 @@ func TestClientCrashesDuringRetries(t *testing.T) {
 // A client that ends its side after the request still gets its answer, and
 // Close does not wait for it.
 func TestHalfClosedClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(10 * time.Second)
@@ -78,7 +80,7 @@ func TestHalfClosedClient(t *testing.T) {
 // A client that does not get to the end of its headers is told so once; one
 // that stays silent after an answer is not.
 func TestLateClientIs408(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, nil)
 		l.apply(web(a))
@@ -101,7 +103,7 @@ func TestLateClientIs408(t *testing.T) {
 // A server that breaks off in the middle of an answer breaks the client's
 // connection: a short answer must not look whole.
 func TestTruncatedAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, strings.Repeat("x", 10_000))
@@ -119,7 +121,7 @@ func TestTruncatedAnswer(t *testing.T) {
 // A server that falls silent in the middle of an answer is given up after
 // the server time-out.
 func TestSilentInTheMiddle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, "begin")
@@ -137,7 +139,7 @@ func TestSilentInTheMiddle(t *testing.T) {
 
 // Nothing stays behind a request, whichever way it ended.
 func TestNothingStaysBehind(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, nil)
 		l.serve(b, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
@@ -165,7 +167,7 @@ func TestNothingStaysBehind(t *testing.T) {
 // Bytes are passed on as they come, with a known length and without.
 func TestPassesOnAsItComes(t *testing.T) {
 	for _, length := range []string{"", "2"} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			l := newLab(t)
 			l.serve(a, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				if length != "" {

@@ -8,11 +8,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // The life of a checked server, second by second: HAProxy's rise and fall.
 func TestHTTPCheckRiseAndFall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		var status atomic.Int64
 		status.Store(200)
@@ -61,7 +63,7 @@ func TestHTTPCheckRiseAndFall(t *testing.T) {
 
 // A new server is up and falls at its first failure.
 func TestNewServerFallsAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(b, nil)
 		c := checked(web(b, a), Check{Interval: 10 * time.Second, Fall: 4})
@@ -82,7 +84,7 @@ func TestNewServerFallsAtOnce(t *testing.T) {
 }
 
 func TestCheckTimeouts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 		l.apply(checked(web(a), Check{Path: "/", Interval: 60 * time.Second, Timeout: 20 * time.Second, Fall: 1}))
@@ -101,7 +103,7 @@ func TestSilentServerGoesDown(t *testing.T) {
 	for after, want := range map[time.Duration]time.Duration{
 		time.Millisecond: 8*time.Second - time.Millisecond, 999 * time.Millisecond: 7*time.Second + time.Millisecond,
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			l := newLab(t)
 			l.serve(a, nil)
 			l.serve(b, nil)
@@ -131,7 +133,7 @@ func TestSilentServerGoesDown(t *testing.T) {
 // Health and check timer survive a reload that lists the server again; a
 // server that has left is not probed any more.
 func TestReloadKeepsHealth(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		x := l.serve(a, nil)
 		check := Check{Path: "/", Interval: 10 * time.Second, Timeout: time.Second, Fall: 4}

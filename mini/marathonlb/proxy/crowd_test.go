@@ -10,13 +10,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // A full frontend lets clients wait; who leaves makes room for one of them.
 func TestFullFrontendLetsWait(t *testing.T) {
 	for _, mode := range []Mode{HTTP, TCP} {
 		t.Run(string(mode), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				l := newLab(t)
 				l.proxy.limits.MaxConnection, l.proxy.limits.Request = 3, time.Hour
 				l.serve(a, nil)

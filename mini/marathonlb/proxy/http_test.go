@@ -11,11 +11,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // What the server sees of a request, and the client of an answer.
 func TestRequestToTheLetter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		seen := make(chan string, 1)
 		l.raw(a, func(c net.Conn, r *bufio.Reader) {
@@ -58,7 +60,7 @@ func TestRequestToTheLetter(t *testing.T) {
 }
 
 func TestPathIsNotRewritten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RequestURI) }))
 		l.apply(web(a))
@@ -79,7 +81,7 @@ func TestPathIsNotRewritten(t *testing.T) {
 
 // Several requests of one connection go to several servers.
 func TestKeepAliveClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		x, y := l.serve(a, nil), l.serve(b, nil)
 		l.apply(web(a, b))
@@ -107,7 +109,7 @@ func TestKeepAliveClient(t *testing.T) {
 }
 
 func TestSlowClientIs408(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
 		l.apply(web(a))
@@ -125,7 +127,7 @@ func TestSlowClientIs408(t *testing.T) {
 }
 
 func TestBodyBothWays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
 		l.apply(web(a))
@@ -144,7 +146,7 @@ func TestBodyBothWays(t *testing.T) {
 }
 
 func TestUpgrade(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.raw(a, func(c net.Conn, r *bufio.Reader) {
 			if _, err := http.ReadRequest(r); err != nil {
@@ -170,7 +172,7 @@ func TestUpgrade(t *testing.T) {
 }
 
 func TestStickyCookie(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		echo := func(addr string) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -236,7 +238,7 @@ func TestRules(t *testing.T) {
 }
 
 func TestLeastConn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		release := make(chan struct{})
 		l.serve(a, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
@@ -259,7 +261,7 @@ func TestLeastConn(t *testing.T) {
 }
 
 func TestCSV(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, nil)
 		l.apply(web(a))

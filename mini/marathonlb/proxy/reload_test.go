@@ -12,12 +12,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // A request under way ends with its server though the reload drops both the
 // server and the port.
 func TestReloadKeepsRequestsUnderWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, "begin,")
@@ -48,7 +50,7 @@ func TestReloadKeepsRequestsUnderWay(t *testing.T) {
 // A TCP connection outlives its server's place in the configuration, in both
 // directions, and a half-close goes through.
 func TestTCPConnectionsOutliveReloads(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.raw(a, func(c net.Conn, r *bufio.Reader) {
 			rest, _ := io.ReadAll(r)
@@ -72,7 +74,7 @@ func TestTCPConnectionsOutliveReloads(t *testing.T) {
 }
 
 func TestTCPRoundRobinPerConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		for _, addr := range []string{a, b} {
 			l.raw(addr, func(c net.Conn, r *bufio.Reader) {
@@ -106,7 +108,7 @@ func TestTCPRoundRobinPerConnection(t *testing.T) {
 
 // An idle tunnel ends after its hour.
 func TestTunnelTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.raw(a, func(_ net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) })
 		c := web(a)
@@ -123,7 +125,7 @@ func TestTunnelTimeout(t *testing.T) {
 
 // What cannot be bound leaves everything as it was.
 func TestApplyIsAllOrNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, nil)
 		l.apply(web(a))
@@ -150,7 +152,7 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 
 // A port that changes its frontend's name and mode stays open.
 func TestPortOutlivesFrontend(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, nil)
 		l.apply(web(a))
@@ -167,7 +169,7 @@ func TestPortOutlivesFrontend(t *testing.T) {
 // The invariant: under constant reloads no server gets a new connection that
 // the configuration in force does not list, and no request fails.
 func TestOnlyListedServersGetRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		addrs := []string{"10.0.0.2:1", "10.0.0.2:2", "10.0.0.3:1", "10.0.0.3:2"}
 		var listed sync.Map

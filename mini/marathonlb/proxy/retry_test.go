@@ -3,8 +3,9 @@ package proxy
 import (
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 const (
@@ -13,7 +14,7 @@ const (
 )
 
 func TestRoundRobinPerRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		x, y := l.serve(a, nil), l.serve(b, nil)
 		l.apply(web(a, b))
@@ -32,7 +33,7 @@ func TestRoundRobinPerRequest(t *testing.T) {
 // HAProxy 2.6: 1 to 2 ms).
 func TestRefusedIsRedispatchedAtOnce(t *testing.T) {
 	for _, balance := range []Balance{RoundRobin, "static-rr", LeastConn, First} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			l := newLab(t)
 			l.serve(b, nil)
 			c := web(a, b) // nobody listens at a
@@ -54,7 +55,7 @@ func TestRefusedIsRedispatchedAtOnce(t *testing.T) {
 
 // A silent server costs one connection time-out (measured: 3.00 s).
 func TestSilentIsRedispatchedAfterThreeSeconds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, nil)
 		l.serve(b, nil)
@@ -72,7 +73,7 @@ func TestSilentIsRedispatchedAfterThreeSeconds(t *testing.T) {
 
 // Two refusing servers are tried in turn, without a pause.
 func TestBothRefuse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.apply(web(a, b))
 		took(t, 0, func() {
@@ -100,7 +101,7 @@ func TestCookieHoldsToItsServer(t *testing.T) {
 		cut  bool
 		want time.Duration
 	}{{false, 2 * time.Second}, {true, 9 * time.Second}} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			l := newLab(t)
 			l.serve(b, nil)
 			if c.cut {
@@ -121,7 +122,7 @@ func TestCookieHoldsToItsServer(t *testing.T) {
 // A server that is found down between two attempts is left at the next
 // failure, after a pause if only one server remains.
 func TestCookieOfServerThatGoesDown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(b, nil)
 		c := stuck()
@@ -138,7 +139,7 @@ func TestCookieOfServerThatGoesDown(t *testing.T) {
 
 // An algorithm that hashes chooses the same server again.
 func TestSourceStays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, nil)
 		c := web(a, b) // the client is 10.0.0.9: the second of two
@@ -155,7 +156,7 @@ func TestSourceStays(t *testing.T) {
 
 // The only server refuses: three pauses, then 503.
 func TestOnlyServerRefuses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.apply(web(a))
 		took(t, 3*time.Second, func() {
@@ -171,7 +172,7 @@ func TestOnlyServerRefuses(t *testing.T) {
 
 // A server that comes back within the pauses gets the request.
 func TestServerReturnsDuringRetries(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.apply(web(a))
 		time.AfterFunc(1500*time.Millisecond, func() { l.serve(a, nil) })
@@ -185,7 +186,7 @@ func TestServerReturnsDuringRetries(t *testing.T) {
 
 // A request in its pause does not return to a server that has left.
 func TestRemovedDuringRetries(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(b, nil)
 		l.apply(web(a))
@@ -200,7 +201,7 @@ func TestRemovedDuringRetries(t *testing.T) {
 
 // A request that was sent is not sent again: the server's failure is a 502.
 func TestSentOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		x := l.serve(a, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 		y := l.serve(b, nil)
@@ -216,7 +217,7 @@ func TestSentOnce(t *testing.T) {
 }
 
 func TestSlowAnswerIs504(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.serve(a, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 		l.apply(web(a))
@@ -229,7 +230,7 @@ func TestSlowAnswerIs504(t *testing.T) {
 }
 
 func TestNoUsableServerIs503AtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		c := web(a)
 		c.Backends[0].Servers[0].Disabled = true

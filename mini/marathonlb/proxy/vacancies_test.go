@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // scarce is a computer with few descriptors: a listener's Accept fails while
@@ -125,7 +127,7 @@ func echoed(t *testing.T, c net.Conn) {
 // TestAcceptGoesOnWhenAConnectionCloses: the one that waits is served at that
 // instant, after one failed attempt.
 func TestAcceptGoesOnWhenAConnectionCloses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l, s := scarceLab(t, 1)
 		first := l.dial("10000")
 		echoed(t, first)
@@ -145,7 +147,7 @@ func TestAcceptGoesOnWhenAConnectionCloses(t *testing.T) {
 // TestAcceptGoesOnByItself: the descriptors belong to others, who give one
 // back without the proxy hearing of it.
 func TestAcceptGoesOnByItself(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l, s := scarceLab(t, 0)
 		c := l.dial("10000")
 		defer c.Close()
@@ -165,7 +167,7 @@ func TestAcceptGoesOnByItself(t *testing.T) {
 // TestCloseEndsAWaitingAccept: nothing is left behind, and nothing is waited
 // for.
 func TestCloseEndsAWaitingAccept(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l, s := scarceLab(t, 0)
 		c := l.dial("10000")
 		defer c.Close()
