@@ -4,9 +4,9 @@
 // The mini stack is a small, true-to-the-protocol ZooKeeper, Mesos, Marathon
 // and marathon-lb in Go. Each program is a Program: it gets everything it may
 // touch through Env (arguments, environment, files, network, output, foreign
-// programs), so the same code runs as a process of an embedded machine, as the only process of
-// a real container, and inside a testing/synctest bubble over an in-memory
-// network.
+// programs), so the same code runs as a process of an embedded machine, as the
+// only process of a real container, and inside a testing/synctest bubble over
+// an in-memory network.
 //
 // The programs live in mini/zookeeper, mini/mesos, mini/marathon,
 // mini/marathonlb and mini/web; mini/supervise is the program under which

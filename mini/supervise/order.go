@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/internal/proctab"
 )
 
@@ -63,7 +64,7 @@ func (o Order) Write(name string) error {
 	if err != nil {
 		return fmt.Errorf("write order: %w", err)
 	}
-	return replace(name, data)
+	return atomicfile.Write(name, data, 0o600)
 }
 
 // ReadOrder reads what Write wrote.
@@ -135,7 +136,7 @@ func WriteResult(name string, r Result) error {
 	if err != nil {
 		return fmt.Errorf("write result: %w", err)
 	}
-	return replace(name, data)
+	return atomicfile.Write(name, data, 0o600)
 }
 
 // ReadResult reads a result. fs.ErrNotExist means that the supervisor has not
@@ -187,19 +188,6 @@ func Claimed(name string) (proctab.ID, error) {
 		return id, fmt.Errorf("read claim: %w", err)
 	}
 	return id, nil
-}
-
-// replace writes a file by rename.
-func replace(name string, data []byte) error {
-	temp, err := temporary(name, data)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if err := os.Rename(temp, name); err != nil {
-		os.Remove(temp)
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
 }
 
 // temporary writes a new file beside name.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/mesoslab/lab/internal/atomicfile"
 )
 
 // counter counts in a file, so that the number outlives the process, and only
@@ -45,34 +47,9 @@ func (c *counter) next() (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	next := c.value + 1
-	if err := replace(c.file, fmt.Appendf(nil, "%d\n", next)); err != nil {
+	if err := atomicfile.WriteSynced(c.file, fmt.Appendf(nil, "%d\n", next), 0o644); err != nil {
 		return 0, fmt.Errorf("write counter: %w", err)
 	}
 	c.value = next
 	return next, nil
-}
-
-// replace returns when the new content, and the file's new place, are on the
-// disk.
-func replace(file string, data []byte) error {
-	temp := file + ".new"
-	f, err := os.Create(temp)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, file); err != nil {
-		return err
-	}
-	folder, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

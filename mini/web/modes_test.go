@@ -10,10 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 )
 
@@ -32,7 +32,7 @@ func TestModesByTime(t *testing.T) {
 		{"both", []string{"LAB_WEB_START=2s", "LAB_WEB_SICK_AFTER=4s"}, []time.Duration{0, 2 * time.Second, 4 * time.Second}, []int{503, 200, 500}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				begin := time.Now()
 				r := start(t, append(slices.Clone(marathon), c.environ...))
 				for i, at := range c.at {
@@ -50,7 +50,7 @@ func TestModesByTime(t *testing.T) {
 }
 
 func TestRelease(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := start(t, []string{"LAB_WEB_RELEASE=v2", "LAB_WEB_DELAY=3s"})
 		begin := time.Now()
 		resp, body := r.get("/?format=json")
@@ -65,7 +65,7 @@ func TestRelease(t *testing.T) {
 
 // TestFlapper ends by itself, and drops who is being served.
 func TestFlapper(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		h := n.Host("10.0.0.2")
 		begin, said := time.Now(), &bytes.Buffer{}
@@ -95,7 +95,7 @@ func TestCounterOutlivesTheProcess(t *testing.T) {
 		root string
 		want []string
 	}{{old, []string{"1", "2", "3"}}, {old, []string{"4"}}, {other, []string{"1"}}, {old, []string{"5"}}} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := startIn(t, c.root, []string{"LAB_WEB_COUNTER=/data/count"})
 			for _, want := range c.want {
 				if resp, body := r.get("/"); resp.Header.Get("X-Lab-Count") != want || !strings.Contains(body, "count "+want) {
@@ -123,7 +123,7 @@ func TestJob(t *testing.T) {
 		code  int
 		last  string
 	}{{time.Hour, 0, "job: 100 %"}, {35 * time.Second, 143, "job: told to end, unfinished"}} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), c.until)
 			defer cancel()
 			out := &bytes.Buffer{}
@@ -137,7 +137,7 @@ func TestJob(t *testing.T) {
 }
 
 func TestMemoryHog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		begin, said := time.Now(), make(chan string, 10)
 		done := make(chan bool)

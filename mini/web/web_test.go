@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/mini"
 )
 
@@ -76,7 +77,7 @@ var marathon = []string{
 }
 
 func TestSaysWhoAnswers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := start(t, marathon, "nginx", "-g", "daemon off;")
 		resp, body := r.get("/any/path?x=1", "Accept", "*/*")
 		want := "lab-web on 192.168.59.2, container mesos-a.b, task nginx.1, app /nginx, version 2016-02-01T22:57:48.784Z, started 2000-01-01T00:00:00Z, request 1\n"
@@ -107,7 +108,7 @@ func TestSaysWhoAnswers(t *testing.T) {
 }
 
 func TestWithoutMarathon(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := start(t, []string{"HOSTNAME=0123456789ab"})
 		resp, body := r.get("/")
 		if !strings.HasPrefix(body, "lab-web on node2, container 0123456789ab, started") || resp.Header["X-Lab-Task"] != nil {
@@ -117,7 +118,7 @@ func TestWithoutMarathon(t *testing.T) {
 }
 
 func TestAccessLog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := start(t, nil, "web", "--port", "8000")
 		_, body := r.get(":8000/a?b", "User-Agent", `x"y\`, "Referer", "http://z/")
 		r.stop()
@@ -134,7 +135,7 @@ func TestAccessLog(t *testing.T) {
 
 // The end of the context lets a request under way end and takes no new one.
 func TestEndsGracefully(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := start(t, []string{"LAB_WEB_DELAY=5s"})
 		var done sync.WaitGroup
 		begin := time.Now()
@@ -158,7 +159,7 @@ func TestEndsGracefully(t *testing.T) {
 
 // A client that goes during the delay is logged as nginx does.
 func TestClientGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := start(t, []string{"LAB_WEB_DELAY=1h"})
 		c, err := r.net.Host("10.0.0.1").Dial(t.Context(), "tcp", "10.0.0.2:80")
 		if err != nil {
