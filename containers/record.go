@@ -13,8 +13,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/mesoslab/lab"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/atomicfile"
 )
 
 // record is what is remembered of a machine: the host key that the container
@@ -38,7 +40,7 @@ func (s site) writeRecord(r record) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(s.recordFile(), append(text, '\n'), 0o600); err != nil {
+	if err := write(s.recordFile(), append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("%s: pin host key: %w", s.node.Name, err)
 	}
 	return nil
@@ -65,7 +67,7 @@ func ensureKey(file string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if text, err = newKey(); err == nil {
-			err = replace(file, text, 0o600)
+			err = write(file, text, 0o600)
 		}
 	}
 	if err != nil {
@@ -77,7 +79,7 @@ func ensureKey(file string) ([]byte, error) {
 	}
 	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))) + " lab\n"
 	if old, err := os.ReadFile(file + ".pub"); err != nil || string(old) != line {
-		if err := replace(file+".pub", []byte(line), 0o644); err != nil {
+		if err := write(file+".pub", []byte(line), 0o644); err != nil {
 			return nil, fmt.Errorf("make key: %w", err)
 		}
 	}
@@ -96,23 +98,10 @@ func newKey() ([]byte, error) {
 	return pem.EncodeToMemory(block), nil
 }
 
-// replace writes a file by rename.
-func replace(file string, text []byte, mode fs.FileMode) error {
-	dir := filepath.Dir(file)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// write makes a file, and its folder.
+func write(file string, text []byte, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(mode), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
+	return atomicfile.Write(file, text, mode)
 }

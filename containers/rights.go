@@ -14,9 +14,9 @@ import (
 
 // giveRights gives a container what systemd and dockerd need: what --privileged
 // gives, but for this computer's devices and for CAP_SYS_RESOURCE, which
-// nothing in a machine needs and some computers (VMs of CI services) do not have themselves; their engines
-// refuse --privileged. There is one form, so that what is tested anywhere is
-// what runs everywhere.
+// nothing in a machine needs and some computers (VMs of CI services) do not
+// have themselves; their engines refuse --privileged. There is one form, so
+// that what is tested anywhere is what runs everywhere.
 func giveRights(h *container.HostConfig) {
 	h.CapAdd, h.CapDrop = []string{"ALL"}, []string{"SYS_RESOURCE"}
 	h.SecurityOpt = []string{"seccomp=unconfined", "apparmor=unconfined", "label=disable"}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func TestComingUp(t *testing.T) {
@@ -58,7 +59,7 @@ func TestAwaitBoot(t *testing.T) {
 	for init, says := range booting {
 		for _, comes := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, comes: %v", init, comes), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					h, start := newInitHost(init), time.Now()
 					h.boot = func() string {
 						if time.Since(start) < 20*time.Second {
@@ -85,7 +86,7 @@ func TestAwaitBoot(t *testing.T) {
 }
 
 func TestAwaitBootHasAnEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := newInitHost(Systemd)
 		h.boot = func() string { return "activating\nenabled\nstarting\n" }
 		got, err := AwaitBoot(t.Context(), h, Facts{Init: Systemd, Engine: Engine{State: EngineStopped}}, func(string) {})
@@ -189,7 +190,7 @@ func (b *bootable) off() {
 
 // inBubble connects and hands out the connection.
 func (b *bootable) inBubble(t *testing.T, fn func(t *testing.T, c Connector, h *Host)) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b.network = labtest.NewNetwork()
 		b.on(t)
 		c := Connector{Dial: b.network.Host("10.0.0.254").Dial}

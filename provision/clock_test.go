@@ -8,10 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // clockHost has a clock that is ahead of ours, and takes a while for every
@@ -68,7 +68,7 @@ func TestSetClock(t *testing.T) {
 		{name: "guest additions win", ahead: time.Minute, stuck: true, changed: true, id: "clock-skew", sets: clockTries},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := &clockHost{ahead: tt.ahead, slow: tt.slow, stuck: tt.stuck}
 				h.user = "vagrant"
 				changed, err := SetClock(t.Context(), h, Facts{ClockOffset: tt.ahead, ClockError: tt.uncertain, FixedClock: tt.fixed})

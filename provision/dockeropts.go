@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/mesoslab/lab"
 )
 
 var (
-	tcpFlag = regexp.MustCompile(`(?:-H|--host)(?:=|\s+|)\s*tcp://(\S+)`)
-	tlsFlag = regexp.MustCompile(`(?:^|\s)--?tls(?:verify)?(?:$|[\s=])`)
+	tcpFlag = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:-H|--host)(?:=|\s+|)\s*tcp://(\S+)`) })
+	tlsFlag = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:^|\s)--?tls(?:verify)?(?:$|[\s=])`) })
 )
 
 // DockerOpts returns the DOCKER_OPTS that a spec means: docker.opts as it
@@ -19,8 +20,8 @@ var (
 func DockerOpts(d lab.DockerSpec) string {
 	switch d.TCP {
 	case "local":
-		return tcpFlag.ReplaceAllStringFunc(d.Opts, func(flag string) string {
-			addr := tcpFlag.FindStringSubmatch(flag)[1]
+		return tcpFlag().ReplaceAllStringFunc(d.Opts, func(flag string) string {
+			addr := tcpFlag().FindStringSubmatch(flag)[1]
 			host, port, _ := strings.Cut(addr, ":")
 			if port != "" {
 				port = ":" + port
@@ -28,7 +29,7 @@ func DockerOpts(d lab.DockerSpec) string {
 			return strings.Replace(flag, "tcp://"+host+port, "tcp://127.0.0.1"+port, 1)
 		})
 	case "off":
-		return strings.Join(strings.Fields(tcpFlag.ReplaceAllString(d.Opts, "")), " ")
+		return strings.Join(strings.Fields(tcpFlag().ReplaceAllString(d.Opts, "")), " ")
 	}
 	return d.Opts
 }
@@ -37,7 +38,7 @@ func DockerOpts(d lab.DockerSpec) string {
 // and no TLS it waits 16 s on purpose unless --tls=false says that this is
 // meant (seen with Docker 20.10; moby#47556).
 func engineOpts(opts string, e Engine) string {
-	if e.Embedded || !tcpFlag.MatchString(opts) || tlsFlag.MatchString(opts) {
+	if e.Embedded || !tcpFlag().MatchString(opts) || tlsFlag().MatchString(opts) {
 		return opts
 	}
 	if e.Number != "" && VersionLess(e.Number, "20.10") {
@@ -52,12 +53,12 @@ const dropInPath = "/etc/systemd/system/docker.service.d/lab.conf"
 // unitFile is one part of what "systemctl cat" shows.
 type unitFile struct{ path, text string }
 
-var unitHeader = regexp.MustCompile(`(?m)^# (/\S+)$`)
+var unitHeader = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^# (/\S+)$`) })
 
 // splitUnit takes the output of "systemctl cat" apart.
 func splitUnit(text string) []unitFile {
 	var files []unitFile
-	heads := unitHeader.FindAllStringSubmatchIndex(text, -1)
+	heads := unitHeader().FindAllStringSubmatchIndex(text, -1)
 	for i, h := range heads {
 		end := len(text)
 		if i+1 < len(heads) {

@@ -59,25 +59,51 @@ func (h *Host) dialDocker(ctx context.Context, _, _ string) (net.Conn, error) {
 	return h.Dial(ctx, "unix", dockerSocket)
 }
 
+// engineVersion asks /version. An engine of 20.10 starts two programs to answer
+// it; engineAPI is for those who ask often.
 func engineVersion(ctx context.Context, machine string, dial DialFunc) (Engine, error) {
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: dial, ResponseHeaderTimeout: versionWait}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker/version", nil)
+	header, body, err := askEngine(ctx, machine, dial, "/version")
 	if err != nil {
 		return Engine{}, err
 	}
+	return parseVersion(header.Get("Server"), body)
+}
+
+// engineAPI asks an engine for no more than a client of it must know. Most
+// engines say it in the headers of /_ping; those that do not, and those that may
+// want a newer client than this one, are asked for their version.
+func engineAPI(ctx context.Context, machine string, dial DialFunc) (Engine, error) {
+	header, _, err := askEngine(ctx, machine, dial, "/_ping")
+	if err != nil {
+		return Engine{}, err
+	}
+	api := header.Get("Api-Version")
+	if api == "" || VersionLess(client.MaxAPIVersion, api) {
+		return engineVersion(ctx, machine, dial)
+	}
+	return Engine{State: EngineRunning, Server: header.Get("Server"), API: api}, nil
+}
+
+// askEngine gets a path that needs no API version.
+func askEngine(ctx context.Context, machine string, dial DialFunc, path string) (http.Header, []byte, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: dial, ResponseHeaderTimeout: versionWait}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker"+path, nil)
+	if err != nil {
+		return nil, nil, err
+	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return Engine{}, fmt.Errorf("%s: ask Docker for its version: %w", machine, err)
+		return nil, nil, fmt.Errorf("%s: ask Docker for %s: %w", machine, path, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return Engine{}, fmt.Errorf("%s: read Docker's version: %w", machine, err)
+		return nil, nil, fmt.Errorf("%s: read Docker's answer to %s: %w", machine, path, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return Engine{}, fmt.Errorf("%s: Docker's /version answers %s", machine, resp.Status)
+		return nil, nil, fmt.Errorf("%s: Docker's %s answers %s", machine, path, resp.Status)
 	}
-	return parseVersion(resp.Header.Get("Server"), body)
+	return resp.Header, body, nil
 }
 
 func parseVersion(server string, body []byte) (Engine, error) {
@@ -166,7 +192,7 @@ const (
 
 // newDocker makes a client that speaks what the engine behind dial speaks.
 func newDocker(ctx context.Context, machine string, dial DialFunc) (*client.Client, error) {
-	engine, err := engineVersion(ctx, machine, dial)
+	engine, err := engineAPI(ctx, machine, dial)
 	if err != nil {
 		return nil, err
 	}

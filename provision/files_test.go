@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // bySh runs an argument list without its sudo by the real sh.
@@ -104,7 +104,7 @@ func onlyOne(t *testing.T, name string) {
 func TestWhenFree(t *testing.T) {
 	busy := &CommandError{Exit: 1, Stderr: "mv: cannot move '/etc/.hosts.lab-1' to '/etc/hosts': Device or resource busy"}
 	other := &CommandError{Exit: 1, Stderr: "mv: cannot create: No space left on device"}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		for _, tt := range []struct {
 			answers []error // the last one stays
 			want    error

@@ -12,15 +12,18 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/mesoslab/lab"
-	"github.com/mesoslab/lab/internal/labtest"
 	"github.com/moby/moby/client"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func TestRun(t *testing.T) {
@@ -188,12 +191,26 @@ func TestWriteFileBySudo(t *testing.T) {
 	}
 }
 
-// engineDouble serves /version and /_ping and counts paths.
-func engineDouble(t *testing.T, api string) *pipeListener {
+// engineDouble is an engine that speaks up to a version of the API. It says so
+// at /_ping unless it is old (below 1.25), and counts how often it is asked for its
+// version.
+type engineDouble struct {
+	*pipeListener
+	versions atomic.Int32
+}
+
+func newEngineDouble(t *testing.T, api string) *engineDouble {
 	t.Helper()
-	l := newPipeListener()
+	l := &engineDouble{pipeListener: newPipeListener()}
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /_ping", func(w http.ResponseWriter, _ *http.Request) {
+		if !VersionLess(api, "1.25") {
+			w.Header().Set("Api-Version", api)
+		}
+		io.WriteString(w, "OK")
+	})
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
+		l.versions.Add(1)
 		w.Header().Set("Server", "Docker/20.10.24 (linux)")
 		json.NewEncoder(w).Encode(map[string]string{"Version": "20.10.24+dfsg1", "ApiVersion": api, "MinAPIVersion": "1.12"})
 	})
@@ -204,10 +221,26 @@ func engineDouble(t *testing.T, api string) *pipeListener {
 	return l
 }
 
+// TestVersionIsCostly makes clients of engines: only one that is old, or newer
+// than what we speak, is asked for its whole version.
+func TestVersionIsCostly(t *testing.T) {
+	for api, want := range map[string]int32{"1.24": 1, "1.25": 0, "1.41": 0, "1.99": 1} {
+		engine := newEngineDouble(t, api)
+		c, err := newDocker(t.Context(), "node1", func(context.Context, string, string) (net.Conn, error) { return engine.dial() })
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		if got := engine.versions.Load(); got != want {
+			t.Errorf("an engine of API %s was asked %d times for its version, want %d", api, got, want)
+		}
+	}
+}
+
 func TestDockerOverStreamlocal(t *testing.T) {
 	for _, api := range []string{"1.23", "1.41"} {
 		t.Run(api, func(t *testing.T) {
-			engine := engineDouble(t, api)
+			engine := newEngineDouble(t, api)
 			s := newSSHD(t, "root")
 			s.dial = func(network, addr string) (net.Conn, error) {
 				if network != "unix" || addr != dockerSocket {
@@ -235,7 +268,7 @@ func TestDockerOverStreamlocal(t *testing.T) {
 }
 
 func TestDockerTooOld(t *testing.T) {
-	engine := engineDouble(t, "1.15")
+	engine := newEngineDouble(t, "1.15")
 	s := newSSHD(t, "root")
 	s.dial = func(string, string) (net.Conn, error) { return engine.dial() }
 	h := s.start(t)
@@ -254,7 +287,7 @@ func TestDockerOverStdio(t *testing.T) {
 }
 
 func dockerOverStdio(t *testing.T, user, want string) {
-	engine := engineDouble(t, "1.41")
+	engine := newEngineDouble(t, "1.41")
 	s := newSSHD(t, user)
 	s.forbid = true
 	var ran []string
@@ -338,7 +371,7 @@ func TestConnectFailures(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSSHD(t, "root") // keys are made outside the bubble
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				net := labtest.NewNetwork()
 				l, err := net.Host("10.0.0.1").Listen(t.Context(), "tcp", ":22")
 				if err != nil {
@@ -369,7 +402,7 @@ func TestConnectFailures(t *testing.T) {
 func TestConnectWaitsForSSH(t *testing.T) {
 	s := newSSHD(t, "root")
 	s.rejected = true
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		network := labtest.NewNetwork()
 		var l net.Listener
 		go func() {
@@ -394,7 +427,7 @@ func TestConnectWaitsForSSH(t *testing.T) {
 func TestKeepAliveEndsDeadConnection(t *testing.T) {
 	s := newSSHD(t, "root")
 	s.run = func(_ string, stdin io.Reader, _, _ io.Writer) int { io.Copy(io.Discard, stdin); return -1 }
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		network := labtest.NewNetwork()
 		l, err := network.Host("10.0.0.1").Listen(t.Context(), "tcp", ":22")
 		if err != nil {

@@ -11,11 +11,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // initHost behaves like a machine with one of the init systems and a Docker
@@ -218,7 +219,7 @@ func TestEachInitSystem(t *testing.T) {
 		{"sysvinit", newInitHost(SysVinit)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { eachInitSystem(t, tt.host) })
+			bubble.Test(t, func(t *testing.T) { eachInitSystem(t, tt.host) })
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mesoslab/lab"
@@ -208,30 +209,34 @@ func parsePolicy(text string, names []string) []string {
 	return out
 }
 
-var lockText = regexp.MustCompile(`(?i)could not get lock|unable to (lock|acquire)|is locked by another process|lock was locked by another process|frontend lock`)
+var lockText = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)could not get lock|unable to (lock|acquire)|is locked by another process|lock was locked by another process|frontend lock`)
+})
 
 // lockHeld says whether a line means failure because another process works on
 // the packages; "Waiting for cache lock: Could not get lock …" is apt's own
 // patience.
 func lockHeld(line string) bool {
-	return lockText.MatchString(line) && !strings.HasPrefix(line, "Waiting for")
+	return lockText().MatchString(line) && !strings.HasPrefix(line, "Waiting for")
 }
 
-var holderText = regexp.MustCompile(`(?i)process (?:with pid )?([0-9]+(?: \([^)]*\))?)`)
+var holderText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)process (?:with pid )?([0-9]+(?: \([^)]*\))?)`) })
 
 // holder names the process that holds the lock, as far as it is told.
 func holder(text string) string {
-	if m := holderText.FindStringSubmatch(text); m != nil {
+	if m := holderText().FindStringSubmatch(text); m != nil {
 		return ": process " + m[1]
 	}
 	return ""
 }
 
-var staleText = regexp.MustCompile(`(?i)404 +not found|unable to fetch some archives|failed to fetch|hash sum mismatch`)
+var staleText = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)404 +not found|unable to fetch some archives|failed to fetch|hash sum mismatch`)
+})
 
 // staleLists says whether the lists name packages that the mirror has no
 // longer.
-func staleLists(err error) bool { return staleText.MatchString(err.Error()) }
+func staleLists(err error) bool { return staleText().MatchString(err.Error()) }
 
 // progressLine turns apt's status lines into words:
 // "dlstatus:1:12.5:Retrieving file 1 of 6 (10s remaining)" and

@@ -8,10 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // aptHost is a machine with a package system of so many states.
@@ -133,7 +134,7 @@ func TestInstallDocker(t *testing.T) {
 		{name: "no sudo", facts: Facts{User: "tom", UID: 1000}, id: "docker-missing", says: "sudo wants a password"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h, f := &tt.host, tt.facts
 				h.user = "vagrant"
 				f.Sudo = f.UID == 0
@@ -172,7 +173,7 @@ func TestInstallDocker(t *testing.T) {
 }
 
 func TestInstallDockerEndsWithContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		h := &aptHost{locked: 1 << 30}
 		h.user = "vagrant"

@@ -123,7 +123,7 @@ func (s *session) greet(ctx context.Context, names []string) error {
 		nodes = append(nodes, lab.Node{Name: name})
 	}
 	var lost []string
-	for _, v := range s.opts.glance(ctx, s.dir, nodes, s.mem) {
+	for _, v := range s.opts.glance(ctx, s.dir, nodes, s.mem, nil) {
 		if v.sure && v.state == lab.StateRunning {
 			s.mem.set(v.node.Name, lab.StateRunning)
 		} else {

@@ -366,6 +366,33 @@ func TestStatusStartsNoVagrant(t *testing.T) {
 	}
 }
 
+// TestStatusTakesAnEngineForProof has SSH servers that answer nobody: machines
+// whose engines answer run, and Vagrant is asked about the others only.
+func TestStatusTakesAnEngineForProof(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := New(w.options())
+	up(t, p, w.plan)
+	for _, n := range w.plan.Nodes {
+		w.net.Crash(n.IP.String())
+	}
+	w.plan.Answers = func(context.Context, string) bool { return true }
+	before := len(w.calls)
+	if got := states(t, p, w.plan); !slices.Equal(got, []lab.MachineState{lab.StateRunning, lab.StateRunning, lab.StateRunning}) {
+		t.Errorf("states %v", got)
+	}
+	if len(w.calls) != before {
+		t.Errorf("vagrant was started: %q", w.calls[before:])
+	}
+	w.mu.Lock()
+	w.vms["node2"].state = "poweroff"
+	w.mu.Unlock()
+	w.plan.Answers = func(_ context.Context, node string) bool { return node != "node2" }
+	if got := states(t, p, w.plan); !slices.Equal(got, []lab.MachineState{lab.StateRunning, lab.StateOff, lab.StateRunning}) {
+		t.Errorf("with node2 shut down from within: %v", got)
+	}
+}
+
 func TestBehindOurBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/atomicfile"
 )
 
 // escape makes a path safe as the beginning of a pattern.
@@ -39,7 +40,7 @@ func (s *session) ensureFile() error {
 			Advice: "lab create --force renders it anew (your changes go); or put what you need into lab.yaml and delete the file",
 		}
 	}
-	if err := replace(path, want, 0o644); err != nil {
+	if err := atomicfile.Write(path, want, 0o644); err != nil {
 		return fmt.Errorf("write Vagrantfile: %w", err)
 	}
 	s.mem.Vagrantfile = sum(want)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/atomicfile"
 )
 
 const memoryFormat = 1
@@ -57,7 +58,7 @@ func readMemory(dir string) (*memory, error) {
 func (m *memory) write(dir string) error {
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err == nil {
-		err = replace(filepath.Join(dir, "vagrant.json"), append(data, '\n'), 0o600)
+		err = atomicfile.Write(filepath.Join(dir, "vagrant.json"), append(data, '\n'), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("write vagrant.json: %w", err)
@@ -72,15 +73,6 @@ func (m *memory) set(name string, state lab.MachineState) {
 		r.State, r.Since = state, time.Now().UTC()
 	}
 	m.Machines[name] = r
-}
-
-// replace writes a file by rename.
-func replace(path string, data []byte, mode fs.FileMode) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, data, mode); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
 }
 
 func sum(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }

@@ -35,7 +35,7 @@ func New(opts Options) *Provider {
 // PowerCrash.
 func (p *Provider) Features() lab.Features {
 	return lab.Features{
-		Name: "vagrant", Real: true, Sized: true, Stack: "seed", PingTimeout: 3 * time.Second, PingTimeouts: 5,
+		Name: "vagrant", Real: true, OwnKernel: true, Stack: "seed", PingTimeout: 3 * time.Second, PingTimeouts: 5,
 		PowerModes: []lab.Power{lab.PowerOn, lab.PowerOff, lab.PowerCut, lab.PowerPause},
 		Subnets:    subnets(),
 	}
@@ -59,9 +59,9 @@ type view struct {
 }
 
 // glance looks at machines without Vagrant: whether they exist by Vagrant's
-// files, whether they answer by their pinned host keys. What does neither is
-// remembered, and not sure.
-func (o Options) glance(ctx context.Context, dir string, nodes []lab.Node, m *memory) []view {
+// files, whether they answer by answers, which may be nil, and by their pinned
+// host keys. What does neither is remembered, and not sure.
+func (o Options) glance(ctx context.Context, dir string, nodes []lab.Node, m *memory, answers func(context.Context, string) bool) []view {
 	views := make([]view, len(nodes))
 	var wg sync.WaitGroup
 	for i, n := range nodes {
@@ -76,7 +76,7 @@ func (o Options) glance(ctx context.Context, dir string, nodes []lab.Node, m *me
 			continue
 		}
 		wg.Go(func() {
-			if o.answers(ctx, r.SSH) {
+			if (answers != nil && answers(ctx, n.Name)) || o.answers(ctx, r.SSH) {
 				v.state, v.sure = lab.StateRunning, true
 			}
 		})
@@ -87,7 +87,7 @@ func (o Options) glance(ctx context.Context, dir string, nodes []lab.Node, m *me
 
 // look is glance, and asks Vagrant about whoever did not answer.
 func (s *session) look(ctx context.Context, nodes []lab.Node) ([]view, error) {
-	views := s.opts.glance(ctx, s.dir, nodes, s.mem)
+	views := s.opts.glance(ctx, s.dir, nodes, s.mem, nil)
 	doubt := false
 	for _, v := range views {
 		doubt = doubt || !v.sure
@@ -178,7 +178,7 @@ func (p *Provider) Status(ctx context.Context, plan lab.Plan) ([]lab.MachineStat
 	if err != nil {
 		return nil, err
 	}
-	views := p.opts.glance(ctx, dir, plan.Nodes, m)
+	views := p.opts.glance(ctx, dir, plan.Nodes, m, plan.Answers)
 	for _, v := range views {
 		if v.sure || v.half || (v.state != lab.StateRunning && v.state != "") {
 			continue

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 	"unicode"
 	"unicode/utf8"
@@ -41,7 +42,7 @@ type pageNode struct{ Name, IP string }
 
 type checksum struct{ Type, Sum string }
 
-var nodeName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
+var nodeName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`) })
 
 // Render returns the Vagrantfile for a plan: valid Ruby for every plan that
 // it accepts, with each string of the spec in single quotes.
@@ -132,7 +133,7 @@ func defaultBox(provider string) string {
 	return "bento/debian-12"
 }
 
-var hexSum = regexp.MustCompile(`^[0-9a-fA-F]+$`)
+var hexSum = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-fA-F]+$`) })
 
 // checksumOf reads "sha256:<hex>" or "<hex>" of a length that tells its kind.
 func checksumOf(v lab.VagrantSpec) (*checksum, error) {
@@ -154,7 +155,7 @@ func checksumOf(v lab.VagrantSpec) (*checksum, error) {
 		}
 	}
 	kind = strings.ToLower(kind)
-	if n, known := lengths[kind]; !known || len(sum) != n || !hexSum.MatchString(sum) {
+	if n, known := lengths[kind]; !known || len(sum) != n || !hexSum().MatchString(sum) {
 		return nil, wrong("box-checksum-form", fmt.Errorf("vagrant.box_checksum: %q is no checksum", v.BoxChecksum), "write sha256: and 64 hex digits")
 	}
 	return &checksum{Type: kind, Sum: strings.ToLower(sum)}, nil
@@ -169,7 +170,7 @@ func (p *page) nodes(plan lab.Plan) error {
 	taken := map[netip.Addr]string{}
 	for _, n := range plan.Nodes {
 		switch {
-		case !nodeName.MatchString(n.Name):
+		case !nodeName().MatchString(n.Name):
 			return wrong("machine-name", fmt.Errorf("%q is no name for a machine", n.Name), "")
 		case !n.IP.Is4() || !n.IP.IsPrivate():
 			return wrong("subnet-not-private", fmt.Errorf("%s: VMs cannot have the address %s", n.Name, n.IP), "leave subnet out, or take one like "+lab.ArticleSubnet)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/mesoslab/lab"
 )
@@ -16,11 +17,11 @@ var (
 	_ lab.SnapshotLister   = (*Provider)(nil)
 )
 
-var snapshotName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+var snapshotName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`) })
 
 // snapshot opens a session for machines that all exist.
 func (p *Provider) snapshot(ctx context.Context, plan lab.Plan, name string) (*session, []view, error) {
-	if !snapshotName.MatchString(name) {
+	if !snapshotName().MatchString(name) {
 		return nil, nil, wrong("snapshot-name", fmt.Errorf("%q is no name for a snapshot", name), "use letters, digits, dot, dash and underscore")
 	}
 	s, err := p.open(ctx, plan, changeWait)
@@ -103,7 +104,7 @@ func (s *session) snapshots(ctx context.Context) (map[string][]string, error) {
 	out := map[string][]string{}
 	err := s.run(ctx, "snapshot list", func(r record) {
 		// A name is a detail of its machine; so is prose, which is no name.
-		if r.Kind == "ui" && r.Target != "" && r.data(0) == "detail" && snapshotName.MatchString(r.data(1)) {
+		if r.Kind == "ui" && r.Target != "" && r.data(0) == "detail" && snapshotName().MatchString(r.data(1)) {
 			out[r.Target] = append(out[r.Target], r.data(1))
 		}
 	}, "snapshot", "list")

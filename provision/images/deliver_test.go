@@ -6,11 +6,11 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // deliver runs Deliver and returns what it did in one line.
@@ -259,7 +259,7 @@ func TestDeliverInterrupted(t *testing.T) {
 // question either, is given up; one that is merely slow is not.
 func TestEngineFallsSilent(t *testing.T) {
 	file := fileOf(t, "amd64", map[string]string{"tool:1": ""})
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		m := newTwin("node2", nil)
 		m.frozen = true
 		start := time.Now()
@@ -275,7 +275,7 @@ func TestEngineFallsSilent(t *testing.T) {
 			t.Errorf("once it answers again: %q, %v", did, err)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		m := newTwin("node1", nil).machine()
 		err := m.whileItAnswers(t.Context(), "wait", func(ctx context.Context) error {
 			select {

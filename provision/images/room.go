@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/mesoslab/lab"
 	"github.com/moby/moby/client"
@@ -97,7 +98,7 @@ func (m Machine) full(ctx context.Context, cause error) error {
 }
 
 // dfLine is a line of df -Pk: size, used, available, capacity, mount point.
-var dfLine = regexp.MustCompile(`\s(\d+)\s+(-|\d+)\s+(-?\d+)\s+(-|\d+%)\s+(/.*)$`)
+var dfLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\s(\d+)\s+(-|\d+)\s+(-?\d+)\s+(-|\d+%)\s+(/.*)$`) })
 
 func parseRoom(out string) (room, error) {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
@@ -110,7 +111,7 @@ func parseRoom(out string) (room, error) {
 	}
 	var found []volume
 	for _, line := range lines[2:] {
-		if f := dfLine.FindStringSubmatch(line); f != nil {
+		if f := dfLine().FindStringSubmatch(line); f != nil {
 			kib, err := strconv.ParseInt(f[3], 10, 64)
 			if err != nil || kib > 1<<50 {
 				return room{}, fmt.Errorf("df says %q", line)

@@ -14,10 +14,11 @@
 //
 // Its user is vagrant, with Vagrant's well-known key (which Vagrant replaces at
 // first boot) and passwordless sudo. sshd and docker.io are inside, so that
-// machines download nothing; Docker first starts when lab has configured it. systemd-networkd configures the network, by DHCP
-// on eth0; Vagrant adds the others. The kernel command line is that of
-// /etc/default/grub.d: update-grub works, and provisioning may choose another
-// cgroup version by it. Host keys and machine id are made at first boot.
+// machines download nothing; Docker first starts when lab has configured it.
+// systemd-networkd configures the network, by DHCP on eth0; Vagrant adds the
+// others. The kernel command line is that of /etc/default/grub.d: update-grub
+// works, and provisioning may choose another cgroup version by it. Host keys
+// and machine id are made at first boot.
 //
 // # Left out on purpose
 //
