@@ -13,11 +13,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // serveFiles answers each path with a file's content.
@@ -380,7 +380,7 @@ func TestParseStats(t *testing.T) {
 }
 
 func TestZooKeeperWords(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		network := labtest.NewNetwork()
 		l, err := network.Host("10.0.0.1").Listen(t.Context(), "tcp", ":2181")
 		if err != nil {
@@ -418,4 +418,28 @@ func TestZooKeeperWords(t *testing.T) {
 		}
 		network.Mend("10.0.0.1")
 	})
+}
+
+// TestSpoilt: what is no list says nothing, as a real Marathon-LB's HAProxy, which
+// answers 503 to what it has no server for.
+func TestSpoilt(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		body   string
+		want   int
+		fails  bool
+	}{
+		{200, `[{"app":"/x","problem":"label"}]`, 1, false}, {200, `[]`, 0, false},
+		{404, "", 0, false}, {503, "<html>", 0, false}, {200, "<html>", 0, true},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(c.status)
+			io.WriteString(w, c.body)
+		}))
+		got, err := (&LoadBalancer{Base: server.URL, HTTP: server.Client()}).Spoilt(t.Context())
+		if len(got) != c.want || (err != nil) != c.fails {
+			t.Errorf("%d %s: %v, %v", c.status, c.body, got, err)
+		}
+		server.Close()
+	}
 }

@@ -79,7 +79,7 @@ func (p Platform) Containers() []Container {
 	ip := master.IP.String()
 	out := []Container{
 		{Name: nameZooKeeper, Node: master.Name, Image: p.Images.ZooKeeper, Cmd: p.words("zkServer.sh", "start-foreground"),
-			Env: p.env(p.ifNot("ZOO_PORT", p.Spec.Ports.ZooKeeper, zkPort)), Binds: []string{p.ZooKeeperData() + ":/tmp/zookeeper"}, Ready: GateZooKeeper},
+			Env: p.env(p.ifNot("ZOO_PORT", p.Spec.Ports.ZooKeeper, zkPort), p.zooKeeperFlush()), Binds: []string{p.ZooKeeperData() + ":/tmp/zookeeper"}, Ready: GateZooKeeper},
 		{Name: nameMaster, Node: master.Name, Image: p.Images.Mesos, Cmd: []string{"start-mesos-master.sh"}, Env: p.masterEnv(ip),
 			Binds: slices.Concat(p.keep("mesos-master", "/var/lib/mesos"), p.keep("log/"+nameMaster, mesosLogs)), After: []string{nameZooKeeper}, Ready: GateMaster},
 		{Name: nameMarathon, Node: master.Name, Image: p.Images.Marathon, Cmd: append(p.marathonArgs(ip), p.Flags[nameMarathon]...),
@@ -104,6 +104,16 @@ func (p Platform) Containers() []Container {
 		out[i].Labels = map[string]string{LabelName: p.Label, LabelSpec: out[i].hash()}
 	}
 	return out
+}
+
+// zooKeeperFlush spares a ZooKeeper the flush of each transaction to the disk
+// where nothing can be lost for want of it: on a slow disk that is most of what
+// lab create takes.
+func (p Platform) zooKeeperFlush() string {
+	if p.OwnKernel {
+		return ""
+	}
+	return "JVMFLAGS=-Dzookeeper.forceSync=no"
 }
 
 // privileged says what the load balancer and the slaves are: the seed's move
@@ -162,7 +172,7 @@ func (p Platform) commandsAsRoot() bool { return !p.Embedded || p.Spec.Local.All
 // resources are the spec's, or the machine's wanted size where Mesos would detect
 // the whole computer's, other in each run.
 func (p Platform) resources(n lab.Node) string {
-	if r := p.Spec.Mesos.Resources; r != "" || p.Sized {
+	if r := p.Spec.Mesos.Resources; r != "" || p.OwnKernel {
 		return r
 	}
 	r := fmt.Sprintf("cpus:%d;mem:%d", n.CPUs, n.MemoryMiB)

@@ -29,7 +29,7 @@ func nodesAt(prefix string, slaves int) []lab.Node {
 
 var (
 	localFeatures   = lab.Features{Name: "local", PingTimeout: 2 * time.Second, PingTimeouts: 3}
-	vagrantFeatures = lab.Features{Name: "vagrant", Real: true, Sized: true, PingTimeout: 3 * time.Second, PingTimeouts: 5}
+	vagrantFeatures = lab.Features{Name: "vagrant", Real: true, OwnKernel: true, PingTimeout: 3 * time.Second, PingTimeouts: 5}
 )
 
 func mustPlatform(t testing.TB, spec lab.Spec, f lab.Features, nodes []lab.Node) Platform {

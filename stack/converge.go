@@ -186,16 +186,12 @@ func (r *run) awaitGate(ctx context.Context, d Docker, c Container, id string, w
 	}
 	waitCtx, cancel := context.WithTimeout(ctx, r.Wait)
 	defer cancel()
-	said := ""
 	err = await(waitCtx, c.Name+" to be ready", func(ctx context.Context) error {
 		err := ask(ctx)
 		if err == nil {
 			return nil
 		}
-		if text := err.Error(); text != said {
-			said = text
-			wait(text)
-		}
+		wait(err.Error())
 		if dead := restarts.check(ctx); dead != nil {
 			return lab.Permanent(dead)
 		}

@@ -7,18 +7,19 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/mesoslab/lab"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+
+	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // inWorld runs fn in a bubble with a default lab's world.
 func inWorld(t *testing.T, spec lab.Spec, fn func(t *testing.T, w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t, mustPlatform(t, spec, localFeatures, nodesAt("127.168.59.0/24", 2)))
 		fn(t, w)
 		w.stop()

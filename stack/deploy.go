@@ -32,7 +32,7 @@ const soonChecked = 10 * time.Second
 // updates it where Marathon shows something else, or leaves it. It returns
 // when all instances run, pass their health checks (where those come within 10
 // s) and, for an app behind the load balancer, the service port answers. Error
-// ids: app-refused, app-timeout, root-cmd.
+// ids: app-refused, app-timeout, app-spoilt, root-cmd.
 func (p Platform) Deploy(ctx context.Context, c Clients, d Definition, o Options) (App, DeployAction, error) {
 	o = o.filled()
 	var app App
@@ -44,7 +44,7 @@ func (p Platform) Deploy(ctx context.Context, c Clients, d Definition, o Options
 		if did, err = put(waitCtx, c.Marathon, d, wait); err == nil {
 			app, err = p.awaitApp(waitCtx, c, d.ID, did, wait)
 		}
-		if e, ok := errors.AsType[*lab.Error](err); ok && e.ID == "root-cmd" {
+		if e, ok := errors.AsType[*lab.Error](err); ok && (e.ID == "root-cmd" || e.ID == "app-spoilt") {
 			return e // no wait that failed, but a wait that makes no sense
 		}
 		if _, timedOut := errors.AsType[*lab.WaitError](err); timedOut && ctx.Err() == nil {
@@ -89,7 +89,6 @@ func put(ctx context.Context, m *Marathon, d Definition, wait func(string)) (Dep
 // awaitApp waits until the app is as it shall be, or never will be.
 func (p Platform) awaitApp(ctx context.Context, c Clients, id string, did DeployAction, wait func(string)) (App, error) {
 	var app App
-	said := ""
 	refusal := refusals{known: did != DeployUnchanged}
 	err := await(ctx, id+" to run", func(ctx context.Context) error {
 		var err error
@@ -103,11 +102,13 @@ func (p Platform) awaitApp(ctx context.Context, c Clients, id string, did Deploy
 		if err == nil {
 			if port := app.ServicePort(); port != 0 && app.Instances > 0 {
 				err = c.answers(ctx, p.Master().IP.String(), port, speaksHTTP(app))
+				if spoilt := c.spoilt(ctx, app); spoilt != nil {
+					return lab.Permanent(spoilt)
+				}
 			}
 		}
-		if err != nil && err.Error() != said {
-			said = err.Error()
-			wait(said)
+		if err != nil {
+			wait(err.Error())
 		}
 		return err
 	})
@@ -136,6 +137,22 @@ func (r *refusals) in(a App) error {
 	}
 	return &lab.Error{ID: "root-cmd", Op: "deploy " + a.ID, Machine: f.Host, Err: errors.New(f.State + ": " + f.Message),
 		Advice: "set local: {allow_root_cmd: true} in lab.yaml, give lab create and deploy again; or give the app a docker container"}
+}
+
+// spoilt is why the load balancer does not serve an app as its newest version
+// asks, or nil; also if it cannot tell.
+func (c Clients) spoilt(ctx context.Context, a App) error {
+	list, err := c.LB.Spoilt(ctx)
+	if err != nil {
+		return nil // the service port says more
+	}
+	for _, s := range list {
+		if s.App == a.ID && s.Version == a.Version {
+			return &lab.Error{ID: "app-spoilt", Op: "deploy " + a.ID, Err: errors.New(s.String()),
+				Advice: "mend it in the app's file and deploy it again; its tasks run, and all other apps are served"}
+		}
+	}
+	return nil
 }
 
 // complete returns nil for an app whose instances all run and are healthy, as

@@ -85,8 +85,8 @@ func TestDeployWaitsForLock(t *testing.T) {
 				waits++
 			}
 		}})
-		if err != nil || did != DeployCreated || waits != 3 {
-			t.Errorf("%s, %v, waited %d times for the lock", did, err, waits)
+		if err != nil || did != DeployCreated || waits != 1 || w.marathon.locked != 0 {
+			t.Errorf("%s, %v, told %d times of the lock, %d refusals left", did, err, waits, w.marathon.locked)
 		}
 	})
 }
@@ -100,6 +100,30 @@ func TestDeployRefused(t *testing.T) {
 		}
 		if len(w.marathon.requests) != 1 {
 			t.Errorf("asked %d times", len(w.marathon.requests))
+		}
+	})
+}
+
+// TestDeployOfASpoiltApp: what the load balancer says of the version that was
+// deployed ends the wait; what it says of another version or app does not.
+func TestDeployOfASpoiltApp(t *testing.T) {
+	inRunningWorld(t, answers200, func(t *testing.T, w *world) {
+		c := w.clients()
+		w.marathon.spoilt = func(version string) string {
+			return `[{"app":"/other","version":"` + version + `","problem":"app /other: x"},{"app":"/nginx","version":"2016-07-06T13:18:47.123Z","problem":"app /nginx: old"}]`
+		}
+		if _, _, err := w.platform.Deploy(t.Context(), c, w.platform.SampleApp(false), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		w.marathon.spoilt = func(version string) string {
+			return `[{"app":"/nginx","version":"` + version + `","port_index":0,"problem":"app /nginx: label HAPROXY_0_MODE=\"htp\": no","served_by":"earlier labels"}]`
+		}
+		_, _, err := w.platform.Deploy(t.Context(), c, w.platform.SampleApp(true), Options{})
+		if want := `app /nginx: label HAPROXY_0_MODE="htp": no; it is served by its earlier labels`; lab.ErrorID(err) != "app-spoilt" || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if s := Observe(t.Context(), w.platform, nil, c); len(s.LB.Spoilt) != 1 || s.LB.Spoilt[0].App != "/nginx" || s.LB.Error != "" {
+			t.Errorf("load balancer %+v", s.LB)
 		}
 	})
 }

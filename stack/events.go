@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,8 +37,22 @@ type Event struct {
 	Plan       *struct {
 		ID string `json:"id"`
 	} `json:"plan"`
+	Step struct {
+		Actions []StepAction `json:"actions"`
+	} `json:"currentStep"` // of a deployment under way
 	Raw json.RawMessage `json:"-"`
 }
+
+// StepAction is one action of a deployment's step. Marathon 1.1.1 calls its kind
+// "type", 1.1.2 and later "action" (contracts 2.3).
+type StepAction struct {
+	Type   string `json:"type"` // StartApplication, ScaleApplication …
+	Action string `json:"action"`
+	App    string `json:"app"`
+}
+
+// Kind is what the action does, by whichever name.
+func (a StepAction) Kind() string { return cmp.Or(a.Type, a.Action) }
 
 // EventStream is an open stream of events.
 type EventStream struct{ body io.ReadCloser }

@@ -90,6 +90,10 @@ func (w *world) run(name, node string) {
 			w.serve(ip, ports.LBStats, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/haproxy" {
 					fmt.Fprint(rw, "# pxname,svname,stot,status\nnginx_10000,FRONTEND,9,OPEN\nnginx_10000,127_168_59_2_31001,5,UP\n")
+				} else if spoilt := w.marathon.spoiltNow(); r.URL.Path == "/_lab_spoilt" && spoilt != "" {
+					fmt.Fprint(rw, spoilt)
+				} else if r.URL.Path == "/_lab_spoilt" {
+					http.NotFound(rw, r) // as a real one
 				}
 			}))
 		case strings.HasPrefix(name, nameSlave):

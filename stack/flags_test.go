@@ -10,7 +10,7 @@ import (
 )
 
 func TestTheArticlesLoadBalancerTakesNoFlags(t *testing.T) {
-	_, err := New(lab.Spec{LB: lab.MarathonLBSpec{Args: []string{"--health-check"}}}, "0123abcd", lab.Features{Name: "vagrant", Real: true, Sized: true, Stack: "seed", PingTimeout: 1, PingTimeouts: 1}, nodesAt("192.168.59.0/24", 2))
+	_, err := New(lab.Spec{LB: lab.MarathonLBSpec{Args: []string{"--health-check"}}}, "0123abcd", lab.Features{Name: "vagrant", Real: true, OwnKernel: true, Stack: "seed", PingTimeout: 1, PingTimeouts: 1}, nodesAt("192.168.59.0/24", 2))
 	if lab.ErrorID(err) != "flags-unsupported" {
 		t.Errorf("error %v", err)
 	}

@@ -37,15 +37,15 @@ func (g gates) probe(c Container) func(context.Context) error {
 func (g gates) opened(c Container) string {
 	switch c.Ready {
 	case GateZooKeeper:
-		return "ruok"
+		return "ZooKeeper answers"
 	case GateMaster:
 		return "master elected"
 	case GateSlave:
-		return "slave registered"
+		return "slave on " + c.Node + " registered"
 	case GateMarathon:
 		return "Marathon leads"
 	case GateLB:
-		return "LB up"
+		return "load balancer up"
 	}
 	return "started"
 }

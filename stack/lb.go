@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +67,42 @@ func (l *LoadBalancer) Pids(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("load balancer: %w", err)
 	}
 	return strings.Fields(string(data)), nil
+}
+
+// Spoilt is a service port that the load balancer does not serve as its app
+// asks.
+type Spoilt struct {
+	App       string `json:"app"`
+	Version   string `json:"version"` // the app's, in which that was found
+	PortIndex int    `json:"port_index"`
+	Problem   string `json:"problem"`             // app /x: label …
+	ServedBy  string `json:"served_by,omitempty"` // "earlier labels"; "" = not at all
+}
+
+// String says what is wrong and what follows.
+func (s Spoilt) String() string {
+	if s.ServedBy != "" {
+		return s.Problem + "; it is served by its " + s.ServedBy
+	}
+	return s.Problem + "; it is left out"
+}
+
+// Spoilt lists what is not served as its app asks. A real Marathon-LB knows no
+// such thing, and HAProxy answers 503 to an address that it has no server for:
+// whatever is not a list is an empty one.
+func (l *LoadBalancer) Spoilt(ctx context.Context) ([]Spoilt, error) {
+	data, err := call(ctx, l.HTTP, http.MethodGet, l.Base+"/_lab_spoilt", nil)
+	if _, ok := errors.AsType[*StatusError](err); ok {
+		return nil, nil
+	}
+	var list []Spoilt
+	if err == nil {
+		err = json.Unmarshal(data, &list)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load balancer: what is spoilt: %w", err)
+	}
+	return list, nil
 }
 
 // Stats returns the statistics.

@@ -22,6 +22,20 @@ type marathonDouble struct {
 	changed     time.Time
 	failure     string    // of the last task, with the time failedAt
 	failedAt    time.Time // zero: just now
+	// spoilt is what the load balancer says of nginx' version; nil: it is a real
+	// one, and says nothing.
+	spoilt func(version string) string
+}
+
+// spoiltNow is what the load balancer says of the app as it is.
+func (m *marathonDouble) spoiltNow() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	version, ok := m.apps["/nginx"]["version"].(string)
+	if m.spoilt == nil || !ok {
+		return ""
+	}
+	return m.spoilt(version)
 }
 
 func (m *marathonDouble) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -177,6 +177,9 @@ func observeLB(ctx context.Context, l *LoadBalancer) LBView {
 		return LBView{Error: text(err)}
 	}
 	var v LBView
+	if v.Spoilt, err = l.Spoilt(ctx); err != nil {
+		v.Error = text(err)
+	}
 	for _, s := range stats {
 		if s.IsServer() {
 			v.Servers = append(v.Servers, ServerView{Proxy: s.Proxy, Name: s.Server, Status: s.Status, Requests: int64(s.Total)})

@@ -25,9 +25,10 @@ type Platform struct {
 	// Embedded says that machines are processes of this computer: they share
 	// its network, so ports 80 and 443 are left alone.
 	Embedded bool
-	// Sized says that machines tell of their own size. Where they do not, slaves
-	// offer what the spec says.
-	Sized bool
+	// OwnKernel says that machines tell of their own size, and that a power cut
+	// takes what they have not flushed. Where they do not, slaves offer what the
+	// spec says.
+	OwnKernel bool
 	// Flags are more flags of components, by the container's name, beyond the
 	// spec's: what a scenario asks for while it lasts.
 	Flags map[string][]string
@@ -67,7 +68,7 @@ func MiniImages(embedded bool) Images {
 func New(spec lab.Spec, id string, features lab.Features, nodes []lab.Node) (Platform, error) {
 	spec = spec.WithDefaults()
 	p := Platform{
-		Label: spec.Name + "/" + id, Spec: spec, Nodes: nodes, Embedded: !features.Real, Sized: features.Sized,
+		Label: spec.Name + "/" + id, Spec: spec, Nodes: nodes, Embedded: !features.Real, OwnKernel: features.OwnKernel,
 		PingTimeout: spec.Mesos.SlavePingTimeout, PingTimeouts: spec.Mesos.MaxSlavePingTimeouts,
 	}
 	if p.PingTimeout == 0 {

@@ -172,6 +172,7 @@ type WaitingView struct {
 type LBView struct {
 	Error   string       `json:"error,omitempty"`
 	Servers []ServerView `json:"servers,omitempty"`
+	Spoilt  []Spoilt     `json:"spoilt,omitempty"`
 }
 
 // ServerView is one server behind the load balancer.
