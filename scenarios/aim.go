@@ -132,7 +132,7 @@ func (m aim) component(ctx context.Context, f Fault, a arguments) ([]Fault, erro
 	}
 	var out []Fault
 	for _, n := range machines {
-		i := slices.IndexFunc(all, func(c Component) bool { return c.Node == n.Name && slaveComponent.MatchString(c.Name) })
+		i := slices.IndexFunc(all, func(c Component) bool { return c.Node == n.Name && slaveComponent().MatchString(c.Name) })
 		if i < 0 {
 			return nil, fmt.Errorf("%w: no Mesos slave runs on %s", lab.ErrUsage, n.Name)
 		}

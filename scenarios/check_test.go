@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func TestCheckFindsEveryMistake(t *testing.T) {
@@ -232,7 +232,7 @@ func TestImpossibleIsSaidFirst(t *testing.T) {
 		{"an app of somebody else", "# x\nkill node2\ndeploy web\n", "mine.txt:3: deploy: there is an app web already", func(p *platform) { p.apps["web"] = &twinApp{id: "web"} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				p := newPlatform(t, labtest.NewNetwork(), sabotage{})
 				if c.with != nil {
 					c.with(p)

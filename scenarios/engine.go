@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"rsc.io/script"
 
@@ -132,14 +133,14 @@ func (l *language) let(name, value string) {
 }
 
 var (
-	quoted   = regexp.MustCompile(`'[^']*'`)
-	variable = regexp.MustCompile(`\$\{?(\w+)`)
+	quoted   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`'[^']*'`) })
+	variable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{?(\w+)`) })
 )
 
 // defined finds variables that no line before has set. They would silently be
 // empty.
 func (l *language) defined(text string) error {
-	for _, m := range variable.FindAllStringSubmatch(quoted.ReplaceAllString(text, ""), -1) {
+	for _, m := range variable().FindAllStringSubmatch(quoted().ReplaceAllString(text, ""), -1) {
 		if _, ok := l.vars[m[1]]; !ok {
 			names := slices.Sorted(maps.Keys(l.vars))
 			return fmt.Errorf("$%s is not set by then: give \"let %s VALUE\" before it%s", m[1], m[1], lab.DidYouMean(m[1], names))

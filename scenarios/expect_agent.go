@@ -174,7 +174,7 @@ func expectReadmitted(ctx context.Context, r *run, a arguments) error {
 // cameBack says how a slave came back. Its engine has to have seen one end for
 // each fault of the run, and one more where the slave was told to shut down.
 func (r *run) cameBack(ctx context.Context, node string, now Agent) (word, wrong string, err error) {
-	i := slices.IndexFunc(r.lab.Components(), func(c Component) bool { return c.Node == node && slaveComponent.MatchString(c.Name) })
+	i := slices.IndexFunc(r.lab.Components(), func(c Component) bool { return c.Node == node && slaveComponent().MatchString(c.Name) })
 	if i < 0 {
 		return "", "", fmt.Errorf("no Mesos slave runs on %s", node)
 	}

@@ -139,25 +139,44 @@ func expectOutage(ctx context.Context, r *run, a arguments) error {
 	c := r.criterion("outage", fmt.Sprintf("for %s no client gets an answer", seconds(length)))
 	ctx, cancel := context.WithTimeout(ctx, a.duration("within"))
 	defer cancel()
-	start := time.Now()
+	began := time.Now()
 	var t Traffic
 	err := r.await(ctx, "clients to get no answer", func(context.Context) error {
-		if good, ok := r.probe.LastGood(start); ok {
-			start = good.Add(time.Nanosecond)
-		}
-		t = r.probe.Between(start, start.Add(length))
-		switch {
-		case time.Since(start) < length:
-			return fmt.Errorf("no answer for %.1f s so far", time.Since(start).Seconds())
-		case t.Sent == 0 || t.Done < t.Sent:
-			return fmt.Errorf("%d of %d requests have an end", t.Done, t.Sent)
-		}
-		return nil
+		var err error
+		t, err = r.silentFor(length, began, time.Now())
+		return err
 	})
 	if err != nil {
 		return c.unseen(err)
 	}
 	return c.pass("%d requests in %s, all failed: %s", t.Sent, seconds(length), errorWords(t.Errors))
+}
+
+// silentFor finds a stretch of a length in which requests were sent, all have an
+// end, and none was answered. A balancer that tries again and again may end them
+// when others have long been answered, so that every stretch since then counts.
+func (r *run) silentFor(length time.Duration, began, now time.Time) (Traffic, error) {
+	starts := []time.Time{began}
+	for _, a := range r.probe.Since(began) {
+		if a.Err == "" {
+			starts = append(starts, a.Due.Add(time.Nanosecond))
+		}
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	last := starts[len(starts)-1]
+	pending := fmt.Errorf("no answer for %.1f s so far", now.Sub(last).Seconds())
+	for i, start := range starts {
+		end := start.Add(length)
+		if i+1 < len(starts) && !starts[i+1].After(end) || now.Before(end) {
+			continue
+		}
+		t := r.probe.Between(start, end)
+		if t.Sent > 0 && t.Done == t.Sent && t.Failed == t.Done {
+			return t, nil
+		}
+		pending = fmt.Errorf("%d of %d requests have an end", t.Done, t.Sent)
+	}
+	return Traffic{}, pending
 }
 
 func errorWords(errs map[string]int) string {

@@ -137,7 +137,7 @@ func (r *run) victimsOf(f Fault) []TaskHistory {
 	switch {
 	case f.Part == PartTask:
 		return []TaskHistory{r.history.Task(f.Task)}
-	case f.Part == PartComponent && !slaveComponent.MatchString(f.Container):
+	case f.Part == PartComponent && !slaveComponent().MatchString(f.Container):
 		return nil
 	}
 	return r.tasksOn(f.Node)
@@ -192,7 +192,7 @@ func (r *run) restorable(ctx context.Context, a arguments) (func(Fault) bool, er
 		case part == PartMachine:
 			return true
 		case part == PartComponent:
-			return f.Part == part && (f.Container == a["target"] || a["target"] == "mesos_slave" && slaveComponent.MatchString(f.Container))
+			return f.Part == part && (f.Container == a["target"] || a["target"] == "mesos_slave" && slaveComponent().MatchString(f.Container))
 		case part == PartTask && a["of"] != "":
 			return f.Part == part && strings.HasPrefix(f.Task, strings.ReplaceAll(strings.Trim(a["of"], "/"), "/", "_")+".")
 		}

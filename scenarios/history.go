@@ -52,7 +52,8 @@ type TaskHistory struct {
 	// While the load balancer lists the task, but sends nothing new there.
 	Draining time.Time // since when
 	Drained  time.Time // since when no request is under way
-	Flying   int       // the most requests that were under way
+	Flying   int       // the most requests that were under way, as the load balancer counts them
+	Handed   bool      // an older process of it had them, which it does not count
 	Leaked   int       // requests that it got all the same
 }
 
@@ -172,8 +173,9 @@ func (h *History) SawAgents(now time.Time, agents []Agent, nodeOf func(ip string
 	}
 }
 
-// SawBackends takes in a sample of the load balancer's servers.
-func (h *History) SawBackends(now time.Time, servers []Backend) {
+// SawBackends takes in a sample of the load balancer's servers, and whether an
+// older process of it still answers requests.
+func (h *History) SawBackends(now time.Time, servers []Backend, older bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sampled(samplerBalancer, now)
@@ -182,7 +184,7 @@ func (h *History) SawBackends(now time.Time, servers []Backend) {
 	for _, s := range servers {
 		down[s.Address] = s.down()
 	}
-	h.sawDraining(servers, grown)
+	h.sawDraining(servers, grown, older)
 	for _, id := range h.order {
 		t := h.tasks[id]
 		growth, listed := grown[t.Address]

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // mutantsInside are those of the scenarios that look into machines.
@@ -92,7 +92,7 @@ func TestLegs(t *testing.T) {
 
 // TestScheduleIsTheSeeds: a chaos can be done again.
 func TestScheduleIsTheSeeds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPlatform(t, labtest.NewNetwork(), sabotage{})
 		all := func(Fault) bool { return true }
 		draw := func(seed uint64, n int, can func(Fault) bool) string {
@@ -142,7 +142,7 @@ func TestScheduleIsTheSeeds(t *testing.T) {
 func TestSameSeedSameFaults(t *testing.T) {
 	var runs [][]string
 	for range 2 {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n := labtest.NewNetwork()
 			p := newPlatform(t, n, sabotage{})
 			res, err := Run(t.Context(), p, p, builtinScenario(t, "chaos"), Options{Dial: n.Host("10.0.0.9").Dial})
@@ -176,7 +176,7 @@ func TestNeedsOfSettings(t *testing.T) {
 		"pings 4s x 2":  "mesos: {slave_ping_timeout: 4s, max_slave_ping_timeouts: 2} in lab.yaml",
 		"pings 2s x 3":  "",
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			p := newPlatform(t, labtest.NewNetwork(), sabotage{})
 			err := Possible(t.Context(), p, p, Parse("mine.txt", "# x\n# needs: "+needs+"\nsay hello\n"))
 			if want == "" && err != nil || want != "" && (!errors.Is(err, lab.ErrUsage) || !strings.Contains(err.Error(), want)) {
@@ -193,7 +193,7 @@ func TestNeedsOfSettings(t *testing.T) {
 
 // TestChaosNeedsAll: a lab that cannot be cut is not given a chaos without.
 func TestChaosNeedsAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPlatform(t, labtest.NewNetwork(), sabotage{})
 		err := Possible(t.Context(), uncut{p}, p, builtinScenario(t, "chaos"))
 		if !errors.Is(err, lab.ErrUsage) || !strings.Contains(err.Error(), "no cuts here") {

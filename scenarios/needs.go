@@ -4,23 +4,24 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 )
 
 // What a script says that it needs, after "# needs:".
 var (
-	slavesNeed = regexp.MustCompile(`^([1-9][0-9]?) slaves?$`)
-	pingsNeed  = regexp.MustCompile(`^pings ([0-9a-z.]+) x ([1-9][0-9]?)$`)
+	slavesNeed = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([1-9][0-9]?) slaves?$`) })
+	pingsNeed  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^pings ([0-9a-z.]+) x ([1-9][0-9]?)$`) })
 )
 
 // checkNeed reads one of the words after "# needs:".
 func checkNeed(need string) error {
-	if m := pingsNeed.FindStringSubmatch(need); m != nil {
+	if m := pingsNeed().FindStringSubmatch(need); m != nil {
 		if d, err := time.ParseDuration(m[1]); err == nil && d > 0 {
 			return nil
 		}
 	}
-	if !slavesNeed.MatchString(need) {
+	if !slavesNeed().MatchString(need) {
 		return fmt.Errorf("needs %q: must be a number of slaves, like 2 slaves, or Mesos' pings, like pings 15s x 5 (what faults need is known from their verbs)", need)
 	}
 	return nil
@@ -30,7 +31,7 @@ func checkNeed(need string) error {
 func (sc Scenario) slaves() int {
 	most := 1
 	for _, n := range sc.Needs {
-		if m := slavesNeed.FindStringSubmatch(n); m != nil {
+		if m := slavesNeed().FindStringSubmatch(n); m != nil {
 			count, _ := strconv.Atoi(m[1]) // two digits
 			most = max(most, count)
 		}
@@ -42,7 +43,7 @@ func (sc Scenario) slaves() int {
 // says nothing.
 func (sc Scenario) pings() (timeout time.Duration, count int) {
 	for _, n := range sc.Needs {
-		if m := pingsNeed.FindStringSubmatch(n); m != nil {
+		if m := pingsNeed().FindStringSubmatch(n); m != nil {
 			timeout, _ = time.ParseDuration(m[1]) // checked by checkNeed
 			count, _ = strconv.Atoi(m[2])         // two digits
 		}

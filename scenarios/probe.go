@@ -213,17 +213,46 @@ func (p *Probe) Since(from time.Time) []Answer {
 	return out
 }
 
-// LastGood returns when the last answered request from since on was due.
-func (p *Probe) LastGood(since time.Time) (time.Time, bool) {
+// FlyingAt counts the requests that a task has answered whole after a moment at
+// which nothing new went to it any more: they were under way then.
+func (p *Probe) FlyingAt(at time.Time, task string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var latest time.Time
+	n := 0
 	for _, a := range p.order {
-		if a.Err == "" && !a.Due.Before(since) && a.Due.After(latest) {
-			latest = a.Due
+		if a.Err == "" && a.Task == task && a.Due.Before(at) && a.Due.Add(a.Latency).After(at) {
+			n++
 		}
 	}
-	return latest, !latest.IsZero()
+	return n
+}
+
+// Landed says what came of the requests that were under way at a moment: when
+// the last of a task's was answered whole (zero: it had none), how many of all
+// have no end yet, and how many failed. Who should have answered those nobody
+// knows.
+func (p *Probe) Landed(at time.Time, task string) (last time.Time, pending, failed int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, due := range p.dues {
+		if due.Before(at) {
+			pending++
+		}
+	}
+	for _, a := range p.order {
+		if !a.Due.Before(at) {
+			continue
+		}
+		pending--
+		switch end := a.Due.Add(a.Latency); {
+		case !end.After(at):
+		case a.Err != "":
+			failed++
+		case a.Task == task:
+			last = later(last, end)
+		}
+	}
+	return last, pending, failed
 }
 
 // peace is how long no request may have been in trouble for a trouble to be

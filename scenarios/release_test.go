@@ -2,13 +2,14 @@ package scenarios
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // releaseMutants are for the scenarios of releases what mutants are for all.
@@ -17,6 +18,7 @@ var releaseMutants = []mutant{
 	{"upgrade-zero-downtime", "the load balancer drains nobody", sabotage{releaseSabotage: releaseSabotage{ignoresGroups: true}}, Inconclusive, "swap"},
 	{"upgrade-zero-downtime", "it sends requests to those that it drains", sabotage{releaseSabotage: releaseSabotage{leaky: true}}, Inconclusive, "swap"},
 	{"upgrade-zero-downtime", "it claims that nothing is under way", sabotage{releaseSabotage: releaseSabotage{claimsIdle: true}}, Inconclusive, "drained"},
+	{"upgrade-zero-downtime", "it tells the upgrade too early that nothing is under way", sabotage{releaseSabotage: releaseSabotage{premature: true}}, Fail, "drained"},
 	{"upgrade-zero-downtime", "the old release answers once more", sabotage{releaseSabotage: releaseSabotage{echoes: true}}, Fail, "seamless"},
 	{"upgrade-zero-downtime", "one old task lives on", sabotage{releaseSabotage: releaseSabotage{keepsBlue: true}}, Inconclusive, "drained"},
 	{"upgrade-zero-downtime", "requests go to the drained, and count as none", sabotage{releaseSabotage: releaseSabotage{leaky: true, claimsIdle: true}}, Fail, "drained"},
@@ -30,6 +32,32 @@ var releaseMutants = []mutant{
 	{"bad-deploy-checked", "the rollback has the old id", sabotage{releaseSabotage: releaseSabotage{sameID: true}}, Fail, "restored"},
 	{"bad-deploy-checked", "bad tasks get clients during the rollback", sabotage{releaseSabotage: releaseSabotage{flagsFade: true}}, Fail, "restored"},
 	{"bad-deploy-checked", "the rollback forgets something", sabotage{releaseSabotage: releaseSabotage{almostBack: true}}, Inconclusive, "restored"},
+}
+
+// TestOlderProcessHasWhatIsUnderWay: a load balancer that is reloaded as HAProxy
+// is does not count what its older process answers. The upgrade waits for that
+// one's end, and the clients tell what it has answered.
+func TestOlderProcessHasWhatIsUnderWay(t *testing.T) {
+	res, err := run1(t, builtinScenario(t, "upgrade-zero-downtime"), Options{}, sabotage{releaseSabotage: releaseSabotage{handsOver: true}})
+	if err != nil || res.Verdict != Pass {
+		t.Fatalf("%v: %+v", err, res)
+	}
+	if !slices.ContainsFunc(res.Timeline, func(m Moment) bool { return strings.Contains(m.Text, "its older process answers what is under way") }) {
+		t.Errorf("the older process is not told of: %+v", res.Timeline)
+	}
+}
+
+// TestKilledBetweenTwoLooks: a task that is killed right after its last answer
+// may be gone before the next look at the load balancer. The clients know that
+// they have been answered.
+func TestKilledBetweenTwoLooks(t *testing.T) {
+	res, err := run1(t, builtinScenario(t, "upgrade-zero-downtime"), Options{}, sabotage{releaseSabotage: releaseSabotage{unseen: true}})
+	if err != nil || res.Verdict != Pass {
+		t.Fatalf("%v: %+v", err, res)
+	}
+	if slices.ContainsFunc(res.Timeline, func(m Moment) bool { return strings.Contains(m.Text, "has answered its last request") }) {
+		t.Errorf("it was seen, which shows nothing: %+v", res.Timeline)
+	}
 }
 
 func TestTurnover(t *testing.T) {
@@ -134,7 +162,7 @@ func TestFlagsAreChecked(t *testing.T) {
 // TestFlagsStayUntilTheEnd: what gives them back starts a component anew, which
 // would leave a hole in the record.
 func TestFlagsStayUntilTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		p := newPlatform(t, n, sabotage{})
 		var healed, during string

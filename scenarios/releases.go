@@ -89,8 +89,9 @@ func (h *History) about(watched, app string) bool {
 }
 
 // sawDraining takes in which servers marathon-lb has disabled and how many
-// requests these still answer. The caller holds the lock.
-func (h *History) sawDraining(servers []Backend, grown map[string]int) {
+// requests these still answer. A HAProxy that was reloaded leaves these to its
+// older process, which ends with the last of them. The caller holds the lock.
+func (h *History) sawDraining(servers []Backend, grown map[string]int, older bool) {
 	now := h.lastSeen["load balancer"]
 	for _, s := range servers {
 		if s.Status != statusMaint {
@@ -102,13 +103,17 @@ func (h *History) sawDraining(servers []Backend, grown map[string]int) {
 				continue
 			}
 			if t.Draining.IsZero() {
-				t.Draining = now
-				h.changed(fmt.Sprintf("◆ the load balancer drains %s: %d requests under way, nothing new goes there", t.Name, s.Current))
+				t.Draining, t.Handed = now, older
+				underWay := fmt.Sprintf("%d requests under way", s.Current)
+				if older {
+					underWay = "its older process answers what is under way"
+				}
+				h.changed(fmt.Sprintf("◆ the load balancer drains %s: %s, nothing new goes there", t.Name, underWay))
 			} else {
 				t.Leaked += grown[s.Address]
 			}
 			t.Flying = max(t.Flying, s.Current)
-			if s.Current > 0 {
+			if s.Current > 0 || older {
 				t.Drained = time.Time{}
 			} else if t.Drained.IsZero() {
 				t.Drained = now

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"math"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // TestReplayTellsTheSame records a run and compares what it said with what the
@@ -20,7 +20,7 @@ func TestReplayTellsTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, speed := range []float64{1, 5} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			var again []lab.Event
 			start := time.Now()
 			if err := Replay(t.Context(), res.Recording, speed, func(e lab.Event) { again = append(again, e) }); err != nil {

@@ -33,7 +33,8 @@ type run struct {
 	cluster Cluster
 	opt     Options
 	script  Scenario
-	line    Line // that runs
+	line    Line      // that runs
+	began   time.Time // when it did
 	lang    *language
 
 	mending sync.Mutex     // one mends at a time
@@ -179,7 +180,7 @@ func (r *run) finally(ctx context.Context) (err error) {
 // step runs one line. Its end is quiet: what a reader wants to hear is what
 // the observers see, not that a verb is done.
 func (r *run) step(ctx context.Context, l Line) error {
-	r.line = l
+	r.line, r.began = l, time.Now()
 	v, _, err := r.lang.find(l.Text)
 	if err == nil && v.rest != "" {
 		// Words for people. No step is open while they are said, so that
@@ -200,10 +201,12 @@ func (r *run) step(ctx context.Context, l Line) error {
 	return err
 }
 
-// await is lab.Until, telling what was seen last whenever that changes.
+// await is lab.Until, telling what was seen last whenever that changes. How long
+// was waited, its error counts from the start of the line: what was awaited
+// before on the same line was waiting, too.
 func (r *run) await(ctx context.Context, what string, fn func(context.Context) error) error {
 	said := ""
-	return lab.Until(ctx, sampleEvery, what, func(ctx context.Context) error {
+	err := lab.Until(ctx, sampleEvery, what, func(ctx context.Context) error {
 		err := fn(ctx)
 		if errors.Is(err, lab.ErrNotFound) {
 			return lab.Permanent(err) // no app of that name: waiting will not bring it
@@ -214,6 +217,10 @@ func (r *run) await(ctx context.Context, what string, fn func(context.Context) e
 		}
 		return err
 	})
+	if w, ok := errors.AsType[*lab.WaitError](err); ok && !r.began.IsZero() {
+		w.After = max(w.After, time.Since(r.began))
+	}
+	return err
 }
 
 // hold waits until fn has been nil at every look for a whole length of time.

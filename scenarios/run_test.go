@@ -6,17 +6,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 // run1 runs a scenario on a twin in fake time.
 func run1(t *testing.T, sc Scenario, opt Options, s sabotage) (res *Result, err error) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		p := newPlatform(t, n, s)
 		p.suit(sc)
@@ -290,7 +290,7 @@ func TestNamelessInstances(t *testing.T) {
 }
 
 func TestInterruptedRunIsHealed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		p := newPlatform(t, n, sabotage{})
 		sc := Parse("mine.txt", "# x\nscale nginx 4\ntraffic nginx\nbaseline nginx\nkill node2\nexpect lost node2\n")
@@ -309,7 +309,7 @@ func TestInterruptedRunIsHealed(t *testing.T) {
 // TestFinallyRunsWhateverHappened: also when the run is interrupted, with the
 // variables of the lines before.
 func TestFinallyRunsWhateverHappened(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		p := newPlatform(t, n, sabotage{})
 		sc := Parse("mine.txt", "# x\nlet app nginx\nlet who node2\ntraffic $app\nbaseline $app\nkill $who\nexpect lost $who\nfinally restore $who\nfinally say $who is back\n")
@@ -361,7 +361,7 @@ finally heal
 // TestFaultsInside does faults of every part: each is done to what the words
 // mean, and mended, machines first.
 func TestFaultsInside(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		p := newPlatform(t, n, sabotage{})
 		_, err := Run(t.Context(), p, p, Parse("inside.txt", inside), Options{Dial: n.Host("10.0.0.9").Dial})
@@ -398,7 +398,7 @@ func TestFaultsEnd(t *testing.T) {
 		"# x\ntraffic nginx\nbaseline nginx\nkill node2 for=9s\nexpect lost node2\nexpect agents all within=5s\n":               "kill node2|mend node2",
 		"# x\ntraffic nginx\nbaseline nginx\nstop mesos_slave on=slave1 for=9s\nexpect lost node2\nexpect agents all within=5s": "stop mesos_slave1|mend mesos_slave1",
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n := labtest.NewNetwork()
 			p := newPlatform(t, n, sabotage{})
 			res, err := Run(t.Context(), p, p, Parse("mine.txt", script), Options{Dial: n.Host("10.0.0.9").Dial})
@@ -416,7 +416,7 @@ func TestFaultsEnd(t *testing.T) {
 }
 
 func TestAim(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPlatform(t, labtest.NewNetwork(), sabotage{})
 		for words, want := range map[string]string{
 			"kill slave1 node2 10.0.0.3":                "kill node2|kill node3",
@@ -474,4 +474,19 @@ func TestWaitForRoomIsNoBackoff(t *testing.T) {
 			t.Errorf("%s: phases %+v", name, res.Phases)
 		}
 	}
+}
+
+// TestWaitedSinceTheLineBegan: a wait that follows another on the same line says
+// how long both took.
+func TestWaitedSinceTheLineBegan(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		r := &run{began: time.Now()}
+		time.Sleep(7 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := r.await(ctx, "rain", func(context.Context) error { return errors.New("sun") })
+		if err == nil || err.Error() != "waited 8s for rain; last seen: sun" {
+			t.Error(err)
+		}
+	})
 }

@@ -51,6 +51,7 @@ func List() ([]Scenario, error) {
 		}
 		all = append(all, Parse(strings.TrimSuffix(n, path.Ext(n)), string(text)))
 	}
+	slices.SortFunc(all, func(a, b Scenario) int { return strings.Compare(a.Name, b.Name) }) // not as files: upgrade.txt comes after upgrade-…
 	return all, nil
 }
 

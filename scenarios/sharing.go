@@ -49,10 +49,10 @@ func onSharing() []verb {
 
 const factFramework fact = "framework"
 
-var frameworkName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}$`)
+var frameworkName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}$`) })
 
 func saneFramework(a arguments, _ *knowledge) error {
-	if !frameworkName.MatchString(a["name"]) || a["name"] == "marathon" {
+	if !frameworkName().MatchString(a["name"]) || a["name"] == "marathon" {
 		return fmt.Errorf("framework %q: a name is made of small letters, digits and -, at most 20, and is not marathon", a["name"])
 	}
 	for name, least := range map[string]float64{"cpus": 0.01, "mem": 1} {
@@ -105,8 +105,9 @@ func verbFramework(_ context.Context, r *run, a arguments) error {
 	})
 }
 
-// givesBack is how many tasks each framework gives back when it gets no more.
-const givesBack = 6
+// givesBack is how many tasks each framework gives back at most when it gets no
+// more: on a busy computer one may have had nearly all before the other came.
+const givesBack = 30
 
 // decided notes an offer, for lab events --offers.
 func (r *run) decided(g *guest, o framework.Decision) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/mesoslab/lab"
 )
@@ -47,11 +48,11 @@ func wasAsked(a arguments, k *knowledge) error {
 	return nil
 }
 
-var varName = regexp.MustCompile(`^[a-z]\w*$`)
+var varName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z]\w*$`) })
 
 func needsName(a arguments, _ *knowledge) error {
 	switch {
-	case !varName.MatchString(a["name"]):
+	case !varName().MatchString(a["name"]):
 		return fmt.Errorf("let %q: a name is made of letters and digits, as in \"let app nginx\"", a["name"])
 	case a["value"] == "":
 		return fmt.Errorf("let %s: the value is missing", a["name"])

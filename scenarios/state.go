@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mesoslab/lab"
@@ -23,7 +24,7 @@ type stateful struct {
 
 // ownData are the folders in which apps of lab's own keep something: the only
 // ones that a run removes.
-var ownData = regexp.MustCompile(`^/var/lib/lab-[a-z]+$`)
+var ownData = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^/var/lib/lab-[a-z]+$`) })
 
 // counterFile is where an app counts, as its machine sees it: the file that its
 // environment names, in a volume of the host.
@@ -64,7 +65,7 @@ func (s *stateful) brought(ctx context.Context, r *run, app AppFile) error {
 // others stay.
 func (s *stateful) forget(ctx context.Context, r *run, app string) error {
 	folder := path.Dir(s.files[app])
-	if !ownData.MatchString(folder) {
+	if !ownData().MatchString(folder) {
 		return nil
 	}
 	var errs []error
@@ -148,7 +149,7 @@ func OwnData() []string {
 			continue // a test reads them all
 		}
 		file, ok := counterFile(app.JSON)
-		if folder := path.Dir(file); ok && ownData.MatchString(folder) && !slices.Contains(out, folder) {
+		if folder := path.Dir(file); ok && ownData().MatchString(folder) && !slices.Contains(out, folder) {
 			out = append(out, folder)
 		}
 	}

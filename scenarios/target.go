@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/mesoslab/lab"
 )
@@ -25,7 +26,7 @@ const (
 // number, or on=MACHINE.
 var components = []string{"zookeeper", "mesos_master", "mesos_slave", "marathon", "marathon-lb"}
 
-var slaveComponent = regexp.MustCompile(`^mesos_slave[1-9][0-9]{0,2}$`)
+var slaveComponent = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^mesos_slave[1-9][0-9]{0,2}$`) })
 
 // How one of several is picked.
 const (
@@ -60,7 +61,7 @@ func partOf(word string) Part {
 		return PartDocker
 	case word == wordTask:
 		return PartTask
-	case slices.Contains(components, word) || slaveComponent.MatchString(word):
+	case slices.Contains(components, word) || slaveComponent().MatchString(word):
 		return PartComponent
 	case isMachine(word, wordVictim, wordSlave, wordSlaves, wordLeader, "master"):
 		return PartMachine
@@ -71,7 +72,7 @@ func partOf(word string) Part {
 // isMachine says whether a word is the name or address of a machine, or one of
 // the words given.
 func isMachine(word string, also ...string) bool {
-	if slices.Contains(also, word) || machineName.MatchString(word) {
+	if slices.Contains(also, word) || machineName().MatchString(word) {
 		return true
 	}
 	_, err := netip.ParseAddr(word)

@@ -135,7 +135,7 @@ func (p *platform) mendEngine(f Fault) {
 
 func (p *platform) slaveOn(node string) string {
 	for _, c := range p.Components() {
-		if c.Node == node && slaveComponent.MatchString(c.Name) {
+		if c.Node == node && slaveComponent().MatchString(c.Name) {
 			return c.Name
 		}
 	}

@@ -107,7 +107,7 @@ func (p *platform) breakControl(f Fault) bool {
 	if f.Part != PartComponent || f.Verb == VerbFlags {
 		return false
 	}
-	if slaveComponent.MatchString(f.Container) {
+	if slaveComponent().MatchString(f.Container) {
 		p.breakAgent(f)
 		return true
 	}
@@ -334,7 +334,7 @@ func (p *platform) mendControl(f Fault) bool {
 	if f.Part != PartComponent || f.Verb == VerbFlags {
 		return false
 	}
-	if slaveComponent.MatchString(f.Container) {
+	if slaveComponent().MatchString(f.Container) {
 		p.mendAgent(f)
 		return true
 	}

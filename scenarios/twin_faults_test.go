@@ -57,7 +57,7 @@ func (p *platform) Break(ctx context.Context, f Fault) error {
 				}
 			}
 		}
-	case f.Part == PartDocker || f.Part == PartNetwork || slaveComponent.MatchString(f.Container):
+	case f.Part == PartDocker || f.Part == PartNetwork || slaveComponent().MatchString(f.Container):
 		p.breakInside(f)
 	}
 	if f.Passing() && f.Part == PartMachine {

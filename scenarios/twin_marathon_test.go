@@ -247,7 +247,13 @@ func (p *platform) Backends(_ context.Context, id string) ([]Backend, error) {
 			out = append(out, Backend{Address: fmt.Sprintf("%s:%d", t.IP, t.Port), Requests: p.served[t.ID] - p.reloaded[t.ID]})
 		}
 	}
-	return append(out, p.groupBackends(id)...), nil
+	group := p.groupBackends(id)
+	for i, b := range group {
+		if p.unseen && b.Status == statusMaint {
+			group[i].Current = max(b.Current, 1)
+		}
+	}
+	return append(out, group...), nil
 }
 
 // Logged is what the access log of a task shows.

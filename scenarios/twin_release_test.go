@@ -19,6 +19,9 @@ type releaseSabotage struct {
 	ignoresGroups bool // the load balancer drains nobody
 	leaky         bool // it sends requests to those that it drains
 	claimsIdle    bool // it counts no request as under way
+	handsOver     bool // no sabotage: requests under way are an older process's, as a real HAProxy's
+	premature     bool // it tells the upgrade at once that nothing is under way, and answers take longer than that waits
+	unseen        bool // no sabotage: no look but the upgrade's own finds a drained server idle
 	echoes        bool // the old release answers once in a while, even when it is gone
 	keepsBlue     bool // one task of a deleted app lives on
 	drops         bool // one request in a while gets an error page
@@ -169,12 +172,29 @@ func (p *platform) Create(ctx context.Context, app AppFile) error { return p.Dep
 
 func (p *platform) Dismiss(ctx context.Context, ids []string) error { return p.KillTasks(ctx, ids) }
 
-func (p *platform) Reloading(context.Context) (bool, error) { return false, nil }
+// Reloading is true while a process before the last reload has anything to
+// answer, if there are such.
+func (p *platform) Reloading(context.Context) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, n := range p.flying {
+		if p.handsOver && p.drained[id] && n > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
 
 func (p *platform) Listeners(_ context.Context, group string, _ int) ([]Backend, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.groupBackends(group), nil
+	out := p.groupBackends(group)
+	for i := range out {
+		if p.premature {
+			out[i].Current = 0
+		}
+	}
+	return out, nil
 }
 
 // groupBackends are a group's servers with their counters. The caller holds the
@@ -189,7 +209,7 @@ func (p *platform) groupBackends(group string) []Backend {
 			if drained[t.ID] {
 				b.Status = statusMaint
 			}
-			if p.claimsIdle {
+			if p.claimsIdle || p.handsOver && drained[t.ID] {
 				b.Current = 0
 			}
 			out = append(out, b)
@@ -209,6 +229,9 @@ func (p *platform) ownerless(node string) []Container {
 // take is the time that a task takes for an answer. Who is killed meanwhile
 // answers nobody.
 func (p *platform) take(s Task, def twinDef) {
+	if p.premature {
+		def.delay *= 3
+	}
 	time.Sleep(def.delay)
 	p.mu.Lock()
 	defer p.mu.Unlock()

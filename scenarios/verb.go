@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mesoslab/lab"
@@ -225,7 +226,7 @@ func (p param) check(value string) error {
 	case kindPercent:
 		return p.percent(value)
 	case kindTargetOrApp:
-		if partOf(value) == "" && !appID.MatchString(value) {
+		if partOf(value) == "" && !appID().MatchString(value) {
 			return p.target(value)
 		}
 	case kindAll:
@@ -241,7 +242,7 @@ func (p param) check(value string) error {
 	case kindQuantity:
 		return p.oneOf(value, quantityNames()...)
 	case kindApp:
-		if !appID.MatchString(value) {
+		if !appID().MatchString(value) {
 			return fmt.Errorf("%s %q must be an app's id: small letters, digits, - and / as in nginx", p.name, value)
 		}
 	default:
@@ -253,8 +254,8 @@ func (p param) check(value string) error {
 }
 
 var (
-	appID       = regexp.MustCompile(`^/?[a-z0-9.-]+(/[a-z0-9.-]+)*$`)
-	machineName = regexp.MustCompile(`^(node|slave)[1-9][0-9]{0,2}$`)
+	appID       = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^/?[a-z0-9.-]+(/[a-z0-9.-]+)*$`) })
+	machineName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(node|slave)[1-9][0-9]{0,2}$`) })
 )
 
 func (p param) number(value string, most int) error {
@@ -280,7 +281,7 @@ func (p param) machine(value string) error {
 	case kindWho:
 		allowed = []string{"slave", "slaves", "master"}
 	}
-	if slices.Contains(allowed, value) || machineName.MatchString(value) {
+	if slices.Contains(allowed, value) || machineName().MatchString(value) {
 		return nil
 	}
 	if _, err := netip.ParseAddr(value); err == nil {

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -43,14 +44,25 @@ func (w *watcher) run(ctx context.Context) {
 	})
 	all.Go(func() {
 		w.sample(ctx, func(ctx context.Context, now func() time.Time) error {
-			servers, err := w.cluster.Backends(ctx, w.app)
+			servers, older, err := w.balancer(ctx)
 			if err == nil {
-				w.history.SawBackends(now(), servers)
+				w.history.SawBackends(now(), servers, older)
 			}
 			return err
 		})
 	})
 	all.Wait()
+}
+
+// balancer asks for the servers and, where one of them is being drained, whether
+// an older process of the load balancer may be answering requests that its
+// statistics do not count. That comes second: one that has ended by then is none.
+func (w *watcher) balancer(ctx context.Context) (servers []Backend, older bool, err error) {
+	servers, err = w.cluster.Backends(ctx, w.app)
+	if err == nil && slices.ContainsFunc(servers, func(b Backend) bool { return b.Status == statusMaint }) {
+		older, err = w.cluster.Reloading(ctx)
+	}
+	return servers, older, err
 }
 
 // sample calls fn until ctx ends. A failed sample leaves a gap in the record,

@@ -31,13 +31,17 @@ type Spec struct {
 	CPUs, Mem  float64 // of each task; Mem in MiB
 	Image      string
 	Env        map[string]string
-	// GivesBack is how often the framework ends its newest task once it gets
-	// no more, as tasks end by themselves in real life: only what is given
+	// GivesBack is how often at most the framework ends its newest task once it
+	// gets no more, as tasks end by themselves in real life: only what is given
 	// back lets Mesos make shares right that came about by large offers. It
-	// waits BackEvery before each.
+	// waits BackEvery before each, and stops when it has got back what it gave
+	// comesBack times in a row: it has no more than its share.
 	GivesBack int
 	BackEvery time.Duration
 }
+
+// comesBack is how often a framework that has its share looks whether it has.
+const comesBack = 3
 
 // Decision is one offer and what the framework has made of it.
 type Decision struct {
@@ -77,6 +81,8 @@ type scheduler struct {
 	running []status  // in the order in which they began to run
 	took    time.Time // when the last offer was taken
 	given   int
+	before  int // tasks, when it gave the last time
+	kept    int // how often in a row it had as many the next time
 }
 
 type value struct {
@@ -137,7 +143,12 @@ func read(body io.Reader, events chan<- event, over <-chan struct{}) error {
 // giveBack ends the newest task, if no offer was taken for a while.
 func (f *scheduler) giveBack(ctx context.Context) error {
 	n := len(f.running)
-	if f.given >= f.spec.GivesBack || n < 2 || time.Since(f.took) < f.spec.BackEvery {
+	if f.given >= f.spec.GivesBack || f.kept >= comesBack || n < 2 || time.Since(f.took) < f.spec.BackEvery {
+		return nil
+	}
+	if n != f.before {
+		f.before, f.kept = n, 0
+	} else if f.kept++; f.kept >= comesBack {
 		return nil
 	}
 	f.given++

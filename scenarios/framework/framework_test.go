@@ -136,6 +136,41 @@ func TestGivesBack(t *testing.T) {
 	}
 }
 
+// TestGivesBackUntilItComesBack: a framework with more than its share gives until
+// it has it, and stops when that is so.
+func TestGivesBackUntilItComesBack(t *testing.T) {
+	kills := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		kills++
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer srv.Close()
+	for _, c := range []struct{ has, share, most, want int }{
+		{5, 5, 30, comesBack},
+		{9, 5, 30, 4 + comesBack},
+		{2, 5, 30, comesBack},
+		{9, 5, 3, 3},
+	} {
+		kills = 0
+		f := &scheduler{client: srv.Client(), url: srv.URL, spec: Spec{GivesBack: c.most}}
+		for range c.has {
+			f.running = append(f.running, status{State: "TASK_RUNNING"})
+		}
+		for range 20 {
+			before := kills
+			if err := f.giveBack(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if kills > before && len(f.running) > c.share {
+				f.running = f.running[1:] // another framework has got it
+			}
+		}
+		if kills != c.want {
+			t.Errorf("%+v: %d were given back", c, kills)
+		}
+	}
+}
+
 // TestEnds tells why a framework could not go on.
 func TestEnds(t *testing.T) {
 	for name, c := range map[string]struct {

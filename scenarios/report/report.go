@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/scenarios"
 )
 
@@ -65,7 +66,7 @@ func Write(dir string, rec *scenarios.Recording) error {
 		return fmt.Errorf("write report: %w", err)
 	}
 	for name, content := range map[string]*bytes.Buffer{PageFile: &page, DataFile: &data, JUnitFile: &junit} {
-		if err := replace(filepath.Join(dir, name), content.Bytes()); err != nil {
+		if err := atomicfile.Write(filepath.Join(dir, name), content.Bytes(), 0o644); err != nil {
 			return fmt.Errorf("write report: %w", err)
 		}
 	}
@@ -77,29 +78,12 @@ func WriteJUnit(dir string, recs ...*scenarios.Recording) error {
 	var junit bytes.Buffer
 	err := JUnit(&junit, recs...)
 	if err == nil {
-		err = replace(filepath.Join(dir, JUnitFile), junit.Bytes())
+		err = atomicfile.Write(filepath.Join(dir, JUnitFile), junit.Bytes(), 0o644)
 	}
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
-}
-
-// replace writes a file by rename.
-func replace(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }
 
 // maxRecording is far above what an hour of traffic takes.

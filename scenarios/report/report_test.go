@@ -246,6 +246,31 @@ func TestSchemaIsDocumented(t *testing.T) {
 	conform(t, documented, "", doc)
 }
 
+// TestPhasesAreDocumented: docs/report.md lists every phase that a run can have.
+func TestPhasesAreDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "report.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := regexp.MustCompile("(?m)^\\| `result.phases\\[\\].name` .*$").FindString(string(text))
+	phases := 0
+	for _, file := range []string{"phases.go", "control_phases.go"} {
+		code, err := os.ReadFile(filepath.Join("..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^\tphase\w+ += "(.+?)"`).FindAllStringSubmatch(string(code), -1) {
+			phases++
+			if !regexp.MustCompile(`[ ,]` + m[1] + `[ ,]`).MatchString(listed) {
+				t.Errorf("phase %s is not in %s", m[1], listed)
+			}
+		}
+	}
+	if phases < 15 {
+		t.Errorf("only %d phases were found", phases)
+	}
+}
+
 // describe lists the leaves of a type by their path in JSON.
 func describe(out map[string]string, path string, typ reflect.Type, optional bool) {
 	word := map[reflect.Kind]string{reflect.String: "string", reflect.Int: "number", reflect.Int64: "number", reflect.Float64: "number", reflect.Map: "object"}

@@ -2,9 +2,7 @@ package watch
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -66,11 +64,11 @@ func (b *Board) Run(ctx context.Context, src Source, nodes []lab.Node, opt Optio
 	look := func(who string, every time.Duration, fn func(context.Context) error) {
 		all.Go(func() { b.sample(ctx, who, every, fn) })
 	}
-	slaves := slaveWatcher{board: b, nodes: nodes}
+	slaves := NewChanges(SlaveNews)
 	clients := &client{board: b, opt: opt}
 	look("machines", powerEvery, func(ctx context.Context) error { return b.lookPower(ctx, src) })
 	look("journal", lookEvery, func(context.Context) error { return b.lookFaults(src) })
-	look("Mesos", lookEvery, func(ctx context.Context) error { return slaves.look(ctx, src) })
+	look("Mesos", lookEvery, func(ctx context.Context) error { return b.lookSlaves(ctx, src, nodes, slaves) })
 	look("Marathon", lookEvery, func(sampling context.Context) error {
 		apps, err := src.Apps(sampling)
 		if err != nil {
@@ -130,56 +128,23 @@ func (b *Board) lookFaults(src Source) error {
 	return err
 }
 
-// slaveWatcher tells when slaves come, go, or lose their connection.
-type slaveWatcher struct {
-	board *Board
-	nodes []lab.Node
-	known map[string]string // state by node; nil before the first look
-}
-
-func (w *slaveWatcher) look(ctx context.Context, src Source) error {
+// lookSlaves tells when slaves come, go, or lose their connection.
+func (b *Board) lookSlaves(ctx context.Context, src Source, nodes []lab.Node, slaves *Changes) error {
 	agents, err := src.Agents(ctx)
 	if err != nil {
 		return err
 	}
-	now := map[string]string{}
-	for _, a := range agents {
-		state := briefID(a.ID) + " inactive"
-		if a.Active {
-			state = briefID(a.ID) + " active"
-		}
-		for _, n := range w.nodes {
-			if n.IP.String() == a.IP {
-				now[n.Name] = state
-			}
-		}
+	now := SlaveStates(agents, nodes)
+	for _, news := range slaves.Look(now) {
+		b.happened(time.Now(), news)
 	}
-	for _, n := range w.nodes {
-		if w.known != nil && w.known[n.Name] != now[n.Name] {
-			w.board.happened(time.Now(), slaveNews(n.Name, w.known[n.Name], now[n.Name]))
-		}
-	}
-	w.known = now
-	w.board.update(func(v *View) {
+	b.update(func(v *View) {
 		for i := range v.Machines {
 			v.Machines[i].Slave = now[v.Machines[i].Name]
 		}
 	})
 	return nil
 }
-
-func slaveNews(node, before, now string) string {
-	switch {
-	case now == "":
-		return fmt.Sprintf("Mesos has removed the slave on %s (it was %s)", node, before)
-	case before == "":
-		return fmt.Sprintf("a slave has registered on %s: %s", node, now)
-	}
-	return fmt.Sprintf("the slave on %s is %s (it was %s)", node, now, before)
-}
-
-// briefID is the part of a slave's id that differs within a cluster.
-func briefID(id string) string { return id[strings.LastIndex(id, "-")+1:] }
 
 // showApps puts tasks onto their machines.
 func (b *Board) showApps(apps []AppState, servers []string) {

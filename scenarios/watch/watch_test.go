@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/gdamore/tcell/v3"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/labtest"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/scenarios"
 )
 
@@ -116,7 +116,7 @@ func (w *world) Happenings(ctx context.Context, fn func(time.Time, string)) {
 
 // TestBoardShowsWhatHappens watches a world in fake time.
 func TestBoardShowsWhatHappens(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := labtest.NewNetwork()
 		l, err := n.Host("10.0.0.1").Listen(t.Context(), "tcp", ":10000")
 		if err != nil {
