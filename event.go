@@ -1,6 +1,9 @@
 package lab
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // EventKind says where in its life a step is.
 type EventKind string
@@ -51,11 +54,20 @@ func (r Report) Emit(e Event) {
 }
 
 // Step runs fn between a start event and a done or fail event. fn gets a
-// function that says what the step is waiting for.
+// function that says what the step is waiting for. It may be called as often as
+// fn looks: the same words in a row are one event.
 func (r Report) Step(op, node, step string, fn func(wait func(text string)) error) error {
 	r.Emit(Event{Op: op, Kind: EventStart, Node: node, Step: step})
 	start := time.Now()
+	var mu sync.Mutex
+	told, last := false, ""
 	err := fn(func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if told && text == last {
+			return
+		}
+		told, last = true, text
 		r.Emit(Event{Op: op, Kind: EventWait, Node: node, Step: step, Text: text})
 	})
 	end := Event{Op: op, Kind: EventDone, Node: node, Step: step, Data: map[string]any{"seconds": time.Since(start).Seconds()}}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func TestLoadSpecNamesEveryProblemAtOnce(t *testing.T) {
@@ -108,7 +110,7 @@ func TestFindNode(t *testing.T) {
 }
 
 func TestUntil(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		n := 0
@@ -172,4 +174,21 @@ func FuzzTCPPort(f *testing.F) {
 			t.Fatalf("port %d from %q", port, opts)
 		}
 	})
+}
+
+// TestStepSaysOnceWhatItWaitsFor: a wait that looks often is not told each time,
+// one that comes back is.
+func TestStepSaysOnceWhatItWaitsFor(t *testing.T) {
+	var heard []string
+	report := Report(func(e Event) { heard = append(heard, string(e.Kind)+" "+e.Text) })
+	err := report.Step("create", "node1", "boot", func(wait func(string)) error {
+		for _, text := range []string{"ssh", "ssh", "disk", "ssh"} {
+			wait(text)
+		}
+		return nil
+	})
+	want := []string{"start ", "wait ssh", "wait disk", "wait ssh", "done "}
+	if err != nil || !slices.Equal(heard, want) {
+		t.Errorf("%q, %v; want %q", heard, err, want)
+	}
 }

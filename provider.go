@@ -13,6 +13,10 @@ type Plan struct {
 	Spec   Spec
 	Nodes  []Node
 	Report Report
+	// Answers says whether the engine of a node is seen to answer, and waits
+	// until that is known; nil where nobody looks. A machine whose engine
+	// answers runs: Status can save itself a costlier proof.
+	Answers func(ctx context.Context, node string) bool
 }
 
 // Provider makes machines. Every method is idempotent and may be called
@@ -38,9 +42,11 @@ type Features struct {
 	Name string
 	// Real says that machines are whole systems with a real Docker engine.
 	Real bool
-	// Sized says that a machine tells who asks of its own size. A process or a
-	// container tells of the whole computer's.
-	Sized bool
+	// OwnKernel says that a machine has a kernel of its own, which tells who asks
+	// of the machine's size, and loses in a power cut what was not flushed to its
+	// disk. Processes and containers have this computer's: it tells of the whole
+	// computer's size and keeps what they have written.
+	OwnKernel bool
 	// PowerModes are those that Power accepts.
 	PowerModes []Power
 	// Subnets is the pool of /24 networks to choose from when none is given.

@@ -84,8 +84,7 @@ type MarathonSpec struct {
 }
 
 // MarathonLBSpec adds arguments to marathon-lb's command line: --health-check
-// and others that marathon_lb.py 1.3.0 knows, and those of the mini stack's own. The article's image passes none
-// on, so they need the mini stack.
+// and others that marathon_lb.py 1.3.0 knows, and the mini stack's own. The article's image passes none on, so they need the mini stack.
 type MarathonLBSpec struct {
 	Args []string `yaml:"args" json:"args,omitempty"`
 }

@@ -6,13 +6,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
-var nameRule = regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}$`)
+var nameRule = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}$`) })
 
 // ValidName reports whether a lab may be called so.
-func ValidName(name string) bool { return nameRule.MatchString(name) }
+func ValidName(name string) bool { return nameRule().MatchString(name) }
 
 // Validate returns everything that is wrong with the set fields of a spec.
 // What depends on the provider (whether its addresses exist) is checked by
@@ -146,11 +147,11 @@ func (p PortsSpec) All() []Port {
 	}
 }
 
-var tcpHost = regexp.MustCompile(`(?:-H|--host)[= ]?\s*tcp://[^\s:]*:(\d+)`)
+var tcpHost = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:-H|--host)[= ]?\s*tcp://[^\s:]*:(\d+)`) })
 
 // TCPPort returns the port of the first tcp:// host in DOCKER_OPTS.
 func TCPPort(opts string) (int, bool) {
-	m := tcpHost.FindStringSubmatch(opts)
+	m := tcpHost().FindStringSubmatch(opts)
 	if m == nil {
 		return 0, false
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mattn/go-isatty"
@@ -61,6 +62,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.StringVar(&a.specFile, "file", "", "the lab's spec (default: lab.yaml, where there is one)")
 	f.StringVarP(&a.output, "output", "o", "text", "text, json (one document) or jsonl (events, then the document)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		err = wrongValue(err)
 		var flags []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, "--"+f.Name) })
 		word, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "unknown flag: "), "=")
@@ -73,6 +75,21 @@ func (a *app) rootCommand() *cobra.Command {
 		a.suspendCommand(), a.resumeCommand(), a.snapshotCommand(),
 		a.sshCommand(), a.imagesCommand(), a.logsCommand(), a.deployCommand(), a.openCommand(), a.vagrantfileCommand(), a.boxCommand(), a.doctorCommand(), a.versionCommand())
 	return root
+}
+
+// wrongValue says what a flag takes, where the library tells how a value was
+// parsed.
+func wrongValue(err error) error {
+	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok || errors.Is(err, strconv.ErrRange) {
+		return err
+	}
+	takes := map[string]string{"int": "a whole number", "float64": "a number", "bool": "true or false", "duration": "a length of time such as 30s or 2m"}
+	want, ok := takes[wrong.GetFlag().Value.Type()]
+	if !ok {
+		return err // the flag's own words
+	}
+	return fmt.Errorf("--%s: %q must be %s", wrong.GetFlag().Name, wrong.GetValue(), want)
 }
 
 // unknownSubcommand names the commands that there are.

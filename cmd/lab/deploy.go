@@ -25,14 +25,23 @@ func (a *app) deployCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.result(d, func(w io.Writer) {
-					fmt.Fprintf(w, "%s %s: %d instances on %s\n", d.ID, d.Did, d.Instances, strings.Join(d.Placement, ", "))
-					if d.URL != "" {
-						fmt.Fprintf(w, "  %s\n", d.URL)
-					}
-					fmt.Fprintf(w, "By hand: %s\n", d.Curl)
-				})
+				return a.result(d, func(w io.Writer) { printDeployed(w, d) })
 			})
 		},
 	}
+}
+
+func printDeployed(w io.Writer, d *flow.Deployed) {
+	instances := fmt.Sprintf("%d instances", d.Instances)
+	if d.Instances == 1 {
+		instances = "1 instance"
+	}
+	if len(d.Placement) > 0 {
+		instances += " on " + strings.Join(d.Placement, ", ")
+	}
+	fmt.Fprintf(w, "%s %s: %s\n", d.ID, d.Did, instances)
+	if d.URL != "" {
+		fmt.Fprintf(w, "  %s\n", d.URL)
+	}
+	fmt.Fprintf(w, "By hand: %s\n", d.Curl)
 }

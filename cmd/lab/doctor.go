@@ -8,10 +8,12 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/flow"
 	"github.com/mesoslab/lab/internal/state"
+	"github.com/mesoslab/lab/provision"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -71,7 +73,7 @@ func (a *app) doctor(cmd *cobra.Command, flags createFlags, fix bool) error {
 		return err
 	}
 	out.OK = out.Count(lab.SeverityStop) == 0
-	if err := a.result(out, func(w io.Writer) { printDiagnosis(w, out, fix) }); err != nil {
+	if err := a.result(out, func(w io.Writer) { printDiagnosis(w, out, fix, repeated(cmd.Flags())) }); err != nil {
 		return err
 	}
 	if !out.OK {
@@ -83,7 +85,18 @@ func (a *app) doctor(cmd *cobra.Command, flags createFlags, fix bool) error {
 // marks are signs and words for severities: nobody has to see colours.
 var marks = map[lab.Severity]string{lab.SeverityStop: "✘ stop", lab.SeverityWarn: "! warn", lab.SeverityNote: "· note", lab.SeverityOK: "✔ ok"}
 
-func printDiagnosis(w io.Writer, d diagnosed, fixed bool) {
+// repeated are the flags that the next command needs, too, to mean the same lab.
+func repeated(given *pflag.FlagSet) string {
+	var words strings.Builder
+	for _, name := range []string{"file", "stack", "subnet", "ips", "slaves"} {
+		if f := given.Lookup(name); f.Changed {
+			fmt.Fprintf(&words, " --%s %s", name, provision.Quote(strings.Trim(f.Value.String(), "[]")))
+		}
+	}
+	return words.String()
+}
+
+func printDiagnosis(w io.Writer, d diagnosed, fixed bool, flags string) {
 	made := ""
 	if d.Exists {
 		made = " · it exists"
@@ -109,11 +122,11 @@ func printDiagnosis(w io.Writer, d diagnosed, fixed bool) {
 	printOthers(w, d)
 	switch {
 	case repairs > 0 && !fixed:
-		fmt.Fprintf(w, "Next: lab doctor --provider %s --fix%s\n", d.Provider, nameFlag(d.Name))
+		fmt.Fprintf(w, "Next: lab doctor --provider %s --fix%s%s\n", d.Provider, nameFlag(d.Name), flags)
 	case d.OK && d.Exists:
 		fmt.Fprintf(w, "Next: lab status%s\n", nameFlag(d.Name))
 	case d.OK:
-		fmt.Fprintf(w, "Next: lab create --provider %s%s\n", d.Provider, nameFlag(d.Name))
+		fmt.Fprintf(w, "Next: lab create --provider %s%s%s\n", d.Provider, nameFlag(d.Name), flags)
 	}
 }
 

@@ -9,13 +9,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/atomicfile"
 	"github.com/mesoslab/lab/internal/state"
 )
 
@@ -114,9 +114,5 @@ func writeOnce(name, text string) error {
 	if data, err := os.ReadFile(name); err == nil && string(data) == text {
 		return nil
 	}
-	tmp := name + "." + strconv.Itoa(os.Getpid())
-	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, name)
+	return atomicfile.Write(name, []byte(text), 0o600)
 }

@@ -32,6 +32,20 @@ type sshPeer struct {
 
 	mu    sync.Mutex
 	asked []string
+	size  string
+}
+
+// resized notes a size that differs from the last one: the first may be told
+// once more at any time, a terminal can change while it is asked for.
+func (p *sshPeer) resized(columns, rows uint32, err error) {
+	now := fmt.Sprintf("%dx%d %v", columns, rows, err)
+	p.mu.Lock()
+	same := now == p.size
+	p.size = now
+	p.mu.Unlock()
+	if !same {
+		p.note("window %s", now)
+	}
 }
 
 func (p *sshPeer) note(format string, a ...any) {
@@ -122,11 +136,12 @@ func (p *sshPeer) answer(channel ssh.Channel, r *ssh.Request) {
 			Modes                        string
 		}
 		err := ssh.Unmarshal(r.Payload, &v)
-		p.note("pty %s %dx%d %v", v.Term, v.Columns, v.Rows, err)
+		p.note("pty %s", v.Term)
+		p.resized(v.Columns, v.Rows, err)
 	case "window-change":
 		var v struct{ Columns, Rows, Width, Height uint32 }
 		err := ssh.Unmarshal(r.Payload, &v)
-		p.note("window %dx%d %v", v.Columns, v.Rows, err)
+		p.resized(v.Columns, v.Rows, err)
 	case "shell", "exec":
 		p.note("%s %q", r.Type, r.Payload[min(4, len(r.Payload)):])
 		go func() {
@@ -156,8 +171,8 @@ func TestOwnSSHOnATerminal(t *testing.T) {
 		tty     bool
 		asked   string
 	}{
-		{nil, false, `pty dumb 80x24 <nil>; shell ""`},
-		{[]string{"cat", "a b"}, true, `pty dumb 80x24 <nil>; exec "cat 'a b'"`},
+		{nil, false, `pty dumb; window 80x24 <nil>; shell ""`},
+		{[]string{"cat", "a b"}, true, `pty dumb; window 80x24 <nil>; exec "cat 'a b'"`},
 	} {
 		keys, screen, err := pty.Open()
 		if err != nil {

@@ -38,7 +38,10 @@ func (a *app) statusCommand() *cobra.Command {
 
 func printStatus(w io.Writer, s *flow.Status) {
 	whole := "whole"
-	if !s.Whole {
+	switch {
+	case len(s.Faults) > 0:
+		whole = "broken (lab heal" + nameFlag(s.Name) + " mends it)"
+	case !s.Whole:
 		whole = "not whole (lab create repairs what is missing)"
 	}
 	for _, fault := range s.Faults {
@@ -57,6 +60,7 @@ func printStatus(w io.Writer, s *flow.Status) {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", m.Node, m.Alias, m.IP, power, containerWords(m))
 	}
+	problem(t, "ZooKeeper", s.ZooKeeper.Error)
 	fmt.Fprintln(t, "\nSLAVE\tMACHINE\tSTATE\tSINCE\tCPUS USED\tMEM USED")
 	for _, a := range s.Mesos.Slaves {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f of %.0f\t%.0f of %.0f MiB\n", shortID(a.ID), a.Node, activeWord(a.Active), clock(a.Since), a.UsedCPUs, a.CPUs, a.UsedMem, a.Mem)
@@ -72,15 +76,21 @@ func printStatus(w io.Writer, s *flow.Status) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", task.ID, task.Node, address(task), task.State, alive(task.Alive), clock(task.Since), task.LB)
 	}
 	problem(t, "load balancer", s.LB.Error)
+	for _, app := range s.LB.Spoilt {
+		problem(t, "load balancer", app.String())
+		fmt.Fprintf(t, "  try: mend it in the app's JSON file, then lab deploy FILE%s; all other apps are served\n", nameFlag(s.Name))
+	}
 	fmt.Fprintln(t)
 	for _, e := range s.Endpoints {
 		fmt.Fprintf(t, "%s\t%s\n", e.Name, e.URL)
 	}
 }
 
+// problem prints what keeps a program from being looked at. Most errors begin
+// with the program's name by themselves.
 func problem(w io.Writer, who, err string) {
 	if err != "" {
-		fmt.Fprintf(w, "! %s: %s\n", who, err)
+		fmt.Fprintf(w, "! %s: %s\n", who, strings.TrimLeft(strings.TrimPrefix(err, strings.ToLower(who)), ": "))
 	}
 }
 
@@ -166,11 +176,11 @@ func shortID(id string) string {
 func printEndpoints(w io.Writer, endpoints []stack.Endpoint, placement []string) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i, e := range endpoints {
-		note := ""
+		note := "" // with its tab, so that lines without one end with the address
 		if i == 0 && len(placement) > 0 {
-			note = "on " + strings.Join(placement, ", ") + " (random ports)"
+			note = "\ton " + strings.Join(placement, ", ") + " (random ports)"
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", e.Name, e.URL, note)
+		fmt.Fprintf(t, "  %s\t%s%s\n", e.Name, e.URL, note)
 	}
 	t.Flush()
 }

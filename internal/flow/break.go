@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -104,7 +103,7 @@ func (v *live) breakFor(ctx context.Context, faults []scenarios.Fault, out *Brok
 	}
 	if err == nil {
 		err = report.Step("break", "", out.Fault+" "+strings.Join(out.Things, ", "), func(wait func(string)) error {
-			return v.elapse(ctx, start.Add(length), wait)
+			return elapse(ctx, length, start.Add(length), wait)
 		})
 	}
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoPatience)
@@ -134,22 +133,16 @@ func (v *live) breakAll(ctx context.Context, faults []scenarios.Fault, report la
 	return nil
 }
 
-// elapse waits until a moment and counts down.
-func (v *live) elapse(ctx context.Context, end time.Time, wait func(string)) error {
-	said := ""
-	err := lab.Until(ctx, 100*time.Millisecond, "the end of the fault", func(context.Context) error {
-		left := time.Until(end)
-		if left <= 0 {
-			return nil
-		}
-		if text := fmt.Sprintf("undone in %.0f s, or with Ctrl-C", math.Ceil(left.Seconds())); text != said {
-			said = text
-			wait(text)
-		}
-		return errors.New("not yet")
-	})
-	if err != nil {
+// elapse waits until a moment. The words stand still, for each change of them
+// is a line in what lab events shows; how long it has been is beside them.
+func elapse(ctx context.Context, length time.Duration, end time.Time, wait func(string)) error {
+	wait(fmt.Sprintf("undone after %v, at %s, or with Ctrl-C", length, end.Format(time.TimeOnly)))
+	timer := time.NewTimer(time.Until(end))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	return nil
 }

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 	"github.com/mesoslab/lab/internal/state"
 	"github.com/mesoslab/lab/scenarios"
 	"github.com/mesoslab/lab/stack"
@@ -59,7 +59,7 @@ func TestBreakIsInTheJournalFirst(t *testing.T) {
 // machines run again and the journal is empty.
 func TestBreakHasAnEnd(t *testing.T) {
 	for _, interrupted := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			f, v, l := madeInMemory(t, "memory")
 			defer func() { // ends what they run
 				plan, err := f.plan(l, nil)

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -20,7 +21,8 @@ type Deployed struct {
 	Curl      string             `json:"curl"`          // the same by hand
 }
 
-// Deploy puts an app file onto a lab's Marathon and waits until it runs.
+// Deploy puts an app file onto a lab's Marathon and waits until it runs. The
+// lab's event log tells of it.
 func (f *Flow) Deploy(ctx context.Context, l *state.Lab, file string) (*Deployed, error) {
 	d, err := readApp(file)
 	if err != nil {
@@ -35,8 +37,12 @@ func (f *Flow) Deploy(ctx context.Context, l *state.Lab, file string) (*Deployed
 		return nil, err
 	}
 	c := p.Clients(nil)
-	app, did, err := p.Deploy(ctx, c, d, stack.Options{Op: "deploy", Report: named(f.Report, strings.TrimPrefix(d.ID, "/"))})
+	report, closeLog, err := f.recorded(l)
 	if err != nil {
+		return nil, err
+	}
+	app, did, err := p.Deploy(ctx, c, d, stack.Options{Op: "deploy", Report: named(report, strings.TrimPrefix(d.ID, "/"))})
+	if err = errors.Join(err, closeLog()); err != nil {
 		return nil, err
 	}
 	return &Deployed{

@@ -96,7 +96,7 @@ func (r *reset) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.flow.awaitWholeAgain(ctx, r.live.lab, r.report)
+	return r.flow.awaitWholeAgain(ctx, r.live.lab, "reset", r.report)
 }
 
 // stack starts what stands still of the platform.

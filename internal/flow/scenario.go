@@ -48,7 +48,7 @@ func (f *Flow) series(ctx context.Context, l *state.Lab, all []scenarios.Scenari
 	ran := false // something that has to heal before the next
 	for i, sc := range all {
 		if ran {
-			if err := f.awaitWholeAgain(ctx, l, opt.Report); err != nil {
+			if err := f.awaitWholeAgain(ctx, l, "scenario", opt.Report); err != nil {
 				return errors.Join(verdicts, err)
 			}
 		}
@@ -94,11 +94,11 @@ func leftOut(ctx context.Context, v *live, c *cluster, sc scenarios.Scenario, op
 	return ""
 }
 
-// awaitWholeAgain waits between two runs for the state from which the next run starts: every machine
-// on, everything answers, all instances run and are healthy, nothing is being
-// deployed.
-func (f *Flow) awaitWholeAgain(ctx context.Context, l *state.Lab, report lab.Report) error {
-	return report.Step("scenario", "", "whole again", func(wait func(string)) error {
+// awaitWholeAgain waits for the state from which a scenario's run starts: every
+// machine on, everything answers, all instances run and are healthy, nothing is
+// being deployed. op is who waits.
+func (f *Flow) awaitWholeAgain(ctx context.Context, l *state.Lab, op string, report lab.Report) error {
+	return report.Step(op, "", "whole again", func(wait func(string)) error {
 		ctx, cancel := context.WithTimeout(ctx, wholePatience)
 		defer cancel()
 		return lab.Until(ctx, 200*time.Millisecond, "the lab to be whole", func(ctx context.Context) error {

@@ -2,14 +2,10 @@ package flow
 
 import (
 	"context"
-	"errors"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/mesoslab/lab"
 	"github.com/mesoslab/lab/internal/state"
-	"github.com/mesoslab/lab/provision"
 	"github.com/mesoslab/lab/stack"
 )
 
@@ -24,9 +20,6 @@ type Status struct {
 	Faults   []state.Fault       `json:"faults"` // what lab itself broke and has not mended
 	stack.Status
 }
-
-// connectPatience bounds what a dead machine may cost a status.
-const connectPatience = 1500 * time.Millisecond
 
 // Status looks at a lab without taking its lock or changing anything. A part
 // that does not answer is reported as such. The provider is asked while the
@@ -50,6 +43,9 @@ func (f *Flow) Status(ctx context.Context, l *state.Lab) (*Status, error) {
 	}
 	looking, stop := context.WithCancel(ctx)
 	defer stop()
+	engines := reachEngines(looking, l, plan.Nodes)
+	defer engines.close()
+	plan.Answers = engines.answers
 	asked := make(chan error, 1)
 	go func() {
 		var err error
@@ -59,9 +55,7 @@ func (f *Flow) Status(ctx context.Context, l *state.Lab) (*Status, error) {
 		}
 		asked <- err
 	}()
-	engines, closeEngines := reachEngines(looking, l, plan.Nodes)
-	defer closeEngines()
-	seen := stack.Observe(looking, p, engines, p.Clients(nil))
+	seen := stack.Observe(looking, p, engines.found(), p.Clients(nil))
 	if err := <-asked; err != nil {
 		return nil, err
 	}
@@ -77,58 +71,3 @@ func (f *Flow) Status(ctx context.Context, l *state.Lab) (*Status, error) {
 }
 
 func isRunning(s lab.MachineStatus) bool { return s.State == lab.StateRunning }
-
-// reachEngines finds the Docker engines of all machines, at once: at their own
-// address where it is open, which is quick also where SSH is not, else over
-// SSH. Those that do not answer soon are left out.
-func reachEngines(ctx context.Context, l *state.Lab, nodes []lab.Node) (map[string]stack.Docker, func()) {
-	found := map[string]stack.Docker{}
-	var closers []func() error
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	limited, cancel := context.WithTimeout(ctx, connectPatience)
-	defer cancel()
-	for _, n := range nodes {
-		m := lab.Machine{Node: n}
-		if i := slices.IndexFunc(l.Machines, func(m lab.Machine) bool { return m.Name == n.Name }); i >= 0 {
-			m = l.Machines[i]
-		}
-		all.Go(func() {
-			docker, closeIt, err := reach(limited, m, l.Spec)
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			found[m.Name] = docker
-			closers = append(closers, closeIt)
-		})
-	}
-	all.Wait()
-	return found, func() {
-		for _, c := range closers {
-			_ = c() // it was only looked at
-		}
-	}
-}
-
-// reach finds one machine's engine.
-func reach(ctx context.Context, m lab.Machine, spec lab.Spec) (stack.Docker, func() error, error) {
-	if spec.Docker.TCP == "open" {
-		if docker, err := provision.DockerTCP(ctx, m, spec.Ports.Docker); err == nil {
-			return docker, docker.Close, nil
-		}
-	}
-	if m.SSH.Addr == "" {
-		return nil, nil, errors.New("it has not been up yet")
-	}
-	host, err := provision.Connect(ctx, m)
-	if err != nil {
-		return nil, nil, err
-	}
-	docker, err := host.Docker(ctx)
-	if err != nil {
-		return nil, nil, errors.Join(err, host.Close())
-	}
-	return docker, host.Close, nil
-}

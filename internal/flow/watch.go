@@ -138,17 +138,12 @@ func (w *watched) Happenings(ctx context.Context, fn func(time.Time, string)) {
 		})
 	})
 	both.Go(func() {
-		again := time.NewTimer(0)
-		defer again.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-again.C:
+		heard := func(error) {} // the board asks Marathon, too, and shows when it does not answer
+		followMarathon(ctx, w.cluster, heard, func(e stack.Event) {
+			if text := marathonNews(w.platform, e); text != "" {
+				fn(e.Received, text)
 			}
-			w.stream(ctx, fn)
-			again.Reset(time.Second) // Marathon may be down for long
-		}
+		})
 	})
 	both.Wait()
 }
@@ -168,46 +163,4 @@ func news(e state.PastEvent) string {
 		return ""
 	}
 	return e.Op + ": " + text
-}
-
-// stream follows Marathon until its stream ends.
-func (w *watched) stream(ctx context.Context, fn func(time.Time, string)) {
-	stream, err := w.Marathon.Subscribe(ctx)
-	if err != nil {
-		return
-	}
-	defer stream.Close()
-	for e, err := range stream.All() {
-		if err != nil {
-			return
-		}
-		if text := marathonNews(w.platform, e); text != "" {
-			fn(e.Received, text)
-		}
-	}
-}
-
-func marathonNews(p stack.Platform, e stack.Event) string {
-	on := ""
-	if node := p.NodeAt(e.Host); node != "" {
-		on = " on " + node
-	}
-	switch e.Type {
-	case "status_update_event":
-		return fmt.Sprintf("%s%s is %s", e.TaskID, on, e.TaskStatus)
-	case "health_status_changed_event":
-		if e.Alive != nil && *e.Alive {
-			return e.TaskID + " is healthy"
-		}
-		return e.TaskID + " is unhealthy"
-	case "unhealthy_task_kill_event":
-		return fmt.Sprintf("%s%s is killed: unhealthy", e.TaskID, on)
-	case "deployment_success":
-		return "a deployment has ended well"
-	case "deployment_failed":
-		return "a deployment has failed or was cancelled"
-	case "scheduler_disconnected_event":
-		return "Marathon has lost Mesos"
-	}
-	return ""
 }

@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mesoslab/lab"
+	"github.com/mesoslab/lab/internal/labtest/bubble"
 )
 
 func TestGroupsAreOneLineAMachine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		r := NewPlain(&out)
 		report := lab.Report(r.Report)
@@ -33,7 +33,7 @@ func TestGroupsAreOneLineAMachine(t *testing.T) {
 }
 
 func TestNothingStaysSilentForLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		r := NewPlain(&out)
 		report := lab.Report(r.Report)
@@ -54,7 +54,7 @@ func TestNothingStaysSilentForLong(t *testing.T) {
 }
 
 func TestTerminalErasesItsBar(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		r := NewTerminal(&out)
 		report := lab.Report(r.Report)
