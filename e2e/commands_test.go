@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -87,6 +88,11 @@ func failover(t *testing.T, l *rig.Lab) {
 	answering(t, l, 2)
 }
 
+// tries is how often a scenario may be run until its samplers got their time: a
+// computer that is busy with other things beside the tests has none to give, and
+// INCONCLUSIVE is the right word for that.
+const tries = 6
+
 // mustPass runs a scenario that has to pass. Only if a sampler got no time may
 // it be tried again.
 func mustPass(t *testing.T, l *rig.Lab, name string, flags ...string) *scenarios.Result {
@@ -95,7 +101,7 @@ func mustPass(t *testing.T, l *rig.Lab, name string, flags ...string) *scenarios
 		r := l.Run(append([]string{"scenario", name, "-o", "json"}, flags...)...)
 		var res scenarios.Result
 		r.JSON(t, &res)
-		if res.Verdict == scenarios.Inconclusive && strings.HasPrefix(res.Why, "no sample of ") && try < 3 {
+		if res.Verdict == scenarios.Inconclusive && strings.HasPrefix(res.Why, "no sample of ") && try < tries {
 			t.Logf("again: %s", res.Why)
 			l.AwaitWhole()
 			continue
@@ -186,5 +192,41 @@ func deployLate(t *testing.T, l *rig.Lab, file string) {
 	}
 	if did.Did != "updated" || !slices.ContainsFunc(app.Tasks, func(task stack.Task) bool { return task.Version == app.Version && task.Running() }) {
 		t.Errorf("%s, but no task of version %s runs: %+v", did.Did, app.Version, app.Tasks)
+	}
+}
+
+// clusterEvents follows what others do to the cluster, to its end.
+func clusterEvents(t *testing.T, l *rig.Lab) {
+	ask := func(method, path, body string) {
+		t.Helper()
+		if a, err := rig.Ask(t.Context(), method, l.URL(1, 8080, "/v2/apps//"+path), body, nil); err != nil || a.Status >= 300 {
+			t.Fatalf("%s %s: %v %+v", method, path, err, a)
+		}
+	}
+	put := func(path, body string) { ask(http.MethodPut, path, body) }
+	put("spoilt", `{"cmd":"true","instances":0,"ports":[10011],"labels":{"HAPROXY_GROUP":"external","HAPROXY_0_BALANCE":"nonsense"}}`)
+	following := l.Start("events", "-f", "--tail", "0")
+	following.AwaitEvent(`app /spoilt: label HAPROXY_0_BALANCE="nonsense": `)
+	put("nginx?force=true", `{"instances":3}`)
+	if e := following.AwaitEvent("is in the load balancer"); e.Op != "balancer" || !strings.Contains(e.Text, "nginx_10000: ") {
+		t.Errorf("%+v", e)
+	}
+	ask(http.MethodDelete, "spoilt", "") // the load balancer hears of it with the next task
+	put("nginx?force=true", `{"instances":2}`)
+	told := following.AwaitEvents("a deployment's next step: ScaleApplication /nginx", " is TASK_KILLED", "nothing more stands against /spoilt port 0")
+	for i, teller := range []string{"marathon", "marathon", "balancer"} {
+		if told[i].Op != teller {
+			t.Errorf("told by %s, want %s: %+v", told[i].Op, teller, told[i])
+		}
+	}
+	l.Must("break", "restart", "marathon")
+	for i, e := range following.AwaitEvents("does not answer: ", "answers again") {
+		if e.Op != "marathon" {
+			t.Errorf("told by %s, %d: %+v", e.Op, i, e)
+		}
+	}
+	following.Signal(os.Interrupt)
+	if r := following.Wait(nil); r.Code != 0 { // leaving is how it ends
+		t.Error(r)
 	}
 }

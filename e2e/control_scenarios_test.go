@@ -13,6 +13,7 @@ import (
 func TestControlScenarios(t *testing.T) {
 	t.Parallel()
 	l := rig.New(t)
+	l.Write("lab.yaml", withoutHAProxy)
 	l.Create("--fast")
 	for _, c := range []builtinRun{
 		{"master-restart", []string{"baseline", "ended", "unanswered", "resumed", "waiting", "reelected", "launched", "untouched", "whole"}, []string{"down", "election", "re-register"}},

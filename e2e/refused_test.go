@@ -61,7 +61,7 @@ func TestForeignState(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := regexp.MustCompile(`"format": *1`).ReplaceAll(ours, []byte(`"format": 99`))
-	before := l.Processes()
+	before := l.Lasting()
 	for name, text := range map[string]string{"format 99": string(later), "not ours": "{}\n", "no JSON": "meow"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -76,7 +76,7 @@ func TestForeignState(t *testing.T) {
 			t.Errorf("%s: the record was touched: %q, %v", name, now, err)
 		}
 	}
-	if after := l.Processes(); fmt.Sprint(after) != fmt.Sprint(before) {
+	if after := l.Lasting(); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("processes before %v, after %v", before, after)
 	}
 	if err := os.WriteFile(file, ours, 0o600); err != nil {

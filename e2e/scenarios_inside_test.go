@@ -150,6 +150,9 @@ func kinds(l *rig.Lab) map[string]int {
 	out := map[string]int{}
 	for _, p := range l.Processes() {
 		words := p.Args[:min(3, len(p.Args))]
+		if p.IsHAProxy() {
+			words = words[:1] // reloaded, it starts itself anew with other words
+		}
 		out[strings.Join(append([]string{filepath.Base(words[0])}, words[1:]...), " ")]++
 	}
 	return out

@@ -16,9 +16,12 @@ import (
 
 // TestScenarios runs the built-in scenarios one after the other on one lab, and
 // reads the reports that they leave. failover is in TestFromCreateToDestroy.
+// They have the proxy in Go, as where no HAProxy is installed; TestRealHAProxy has
+// those that are about the load balancer with a real one.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	l := rig.New(t)
+	l.Write("lab.yaml", withoutHAProxy)
 	l.Create("--fast")
 	for _, c := range []builtinRun{
 		{"failover-crash", []string{"baseline", "victim", "refused", "inactive", "lost", "replaced", "serving", "agents", "whole"}, []string{"detect", "back-off", "launch", "LB", "health"}},
@@ -43,6 +46,9 @@ func TestScenarios(t *testing.T) {
 	l.Must("destroy")
 	l.MustBeGone()
 }
+
+// withoutHAProxy is a lab.yaml.
+const withoutHAProxy = "marathon-lb: {args: [--haproxy, never]}\n"
 
 // builtinRun is what a run of a built-in scenario has to show.
 type builtinRun struct {

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,28 +16,32 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mesoslab/lab/e2e/rig"
 	"github.com/mesoslab/lab/internal/labtest"
 )
 
-// TestRealHAProxy puts a real HAProxy in the place of the proxy in Go: the
-// scenarios' traffic goes through it, reloads lose no request, and it never
-// outlives its marathon-lb.
+// TestRealHAProxy: where HAProxy is installed, it balances. The scenarios'
+// traffic goes through it, reloads lose no request, its machine without power
+// takes nobody, and it never outlives its marathon-lb or its machine.
 func TestRealHAProxy(t *testing.T) {
 	labtest.NeedProgram(t, "haproxy")
 	t.Parallel()
 	l := rig.New(t)
-	l.Write("lab.yaml", "marathon-lb: {args: [--haproxy, auto]}\n")
 	l.Create("--fast")
 	l.AwaitWhole()
 	answering(t, l, 2)
 	first := workers(l)
-	for name, scenario := range map[string]string{"an agent dies": "failover", "the balancer itself": "lb-restart"} {
-		t.Run(name, func(t *testing.T) {
+	if r := l.Must("ssh", "master", "ss -ltnp"); !strings.Contains(r.Stdout, l.IP(1)+":10000 ") || !strings.Contains(r.Stdout, `("haproxy",pid=`) {
+		t.Errorf("the machine does not list HAProxy's port: %s", r)
+	}
+	for _, scenario := range []string{"failover", "lb-restart", "upgrade-zero-downtime", "bad-label"} {
+		t.Run(scenario, func(t *testing.T) {
 			l := l.In(t)
 			mustPass(t, l, scenario)
 			l.AwaitWhole()
+			answering(t, l, 2) // one with flags leaves a new marathon-lb, which has yet to hear of the tasks
 		})
 	}
 	if now := workers(l); slices.Equal(now, first) {
@@ -45,16 +49,30 @@ func TestRealHAProxy(t *testing.T) {
 	}
 	t.Run("reloads lose nothing", func(t *testing.T) { reloadsLoseNothing(t, l.In(t)) })
 	t.Run("kill -9", func(t *testing.T) { haproxyDiesWithItsOwner(t, l.In(t)) })
+	t.Run("power", func(t *testing.T) { haproxyHasItsMachinesPower(t, l.In(t)) })
+	l.Must("destroy")
+	l.MustBeGone()
+}
+
+// TestWithoutHAProxy: lab.yaml can have the proxy in Go, whatever is installed.
+func TestWithoutHAProxy(t *testing.T) {
+	t.Parallel()
+	l := rig.New(t)
+	l.Write("lab.yaml", withoutHAProxy)
+	l.Create("--fast")
+	l.AwaitWhole()
+	answering(t, l, 2)
+	if p := haproxies(l); len(p) > 0 {
+		t.Errorf("HAProxies %v", p)
+	}
 	l.Must("destroy")
 	l.MustBeGone()
 }
 
 // haproxies are the processes of HAProxy on the master, masters included.
 func haproxies(l *rig.Lab) (pids []int) {
-	for _, p := range l.Commands("node1") {
-		if filepath.Base(p.Args[0]) == "haproxy" {
-			pids = append(pids, p.PID)
-		}
+	for _, p := range l.HAProxies("node1") {
+		pids = append(pids, p.PID)
 	}
 	return pids
 }
@@ -151,4 +169,61 @@ func haproxyDiesWithItsOwner(t *testing.T, l *rig.Lab) {
 	})
 	l.AwaitWhole()
 	answering(t, l, 2)
+}
+
+// haproxyHasItsMachinesPower takes the master's power in every way. Its port
+// then takes nobody, and HAProxy never lives longer than the machine.
+func haproxyHasItsMachinesPower(t *testing.T, l *rig.Lab) {
+	address := fmt.Sprintf("%s:10000", l.IP(1))
+	before := haproxies(l)
+	for _, c := range []struct {
+		verb     string
+		silent   bool // newcomers hang, else they are refused
+		goesOn   bool // with the same processes
+		survives bool // frozen meanwhile
+	}{
+		{"pause", true, true, true},
+		{"kill", true, false, true},
+		{"crash", false, false, false},
+		{"stop", false, false, false},
+	} {
+		r := l.Start("break", c.verb, "master", "--for", "10m")
+		r.AwaitEvent("⚡ node1 ")
+		for range 3 {
+			_, err := net.DialTimeout("tcp", address, 300*time.Millisecond)
+			if timeout, ok := errors.AsType[net.Error](err); err == nil || c.silent != (ok && timeout.Timeout()) {
+				t.Errorf("%s: a newcomer: %v", c.verb, err)
+			}
+		}
+		if !c.survives {
+			noneOf(l, before)
+		}
+		r.Signal(syscall.SIGINT)
+		r.Wait(nil)
+		l.Must("heal")
+		l.AwaitWhole()
+		answering(t, l, 2)
+		now := haproxies(l)
+		if slices.Equal(now, before) != c.goesOn || len(now) < 2 {
+			t.Errorf("%s: HAProxies %v, were %v", c.verb, now, before)
+		}
+		before = now
+	}
+	if err := syscall.Kill(l.Machine("node1").PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	noneOf(l, before)
+	l.Create("--fast")
+	l.AwaitWhole()
+	answering(t, l, 2)
+}
+
+// noneOf waits for the end of processes.
+func noneOf(l *rig.Lab, pids []int) {
+	l.Await("HAProxy to end with its machine", func(context.Context) error {
+		if now := haproxies(l); slices.ContainsFunc(now, func(pid int) bool { return slices.Contains(pids, pid) }) {
+			return fmt.Errorf("HAProxies %v", now)
+		}
+		return nil
+	})
 }

@@ -33,6 +33,7 @@ func TestFromCreateToDestroy(t *testing.T) {
 		{"heal has nothing to do", healNothing},
 		{"failover", failover},
 		{"deploy", deploy},
+		{"events of the cluster", clusterEvents},
 		{"destroy leaves nothing", destroyAll},
 	} {
 		t.Run(step.name, func(t *testing.T) { step.do(t, l.In(t)) })
@@ -74,10 +75,10 @@ func createTells(t *testing.T, l *rig.Lab, r rig.Result) {
 	}
 	ip := regexp.QuoteMeta(l.IP(1))
 	known = []string{
-		`^ruok \d+\.\d s · .*2 of 2 slaves \d+\.\d s.* · nginx 2 of 2 \d+\.\d s$`, `^Ready in \d+\.\d s\.$`,
+		`^ZooKeeper answers \d+\.\d s · .*2 of 2 slaves \d+\.\d s.* · nginx 2 of 2 \d+\.\d s$`, `^Ready in \d+\.\d s\.$`,
 		`^  nginx +http://` + ip + `:10000/ +on node[23]:31\d{3}, node[23]:31\d{3} \(random ports\)$`,
-		`^  Marathon +http://` + ip + `:8080/ *$`, `^  Mesos +http://` + ip + `:5050/ *$`,
-		`^  load balancer +http://` + ip + `:9090/haproxy\?stats *$`,
+		`^  Marathon +http://` + ip + `:8080/$`, `^  Mesos +http://` + ip + `:5050/$`,
+		`^  load balancer +http://` + ip + `:9090/haproxy\?stats$`,
 		`192\.168\.59\.`, `^Next: lab status   ·   lab scenario failover   ·   lab destroy$`,
 	}
 	for i, n := range linesMatch(t, "stdout", r.Stdout, known) {
@@ -152,7 +153,7 @@ func answering(t *testing.T, l *rig.Lab, want int) map[string]rig.Answer {
 }
 
 func createAgain(t *testing.T, l *rig.Lab) {
-	before, machines := l.Containers(3), l.Processes()
+	before, machines := l.Containers(3), l.Lasting()
 	r := l.Must("create")
 	if !strings.Contains(r.Stdout, "Lab lab is whole: nothing to do") {
 		t.Error(r)
@@ -163,7 +164,7 @@ func createAgain(t *testing.T, l *rig.Lab) {
 	if after := l.Containers(3); !mapsEqual(before, after) {
 		t.Errorf("containers before %v, after %v", before, after)
 	}
-	if after := l.Processes(); fmt.Sprint(after) != fmt.Sprint(machines) {
+	if after := l.Lasting(); fmt.Sprint(after) != fmt.Sprint(machines) {
 		t.Errorf("processes before %v, after %v", machines, after)
 	}
 }

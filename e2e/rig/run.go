@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -195,14 +196,28 @@ func (r *Running) Ended() bool {
 // text.
 func (r *Running) AwaitEvent(words string) lab.Event {
 	r.lab.tb.Helper()
+	return r.AwaitEvents(words)[0]
+}
+
+// AwaitEvents returns, for each of some words, the first event from now on that
+// has them in its text. They may come in any order.
+func (r *Running) AwaitEvents(words ...string) []lab.Event {
+	r.lab.tb.Helper()
+	found := make([]lab.Event, len(words))
 	var seen []string
 	for {
+		i := slices.IndexFunc(found, func(e lab.Event) bool { return e.Kind == "" })
+		if i < 0 {
+			return found
+		}
 		e, ok := r.Next()
 		if !ok {
-			r.lab.tb.Fatalf("lab %s ended without %q; it said:\n%s\n%s", strings.Join(r.args, " "), words, strings.Join(seen, "\n"), r.Wait(nil))
+			r.lab.tb.Fatalf("lab %s ended without %q; it said:\n%s\n%s", strings.Join(r.args, " "), words[i], strings.Join(seen, "\n"), r.Wait(nil))
 		}
-		if strings.Contains(e.Text, words) {
-			return e
+		for i, w := range words {
+			if found[i].Kind == "" && strings.Contains(e.Text, w) {
+				found[i] = e
+			}
 		}
 		seen = append(seen, compact(e))
 	}

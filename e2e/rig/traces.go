@@ -26,15 +26,35 @@ type Process struct {
 	Foreign bool
 }
 
+// IsHAProxy says whether it is a real HAProxy's.
+func (p Process) IsHAProxy() bool { return filepath.Base(p.Args[0]) == "haproxy" }
+
+// balances says whether it is a real HAProxy's or watches over one.
+func (p Process) balances() bool {
+	return p.IsHAProxy() || slices.Contains(p.Args, "supervise") && slices.ContainsFunc(p.Args, func(a string) bool { return strings.Contains(a, "/marathon-lb/") })
+}
+
 func (p Process) String() string { return fmt.Sprintf("%d %s", p.PID, strings.Join(p.Args, " ")) }
 
 // Processes lists the processes whose program lies in the lab's folder, or who
 // were started on one of its machines.
 func (l *Lab) Processes() []Process { return processes(l.Dir(), l.Dir()) }
 
-// Commands lists the processes of a machine that are not lab itself.
+// Lasting lists those without a real HAProxy's, which come and go with what
+// the load balancer is told of tasks.
+func (l *Lab) Lasting() []Process { return slices.DeleteFunc(l.Processes(), Process.balances) }
+
+// Commands lists the processes of a machine that are not lab itself, nor those
+// of a real HAProxy.
 func (l *Lab) Commands(node string) []Process {
-	return slices.DeleteFunc(processes(l.Dir(), filepath.Join(l.Dir(), "machines", node)), func(p Process) bool { return !p.Foreign })
+	all := processes(l.Dir(), filepath.Join(l.Dir(), "machines", node))
+	return slices.DeleteFunc(all, func(p Process) bool { return !p.Foreign || p.balances() })
+}
+
+// HAProxies lists the processes of a real HAProxy on a machine.
+func (l *Lab) HAProxies(node string) []Process {
+	all := processes(l.Dir(), filepath.Join(l.Dir(), "machines", node))
+	return slices.DeleteFunc(all, func(p Process) bool { return !p.Foreign || !p.IsHAProxy() })
 }
 
 // processes lists those whose program lies below own, and those that carry the

@@ -6,8 +6,9 @@
 // are missing, no KVM (processors are emulated) and no network but Debian's
 // mirrors. libvirt runs in namespaces of the test's own (network, mounts,
 // processes): nothing of the computer's libvirt, its networks or its folders is
-// seen or changed, and nothing outlives the test, however it ends. The box is kept, by its recipe, in LAB_TEST_VM_DIR (default: the
-// user's cache folder); everything else goes.
+// seen or changed, and nothing outlives the test, however it ends. The box is
+// kept, by its recipe, in LAB_TEST_VM_DIR (default: the user's cache folder);
+// everything else goes.
 //
 // It prints how long each step took, and asserts on none of it.
 package vm

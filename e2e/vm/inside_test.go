@@ -55,6 +55,8 @@ func TestInside(t *testing.T) {
 	b.step(t, "snapshot restore", b.stepRestore)
 	b.step(t, "suspend", b.stepSuspend)
 	b.step(t, "resume", b.stepResume)
+	b.step(t, "four slaves", b.stepFour)
+	b.step(t, "two again", b.stepTwo)
 	b.step(t, "repair of a killed slave", b.stepRepair)
 	b.step(t, "destroy", b.stepDestroy)
 }
@@ -216,6 +218,54 @@ func (b *bench) stepResume(t *testing.T) string {
 	}
 	b.clocks(t)
 	return "clocks right"
+}
+
+// stepFour boots two more machines beside those that run, and leaves what runs
+// on them alone.
+func (b *bench) stepFour(t *testing.T) string {
+	before := b.tasks(t)
+	made := b.create(t, "--slaves", "4")
+	for _, want := range []string{"booted node4", "booted node5", "mesos_slave3", "mesos_slave4"} {
+		if !slices.ContainsFunc(made.Changed, func(s string) bool { return strings.Contains(s, want) }) {
+			t.Errorf("changed %q, without %q", made.Changed, want)
+		}
+	}
+	b.wholeOf(t, 5)
+	if s := b.status(t); s.Mesos.ActiveSlaves != 4 {
+		t.Errorf("Mesos has %+v", s.Mesos)
+	}
+	if got := virsh(t, "list", "--name"); len(got) != 5 {
+		t.Errorf("machines at libvirt: %q", got)
+	}
+	if after := b.tasks(t); !slices.Equal(after, before) {
+		t.Errorf("tasks %q, before %q", after, before)
+	}
+	return "5 machines, tasks untouched"
+}
+
+// stepTwo gives the two machines back.
+func (b *bench) stepTwo(t *testing.T) string {
+	before := b.tasks(t)
+	made := b.create(t, "--slaves", "2")
+	for _, want := range []string{"removed node4", "removed node5"} {
+		if !slices.Contains(made.Changed, want) {
+			t.Errorf("changed %q, without %q", made.Changed, want)
+		}
+	}
+	await(t, "Mesos to forget two slaves", func(context.Context) error {
+		if s := b.status(t); len(s.Mesos.Slaves) != 2 {
+			return fmt.Errorf("slaves %+v", s.Mesos.Slaves)
+		}
+		return nil
+	})
+	b.whole(t)
+	if got := virsh(t, "list", "--all", "--name"); len(got) != 3 {
+		t.Errorf("machines at libvirt: %q", got)
+	}
+	if after := b.tasks(t); !slices.Equal(after, before) {
+		t.Errorf("tasks %q, before %q", after, before)
+	}
+	return "3 machines, tasks untouched"
 }
 
 // stepRepair pulls a slave's plug behind lab's back.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -123,10 +124,10 @@ func (b *bench) environ() []string {
 }
 
 // create runs lab create and returns what it says it did.
-func (b *bench) create(t *testing.T) flow.Created {
+func (b *bench) create(t *testing.T, args ...string) flow.Created {
 	t.Helper()
 	var made flow.Created
-	b.document(t, &made, "create")
+	b.document(t, &made, append([]string{"create"}, args...)...)
 	return made
 }
 
@@ -137,12 +138,28 @@ func (b *bench) status(t *testing.T) flow.Status {
 	return s
 }
 
+// tasks are the ids of Marathon's tasks.
+func (b *bench) tasks(t *testing.T) (ids []string) {
+	t.Helper()
+	for _, task := range b.status(t).Marathon.Tasks {
+		ids = append(ids, task.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // whole returns when lab calls itself whole, with all three machines running.
-// An emulated processor may miss a health check or two on the way there.
 func (b *bench) whole(t *testing.T) {
 	t.Helper()
+	b.wholeOf(t, 3)
+}
+
+// wholeOf does so for a number of machines. An emulated processor may miss a
+// health check or two on the way there.
+func (b *bench) wholeOf(t *testing.T, machines int) {
+	t.Helper()
 	await(t, "the lab to be whole", func(context.Context) error {
-		if s := b.status(t); !s.Whole || len(s.Power) != 3 || s.Unsettled() != "" {
+		if s := b.status(t); !s.Whole || len(s.Power) != machines || s.Unsettled() != "" {
 			return fmt.Errorf("%d machines; %s %s", len(s.Power), s.Lacks(), s.Unsettled())
 		}
 		return nil
