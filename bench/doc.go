@@ -1,8 +1,9 @@
 // Package bench measures what the README promises: how long create, create
-// again and destroy take, what a lab costs while it stands there, how much of a
-// failover is lab's own doing, how an upload to three machines compares with
-// scp's in the same run, how long a slave takes from ACCEPT to TASK_RUNNING, and
-// what one mini Mesos master costs with up to a thousand agents.
+// again, destroy and reset take, what a lab and a scenario's traffic cost, how
+// much of a failover is lab's own doing, and what the programs of the mini stack
+// achieve, up to a master with a thousand agents. What has its like elsewhere is
+// measured beside it in the same run: a shell script with curl, scp, an Ansible
+// playbook, HAProxy, a real ZooKeeper.
 //
 //	go test -run - -bench . ./bench
 //
@@ -29,4 +30,9 @@
 // Scale calls (BenchmarkScale) are measured without lab: ZooKeeper, Mesos with
 // 100 agents, and Marathon in the benchmark's own process, on a network in
 // memory, all of them whole but for the commands that agents would run.
+//
+// Registration of 100 agents is taken three times: simulated ones
+// (BenchmarkMaster), real ones in one process, and real ones in a process each
+// (BenchmarkAgentProcesses), so that what agents and master do is told from what
+// it costs to start 100 processes.
 package bench

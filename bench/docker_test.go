@@ -27,13 +27,15 @@ const dockerRounds = 5
 //	again     lab create on the whole lab
 //	status    lab status
 //	destroy   lab destroy
+//	plain     three machines of the same image by the docker command alone,
+//	          until SSH and engines answer: what this computer can do
 func BenchmarkDockerCreate(b *testing.B) {
 	engine := rig.Inside(b)
 	if engine == nil {
 		return
 	}
 	b.Log(machineSize())
-	create, fromSSH, command, again, status, destroy := in("ms"), in("ms"), in("ms"), in("ms"), in("ms"), in("ms")
+	create, fromSSH, command, again, status, destroy, plain := in("ms"), in("ms"), in("ms"), in("ms"), in("ms"), in("ms"), in("ms")
 	for b.Loop() {
 		for range dockerRounds {
 			l := rig.NewDocker(b, engine)
@@ -46,6 +48,7 @@ func BenchmarkDockerCreate(b *testing.B) {
 			status.addTime(timed(func() { l.Must("status") }))
 			destroy.addTime(timed(func() { l.Must("destroy") }))
 			l.MustBeGone()
+			plain.addTime(plainBoot(b, engine))
 		}
 	}
 	create.report(b, "create")
@@ -54,6 +57,7 @@ func BenchmarkDockerCreate(b *testing.B) {
 	again.report(b, "again")
 	status.report(b, "status")
 	destroy.report(b, "destroy")
+	plain.report(b, "plain")
 }
 
 // timedDockerCreate returns, counted from the start of the command, when nginx

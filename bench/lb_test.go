@@ -30,13 +30,14 @@ const (
 	balancerPort    = 10900 // of the real one, on the master's address
 )
 
-// BenchmarkBalancer sends requests to nginx through the lab's load balancer and
+// BenchmarkBalancer sends requests to nginx through the lab's proxy in Go and
 // through a real HAProxy beside it, in turn: the same two servers behind both,
 // which are lab's and the ceiling of both. Clients run in this process.
 func BenchmarkBalancer(b *testing.B) {
 	program := labtest.NeedProgram(b, "haproxy")
 	b.Log(machineSize())
 	l := rig.New(b)
+	l.Write("lab.yaml", "marathon-lb: {args: [--haproxy, never]}\n")
 	l.Create("--fast")
 	l.AwaitWhole()
 	ours, theirs := l.URL(1, 10000, "/"), l.URL(1, balancerPort, "/")
