@@ -9,7 +9,7 @@ help: ## say what there is
 test: ## run all tests that need no other machine (some skip where foreign programs are missing)
 	go test -timeout 30m ./...
 
-DOCKER_TESTS = go test -count=1 -p 1 -timeout 60m -v -run '^(TestNothingStays|TestInside|TestRealEngine|TestDocker)' \
+DOCKER_TESTS = go test -count=1 -p 1 -timeout 90m -v -run '^(TestNothingStays|TestInside|TestRealEngine|TestDocker)' \
 	./internal/labtest/dockerd ./containers ./mini/mesos/agent ./e2e
 
 test-docker: ## go the whole way on machines in containers: some minutes, root, Debian's docker.io
