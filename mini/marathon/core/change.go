@@ -40,10 +40,24 @@ type Past interface {
 	Root(v app.Time) (group.Root, error)
 }
 
-type past struct{ c *Core }
+type past struct {
+	c    *Core
+	turn bool // whoever asks has it, and is no guest
+}
 
-func (p past) App(id string, v app.Time) (app.App, error) { return p.c.book.App(p.c.ctx, id, v) }
-func (p past) Root(v app.Time) (group.Root, error)        { return p.c.book.Root(p.c.ctx, v) }
+func (p past) App(id string, v app.Time) (app.App, error) {
+	if p.turn {
+		defer lend(p.c.turn)()
+	}
+	return p.c.book.App(p.c.ctx, id, v)
+}
+
+func (p past) Root(v app.Time) (group.Root, error) {
+	if p.turn {
+		defer lend(p.c.turn)()
+	}
+	return p.c.book.Root(p.c.ctx, v)
+}
 
 // Change carries a change out. Errors are those of Make and group.Commit,
 // *LockedError, or the store's.
@@ -76,7 +90,7 @@ func (c *Core) change(ch Change) (Result, error) {
 
 // candidate makes the tree that a change asks for.
 func (c *Core) candidate(ch Change) (group.Root, error) {
-	to, err := ch.Make(c.root, past{c})
+	to, err := ch.Make(c.root, past{c, true})
 	if err == nil && c.cfg.MaxApps > 0 && len(to.Apps) > c.cfg.MaxApps {
 		err = &app.InvalidError{Problems: []app.Problem{{Path: "/", Errors: []string{fmt.Sprintf(
 			"This Marathon instance may only handle up to %d Apps!\n(Override with command line option --max_apps)", c.cfg.MaxApps)}}}}

@@ -17,7 +17,9 @@
 //
 // The order of locks: Core's own, then Bus or Client; nobody calls into Core
 // while holding theirs. Core's own is held over what is written to the Store,
-// which bounds how long that takes: it is a turn, not a mutex. Rules: contracts
+// which bounds how long that takes: it is a turn, not a mutex, and lent to those
+// who only read when the Store is slow. What a write is for takes effect after
+// it, so that they see the state before it. Rules: contracts
 // sections 2.3–2.6 and 4, Marathon 1.1.1. Left out: readiness of resident
 // tasks, authentication, artifact resolving.
 package core
@@ -138,6 +140,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Core, error) {
 	for _, t := range slices.SortedFunc(maps.Values(s.Tasks), task.ByAge) {
 		c.add(t)
 	}
+	book.Store = lending{deps.Store, c.turn} // from here on somebody has the turn
 	c.wakeup = time.AfterFunc(time.Hour, c.backoffEnded)
 	c.wakeup.Stop()
 	c.turn.Insist()

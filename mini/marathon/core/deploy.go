@@ -81,10 +81,10 @@ func (c *Core) deploy(to group.Root, kill map[string][]string, force bool) (*dep
 
 // cancel ends a deployment where it stands.
 func (c *Core) cancel(d *deployment) {
-	c.remove(d)
 	for _, id := range d.Affected() {
 		c.queue.Drop(id)
 	}
+	c.remove(d)
 	c.Log("deployment %s is cancelled", d.ID)
 	if d.at < len(d.Steps) {
 		c.Bus.Publish("deployment_step_failure", event.Step{Plan: d.View(), CurrentStep: d.Printed()[d.at]})

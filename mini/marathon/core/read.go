@@ -14,23 +14,32 @@ import (
 
 // State is the whole state for reading. It may be used only inside Read, and
 // nothing it returns may be changed.
-type State struct{ c *Core }
+type State struct {
+	c     *Core
+	guest bool // of somebody who waits for the store
+}
 
 // Read runs fn on one consistent state and returns its error; ErrOver if the
-// term is over. fn must not call Core.
+// term is over. fn must not call Core. Where a change waits for a slow store,
+// fn sees what there is before it, or between two steps of it.
 func (c *Core) Read(fn func(State) error) error {
-	if !c.enter() {
+	guest, err := c.turn.Look(c.ctx)
+	if err != nil {
 		return ErrOver
 	}
-	defer c.leave()
-	return fn(State{c})
+	if guest {
+		defer c.turn.Leave()
+	} else {
+		defer c.leave()
+	}
+	return fn(State{c, guest})
 }
 
 // Root is the tree as it counts now.
 func (s State) Root() group.Root { return s.c.root }
 
 // Past reads how it was.
-func (s State) Past() Past { return past(s) }
+func (s State) Past() Past { return past{s.c, !s.guest} }
 
 // Versions lists an app's versions, newest first.
 func (s State) Versions(appID string) []app.Time { return s.c.book.Versions(appID) }
@@ -96,9 +105,9 @@ func (s State) Deployments() []Deployment {
 }
 
 // Framework is the id Mesos gave us ("" before the first subscription) and
-// the master we are subscribed at ("" while we are not).
+// the master we are subscribed at ("" while we are not). Both are "" when the
+// term is over.
 func (c *Core) Framework() (id, master string) {
-	c.turn.Insist()
-	defer c.turn.Give()
-	return c.frameworkID, c.master
+	_ = c.Read(func(State) error { id, master = c.frameworkID, c.master; return nil })
+	return id, master
 }

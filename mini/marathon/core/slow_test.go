@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -14,6 +15,7 @@ import (
 	"github.com/mesoslab/lab/internal/labtest"
 	"github.com/mesoslab/lab/mini/marathon/core"
 	"github.com/mesoslab/lab/mini/marathon/store"
+	"github.com/mesoslab/lab/mini/marathon/view"
 )
 
 // TestConvergesOnASlowDisk plays the chaos on a disk on which a write in three
@@ -174,6 +176,73 @@ func TestRefusedChangeDoesNotComeToLife(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReadersDoNotWaitForTheDisk: while a change is being written everybody
+// reads at once how it was before, and nothing of what is not yet; what must be
+// read from the store itself comes when that gets to it.
+func TestReadersDoNotWaitForTheDisk(t *testing.T) {
+	run(t, func(t *testing.T, l *lab) {
+		l.create(single)
+		l.pass(time.Minute)
+		was, ids := l.version(), l.running("/sleep")
+		l.disk.set(under("", 6*time.Second), nil)
+		upgrade := l.ask("/sleep", `{"cmd":"another"}`, false)
+		answered := make(chan core.Result, 1)
+		go func() {
+			res, err := upgrade()
+			if err != nil {
+				t.Errorf("the change: %v", err)
+			}
+			answered <- res
+		}()
+		synctest.Wait()
+		reads := 0
+		for res := (core.Result{}); res.DeploymentID == ""; reads++ {
+			start := time.Now()
+			v := l.view("/sleep")
+			if took := time.Since(start); took > time.Second/5 {
+				t.Errorf("a read took %v", took)
+			}
+			now, n := l.version(), l.deploying()
+			synctest.Wait() // an answer that is due is there
+			select {
+			case res = <-answered:
+				if now := l.version(); now != res.Version.String() {
+					t.Errorf("version %s once %s is answered", now, res.Version)
+				}
+			default:
+				if now != was || n != 0 || *v.Cmd != "sleep 100" || len(v.Tasks) != 1 || v.Tasks[0].ID != ids[0] {
+					t.Errorf("version %s after %s, %d deployments, app %+v, though nothing is answered", now, was, n, v)
+				}
+				l.pass(time.Second)
+			}
+		}
+		if reads < 20 { // a plan, an app, the tree twice
+			t.Errorf("the change was answered after %d reads, the disk is fast", reads)
+		}
+		l.pass(time.Minute)
+
+		scaled := make(chan error, 1)
+		scale := l.ask("/sleep", `{"instances":2}`, false)
+		go func() { _, err := scale(); scaled <- err }()
+		l.pass(time.Second)
+		vs, err := view.Versions(l.Core, "/sleep")
+		if err != nil || len(vs) != 2 {
+			t.Fatalf("versions %v, %v", vs, err)
+		}
+		old, err := view.Version(l.Core, "/sleep", vs[1])
+		if err != nil || *old.Cmd != "sleep 100" {
+			t.Errorf("as it was: %+v, %v", old, err)
+		}
+		if err := <-scaled; err != nil {
+			t.Errorf("the change beside it: %v", err)
+		}
+		l.pass(10 * time.Minute)
+		l.disk.set(nil, nil)
+		l.pass(10 * time.Minute)
+		l.settled()
+	})
 }
 
 // TestNextLeaderWaitsForTheDisk: leadership changes hands in the midst of an

@@ -32,11 +32,12 @@ func (c *Core) Update(_ context.Context, s mesos.TaskStatus) {
 	end, over := terminal[s.GetState()]
 	saved := true
 	switch {
-	case t == nil && !over:
-		c.Log("kill %s: it is not known here", s.TaskID.Value)
-		c.Mesos.Send(calls.Kill(s.TaskID.Value, s.GetAgentID().GetValue()))
-	case t == nil: // again: its end may not be written down yet
-		saved = c.book.Settled(record.TaskKey(s.TaskID.Value))
+	case t == nil:
+		if !over {
+			c.Log("kill %s: it is not known here", s.TaskID.Value)
+			c.Mesos.Send(calls.Kill(s.TaskID.Value, s.GetAgentID().GetValue()))
+		}
+		saved = c.book.Settled(record.TaskKey(s.TaskID.Value)) // its end may not be written down yet
 	case over:
 		saved = c.taskEnded(t, s, end)
 	default:
