@@ -48,6 +48,12 @@ type Config struct {
 	// Listen opens a listening socket of the machine. Networks: "tcp", and
 	// "unix" with a path that this process can use.
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
+	// Bind opens a TCP port as Listen does, but one that refuses connections
+	// until its SetQuiet(false): a published one, for the time until somebody
+	// listens inside. Where it is nil, or says errors.ErrUnsupported, Listen
+	// opens those ports, too; a connection that comes before they are made
+	// quiet is reset.
+	Bind func(ctx context.Context, address string) (net.Listener, error)
 	// Exec runs a command line inside a container by the sandbox shell and
 	// returns its exit status. It returns soon after ctx ends. An error is a
 	// command that could not be run at all (126, or 127 for exec.ErrNotFound).

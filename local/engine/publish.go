@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"path"
 	"path/filepath"
 	"slices"
@@ -83,6 +84,10 @@ func (e *Engine) publish(ctx context.Context, r record) (open map[int]*ports.Pub
 	return open, bound, nil
 }
 
+// Bind opens a TCP socket of IPv4 that keeps its port and refuses connections
+// until Quiet takes that back; errors.ErrUnsupported but on Linux.
+func Bind(address netip.AddrPort) (*net.TCPListener, error) { return ports.Bind(address) }
+
 // Quiet makes the kernel refuse connections to a listening TCP socket that
 // keeps its port, or listen again. A listener of Config.Listen that wraps one
 // offers SetQuiet(bool) error, made of this; else a published port accepts and
@@ -103,7 +108,13 @@ func (e *Engine) bind(ctx context.Context, b api.PortBinding) (net.Listener, api
 		return nil, b, fmt.Errorf("failed to bind port %s:%s: cannot assign requested address: the machine has %s", host, b.HostPort, e.cfg.IP)
 	}
 	try := func(port int) (net.Listener, error) {
-		return e.cfg.Listen(ctx, "tcp", net.JoinHostPort(e.cfg.IP, strconv.Itoa(port)))
+		address := net.JoinHostPort(e.cfg.IP, strconv.Itoa(port))
+		if e.cfg.Bind != nil {
+			if l, err := e.cfg.Bind(ctx, address); !errors.Is(err, errors.ErrUnsupported) {
+				return l, err
+			}
+		}
+		return e.cfg.Listen(ctx, "tcp", address)
 	}
 	var l net.Listener
 	port := first

@@ -84,6 +84,13 @@ func (m *machine) engineConfig(log io.Writer) engine.Config {
 			}
 			return s, nil
 		},
+		Bind: func(_ context.Context, address string) (net.Listener, error) {
+			s, err := m.net.bind(address)
+			if err != nil {
+				return nil, err
+			}
+			return s, nil
+		},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -146,6 +147,85 @@ func TestQuietSocketsRefuse(t *testing.T) {
 	}
 	if err := dial(); err != nil {
 		t.Errorf("at the end it listens: %v", err)
+	}
+}
+
+// TestBoundPortsAreQuietFromTheStart: whoever connects while a port is bound,
+// roused and closed is refused, or waits until somebody listens. Nobody is
+// heard and reset, which costs a load balancer the request.
+func TestBoundPortsAreQuietFromTheStart(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere such a port accepts and resets")
+	}
+	n := testNetwork(t)
+	free, err := n.listen(t.Context(), "tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	ctx, end := context.WithCancel(t.Context())
+	var callers sync.WaitGroup
+	var answered, refused atomic.Int64
+	for range 4 {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				c, err := net.Dial("tcp", address)
+				if err != nil {
+					if !errors.Is(err, syscall.ECONNREFUSED) {
+						t.Errorf("dial: %v", err)
+					}
+					refused.Add(1)
+					continue
+				}
+				if _, err := io.ReadAll(c); err != nil {
+					t.Errorf("heard, and then: %v", err)
+				}
+				c.Close()
+				answered.Add(1)
+			}
+		})
+	}
+	for range 500 {
+		s, err := n.bind(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetQuiet(true); err != nil { // the engine asks for it, too
+			t.Fatal(err)
+		}
+		s.Close()
+	}
+	s, err := n.bind(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.bind(address); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("bound twice: %v", err)
+	}
+	before := refused.Load()
+	if err := s.SetQuiet(false); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	end()
+	go func() { // for those that still call
+		for {
+			c, err := s.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	callers.Wait()
+	s.Close()
+	if before == 0 || answered.Load() == 0 {
+		t.Errorf("%d refused, %d answered", before, answered.Load())
 	}
 }
 

@@ -43,15 +43,18 @@ func newNetwork(ip string, hosts handoff.Hosts) *network {
 	return n
 }
 
+// listener is one of the kernel's.
+type listener interface {
+	net.Listener
+	syscall.Conn
+	SetDeadline(time.Time) error
+}
+
 // socket is one listener of the machine. It keeps its handle while a child
 // accepts on it.
 type socket struct {
-	inner interface {
-		net.Listener
-		syscall.Conn
-		SetDeadline(time.Time) error
-	}
-	net *network
+	inner listener
+	net   *network
 
 	// guarded by net.mu
 	program  string
@@ -75,29 +78,54 @@ func (n *network) listen(ctx context.Context, network, address string) (*socket,
 	default:
 		return nil, fmt.Errorf("listen %s %s: a machine has tcp and unix", network, address)
 	}
+	return n.add(false, func() (listener, error) {
+		var lc net.ListenConfig
+		lc.SetMultipathTCP(false) // its sockets could not be cut off
+		l, err := lc.Listen(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return l.(listener), nil // TCP's and unix' both are
+	})
+}
+
+// bind opens a TCP listener that refuses connections until SetQuiet(false).
+func (n *network) bind(address string) (*socket, error) {
+	own, err := n.own(address)
+	if err != nil {
+		return nil, err
+	}
+	port, err := netip.ParseAddrPort(own)
+	if err != nil {
+		return nil, fmt.Errorf("listen %s: %w", address, err)
+	}
+	return n.add(true, func() (listener, error) {
+		l, err := engine.Bind(port)
+		if err != nil {
+			return nil, err // and no listener, which a nil *net.TCPListener would be
+		}
+		return l, nil
+	})
+}
+
+// add takes in a listener that is opened when the machine has power, and quiet
+// or not.
+func (n *network) add(quiet bool, open func() (listener, error)) (*socket, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for n.hushed { // a machine without power opens nothing new
 		n.change.Wait()
 	}
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false) // its sockets could not be cut off
-	l, err := lc.Listen(ctx, network, address)
+	l, err := open()
 	if err != nil {
 		return nil, err
 	}
-	if c, ok := l.(syscall.Conn); ok && len(n.quiet) > 0 {
-		if err := n.quiet.Socket(c); err != nil {
+	if len(n.quiet) > 0 {
+		if err := n.quiet.Socket(l); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
 	}
-	s := &socket{net: n, program: "lab", pid: os.Getpid()}
-	switch l := l.(type) {
-	case *net.TCPListener:
-		s.inner = l
-	case *net.UnixListener:
-		s.inner = l
-	}
+	s := &socket{net: n, program: "lab", pid: os.Getpid(), inner: l, quiet: quiet}
 	n.open[s] = struct{}{}
 	return s, nil
 }
@@ -183,6 +211,9 @@ func (s *socket) SetDeadline(t time.Time) error {
 func (s *socket) SetQuiet(on bool) error {
 	s.net.mu.Lock()
 	defer s.net.mu.Unlock()
+	if s.quiet == on {
+		return nil
+	}
 	if s.net.hushed {
 		if runtime.GOOS != "linux" {
 			return errors.ErrUnsupported

@@ -1,6 +1,9 @@
 package ports
 
 import (
+	"errors"
+	"net"
+	"net/netip"
 	"os"
 	"syscall"
 )
@@ -37,4 +40,43 @@ func Quiet(conn syscall.Conn, quiet bool) error {
 		return err
 	}
 	return failed
+}
+
+// Bind opens a TCP socket of IPv4 as Quiet leaves one: it has its port, and the
+// kernel refuses connections. One that net.Listen has opened has heard some
+// before it can be made quiet, and those are reset.
+func Bind(address netip.AddrPort) (*net.TCPListener, error) {
+	l, err := bind(address)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: net.TCPAddrFromAddrPort(address), Err: err}
+	}
+	return l, nil
+}
+
+func bind(address netip.AddrPort) (*net.TCPListener, error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	f := os.NewFile(uintptr(fd), "port "+address.String())
+	defer f.Close() // the listener has a descriptor of its own
+	// For the moment of binding: what is left of connections that have ended
+	// (TIME_WAIT) is in nobody's way.
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		return nil, os.NewSyscallError("setsockopt", err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: address.Addr().As4(), Port: int(address.Port())}); err != nil {
+		return nil, os.NewSyscallError("bind", err)
+	}
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 0); err != nil {
+		return nil, os.NewSyscallError("setsockopt", err)
+	}
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := l.(*net.TCPListener); ok {
+		return tcp, nil
+	}
+	return nil, errors.Join(errors.ErrUnsupported, l.Close())
 }
