@@ -168,8 +168,7 @@ func TestKilledScenario(t *testing.T) {
 	t.Parallel()
 	l := rig.New(t)
 	l.Create("--fast")
-	r := l.Start("scenario", "failover")
-	victim := strings.Fields(r.AwaitEvent("loses power").Text)[3]
+	r, victim := losingPower(t, l, "failover")
 	r.Signal(syscall.SIGKILL)
 	r.Wait(nil)
 
@@ -197,13 +196,36 @@ func TestKilledScenario(t *testing.T) {
 	}
 
 	// The same, and destroy instead.
-	r = l.Start("scenario", "failover")
-	r.AwaitEvent("loses power")
+	r, _ = losingPower(t, l, "failover")
 	r.Signal(syscall.SIGKILL)
 	r.Wait(nil)
 	l.Must("destroy")
 	l.MustBeGone()
 }
+
+// losingPower starts a scenario like failover and returns when its victim has
+// lost power. A run that has to say INCONCLUSIVE before may be tried again, as in
+// mustPass.
+func losingPower(t *testing.T, l *rig.Lab, scenario string) (r *rig.Running, victim string) {
+	t.Helper()
+	for try := 1; ; try++ {
+		l.AwaitWhole()
+		r := l.Start("scenario", scenario)
+		for e, ok := r.Next(); ok; e, ok = r.Next() {
+			if strings.Contains(e.Text, "loses power") {
+				return r, strings.Fields(e.Text)[3]
+			}
+		}
+		res := r.Wait(nil)
+		if res.Code != inconclusive || try == tries {
+			t.Fatalf("the scenario ended and nobody had lost power: %s", res)
+		}
+		t.Logf("again: %s", res)
+	}
+}
+
+// inconclusive is the exit code of a scenario without a verdict.
+const inconclusive = 4
 
 // TestInterruptedScenario presses Ctrl-C while a machine has no power: that
 // gives it back.
@@ -211,8 +233,7 @@ func TestInterruptedScenario(t *testing.T) {
 	t.Parallel()
 	l := rig.New(t)
 	l.Create("--fast")
-	r := l.Start("scenario", "failover")
-	r.AwaitEvent("loses power")
+	r, _ := losingPower(t, l, "failover")
 	r.Signal(os.Interrupt)
 	if res := r.Wait(nil); res.Code != 130 {
 		t.Errorf("exit code %d, want 130: %s", res.Code, res)

@@ -76,8 +76,7 @@ func spoiled(t *testing.T, why string, spoil func(l *rig.Lab, victim string), me
 	t.Helper()
 	l := rig.New(t)
 	l.Create("--fast")
-	r := l.Start("scenario", impatient(t, l))
-	victim := strings.Fields(r.AwaitEvent("loses power").Text)[3]
+	r, victim := losingPower(t, l, impatient(t, l))
 	spoil(l, victim)
 	res := judged(t, r, func() {
 		if mend != nil {

@@ -62,9 +62,9 @@ func (r *run) healFaults(ctx context.Context) error {
 const balancedWithin = 15 * time.Second
 
 // balanced waits until the load balancer sends requests to every task of an
-// app: it hears of them later than Marathon, with --health-check only when they
-// are healthy, and its own check may have looked before they listened; then it
-// wants two successes in a row.
+// app, and to none that has gone: it hears of them later than Marathon, with
+// --health-check only when they are healthy, and its own check may have looked
+// before they listened; then it wants two successes in a row.
 func (r *run) balanced(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, balancedWithin)
 	defer cancel()
@@ -74,16 +74,44 @@ func (r *run) balanced(ctx context.Context, id string) error {
 			return err
 		}
 		servers, err := r.cluster.Backends(ctx, id)
-		if err == nil && len(servers) < len(app.Tasks) {
-			err = fmt.Errorf("%d of %d tasks are there", len(servers), len(app.Tasks))
+		if err != nil {
+			return err
 		}
-		for _, s := range servers {
-			if err == nil && s.down() {
-				err = fmt.Errorf("%s is %s", s.Address, s.Status)
-			}
-		}
-		return err
+		return unbalanced(app, servers)
 	})
+}
+
+// unbalanced says why requests to the app may meet a task that is not up yet or
+// no more, or nil. Services of which Marathon's list does not tell the ports,
+// the second and later ones of a task, are not looked at.
+func unbalanced(app App, servers []Backend) error {
+	if len(servers) < len(app.Tasks) {
+		return fmt.Errorf("%d of %d tasks are there", len(servers), len(app.Tasks))
+	}
+	tasks := map[string]bool{}
+	for _, t := range app.Tasks {
+		tasks[fmt.Sprintf("%s:%d", t.IP, t.Port)] = true
+	}
+	there := map[string]int{} // of a service
+	for _, s := range servers {
+		if s.down() {
+			return fmt.Errorf("%s is %s", s.Address, s.Status)
+		}
+		if tasks[s.Address] {
+			there[s.Service]++
+		}
+	}
+	for _, n := range there {
+		if n < len(tasks) {
+			return fmt.Errorf("%d of %d tasks are there", n, len(tasks))
+		}
+	}
+	for _, s := range servers {
+		if there[s.Service] > 0 && !tasks[s.Address] {
+			return fmt.Errorf("%s is there still, and its task is not", s.Address)
+		}
+	}
+	return nil
 }
 
 // verbFlags is preparation, also in a placebo: the clock of a run starts later.

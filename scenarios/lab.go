@@ -137,6 +137,7 @@ type Task struct {
 
 // Backend is one server of the load balancer.
 type Backend struct {
+	Service  string // the load balancer's name of the backend that it is a server of
 	Address  string // host:port
 	Requests int    // that it has got; the load balancer may begin anew
 	Current  int    // of these, those under way

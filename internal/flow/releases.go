@@ -128,7 +128,7 @@ func (c *cluster) Reloading(ctx context.Context) (bool, error) {
 
 // backend is a line of the statistics in the words of scenarios.
 func backend(s stack.Stat, address string) scenarios.Backend {
-	return scenarios.Backend{Address: address, Requests: int(s.Total), Current: int(s.Current), Queued: int(s.Queued), Status: s.Status}
+	return scenarios.Backend{Service: s.Proxy, Address: address, Requests: int(s.Total), Current: int(s.Current), Queued: int(s.Queued), Status: s.Status}
 }
 
 // taskOfApp is a task in the words of scenarios.
