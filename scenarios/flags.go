@@ -82,8 +82,8 @@ func (r *run) balanced(ctx context.Context, id string) error {
 }
 
 // unbalanced says why requests to the app may meet a task that is not up yet or
-// no more, or nil. Services of which Marathon's list does not tell the ports,
-// the second and later ones of a task, are not looked at.
+// no more, or nil. Which servers the second and later ports of the tasks should
+// have is not known here.
 func unbalanced(app App, servers []Backend) error {
 	if len(servers) < len(app.Tasks) {
 		return fmt.Errorf("%d of %d tasks are there", len(servers), len(app.Tasks))

@@ -32,7 +32,7 @@
 //     container port that is published becomes its host port or ports, any
 //     other port a random one of Config.IP. The listener for a published port
 //     has the method Unwrap() []net.Listener, which gives the listeners as
-//     Config.Listen made them (one for each host port), for a machine that
+//     Config.Bind or Listen made them (one for each host port), for a machine that
 //     hands descriptors to a child; its Close then says that the child has
 //     closed its copies. While nothing inside listens, the engine itself
 //     refuses connections to a published port, as the kernel inside of a real container does.

@@ -96,6 +96,17 @@ func TestHushedListenersTakeNobody(t *testing.T) {
 	serving.Wait()
 }
 
+// freeAddress is one of the machine's on which nobody listens.
+func freeAddress(t *testing.T, n *network) string {
+	t.Helper()
+	free, err := n.listen(t.Context(), "tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	return free.Addr().String()
+}
+
 // TestQuietSocketsRefuse: a port behind which nobody listens yet refuses, but
 // not while the machine has no power.
 func TestQuietSocketsRefuse(t *testing.T) {
@@ -103,12 +114,7 @@ func TestQuietSocketsRefuse(t *testing.T) {
 		t.Skip("elsewhere such a port accepts and resets")
 	}
 	n := testNetwork(t)
-	free, err := n.listen(t.Context(), "tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := freeAddress(t, n)
 	s, err := n.listen(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -158,12 +164,7 @@ func TestBoundPortsAreQuietFromTheStart(t *testing.T) {
 		t.Skip("elsewhere such a port accepts and resets")
 	}
 	n := testNetwork(t)
-	free, err := n.listen(t.Context(), "tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := freeAddress(t, n)
 	ctx, end := context.WithCancel(t.Context())
 	var callers sync.WaitGroup
 	var answered, refused atomic.Int64

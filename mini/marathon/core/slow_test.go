@@ -134,6 +134,30 @@ func TestAcknowledgementWaitsForTheDisk(t *testing.T) {
 	})
 }
 
+// TestRunningAfterTheEndWaitsForTheDisk: a RUNNING that comes again when its
+// task has ended is acknowledged when the end is written down, which nobody
+// else would tell the next leader of.
+func TestRunningAfterTheEndWaitsForTheDisk(t *testing.T) {
+	run(t, func(t *testing.T, l *lab) {
+		l.create(single)
+		l.pass(time.Minute)
+		task := l.twin.Tasks()[0].Info
+		l.disk.set(nil, func(key string) bool { return key == "task:"+task.TaskID.Value })
+		l.twin.End(task.TaskID.Value, mesos.TASK_FINISHED, "")
+		l.pass(time.Second)
+		l.twin.Stray(task.AgentID.Value, task.TaskID.Value, mesos.TASK_RUNNING)
+		synctest.Wait() // for the update, not for what killing it anew brings
+		if n := l.twin.Unacknowledged(); n != 2 {
+			t.Errorf("%d updates wait for room on the disk, want 2", n)
+		}
+		l.disk.set(nil, nil)
+		l.pass(time.Minute)
+		if n := l.twin.Unacknowledged(); n != 0 {
+			t.Errorf("%d updates wait in the end", n)
+		}
+	})
+}
+
 // TestRefusedChangeDoesNotComeToLife: a change that was refused because the
 // disk took too long is no change, although what was written of it is there in
 // the end; neither for this leader nor for the next.

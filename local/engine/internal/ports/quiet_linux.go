@@ -1,7 +1,6 @@
 package ports
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -75,8 +74,5 @@ func bind(address netip.AddrPort) (*net.TCPListener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tcp, ok := l.(*net.TCPListener); ok {
-		return tcp, nil
-	}
-	return nil, errors.Join(errors.ErrUnsupported, l.Close())
+	return l.(*net.TCPListener), nil // of such a socket it is one
 }
