@@ -1,7 +1,6 @@
 package haproxy
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -43,47 +42,34 @@ func serveWithFew(ctx context.Context, h *HAProxy, server string) {
 	fmt.Println(field(info, "Maxconn"), field(info, "Maxsock"), err)
 }
 
-// TestFewDescriptors: however few there are, HAProxy starts, and a crowd at one
-// port is no other port's.
-func TestFewDescriptors(t *testing.T) {
-	labtest.NeedProgram(t, "haproxy")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+// asNobody takes root's rights from a program, whose HAProxy would take more
+// descriptors than it may have. It gets a copy of its own in a folder that it
+// may use.
+func asNobody(t *testing.T) func(cmd *exec.Cmd, folder string) {
+	if os.Getuid() != 0 {
+		return nil
 	}
-	root, err := os.MkdirTemp("", "hap")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(root) })
-	prefix := strings.TrimSuffix(labtest.Subnet(t), "0/24")
-	r := &rig{t: t, prefix: prefix}
-	server := r.web("2", nil)
-	cmd := exec.Command(self, "few", root, prefix+"1", server)
-	cmd.Stderr = os.Stderr
-	if os.Getuid() == 0 { // root's HAProxy would take more than it may have
-		if err := os.Chmod(root, 0o777); err != nil {
+	return func(cmd *exec.Cmd, folder string) {
+		if err := os.Chmod(folder, 0o777); err != nil {
 			t.Fatal(err)
 		}
-		other := filepath.Join(root, "lab.test")
-		if err := exec.Command("cp", self, other).Run(); err != nil {
+		other := filepath.Join(folder, "lab.test")
+		if err := exec.Command("cp", cmd.Path, other).Run(); err != nil {
 			t.Fatal(err)
 		}
 		cmd.Path = other
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+}
+
+// TestFewDescriptors: however few there are, HAProxy starts, and a crowd at one
+// port is no other port's.
+func TestFewDescriptors(t *testing.T) {
+	labtest.NeedProgram(t, "haproxy")
+	prefix := strings.TrimSuffix(labtest.Subnet(t), "0/24")
+	r := &rig{t: t, prefix: prefix}
+	server := r.web("2", nil)
+	_, line := inProcess(t, asNobody(t), "few", prefix+"1", server)
 	var clients, sockets int
 	var reload string
 	if _, err := fmt.Sscan(line, &clients, &sockets, &reload); err != nil || reload != "<nil>" || clients < 200 || sockets > few {

@@ -156,21 +156,25 @@ func TestStartsAgain(t *testing.T) {
 	}
 }
 
-// TestEndsWithItsProcess: nothing of it is left of a process that was killed.
-func TestEndsWithItsProcess(t *testing.T) {
-	labtest.NeedProgram(t, "haproxy")
+// inProcess starts this program again in a role of TestMain's, which gets a short
+// folder of its own before the other arguments, and returns the first line that
+// it prints. prepare, unless nil, has a last word about how.
+func inProcess(t *testing.T, prepare func(cmd *exec.Cmd, folder string), role string, args ...string) (cmd *exec.Cmd, line string) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := os.MkdirTemp("", "hap")
+	folder, err := os.MkdirTemp("", "hap")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(root) })
-	ip := strings.TrimSuffix(labtest.Subnet(t), "0/24") + "1"
-	cmd := exec.Command(self, "serve", root, ip)
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	cmd = exec.Command(self, append([]string{role, folder}, args...)...)
 	cmd.Stderr = os.Stderr
+	if prepare != nil {
+		prepare(cmd, folder)
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -179,10 +183,17 @@ func TestEndsWithItsProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
+	if line, err = bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
+	return cmd, line
+}
+
+// TestEndsWithItsProcess: nothing of it is left of a process that was killed.
+func TestEndsWithItsProcess(t *testing.T) {
+	labtest.NeedProgram(t, "haproxy")
+	ip := strings.TrimSuffix(labtest.Subnet(t), "0/24") + "1"
+	cmd, line := inProcess(t, nil, "serve", ip)
 	worker, err := strconv.Atoi(strings.TrimSpace(line))
 	if err != nil {
 		t.Fatal(err)
